@@ -1,0 +1,1 @@
+//! Gate: model files at rest.

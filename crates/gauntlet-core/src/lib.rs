@@ -1,0 +1,1 @@
+//! The vocabulary: digest, subject, finding, metric, report, verdict, check, clock, project.

@@ -1,0 +1,1 @@
+//! Gate: dataset manifests, contracts and personal data.

@@ -1,0 +1,1 @@
+//! What a pickle stream means, without running it.

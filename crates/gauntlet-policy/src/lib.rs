@@ -1,0 +1,1 @@
+//! Rego evaluation, policy packs, decisions.

@@ -1,0 +1,1 @@
+//! Python source: parse, names, constants, calls.

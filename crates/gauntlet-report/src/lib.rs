@@ -1,0 +1,1 @@
+//! Report formats: human, JSON, SARIF, JUnit, Markdown, HTML.

@@ -1,0 +1,1 @@
+//! Gate: source code, notebooks and secrets.

@@ -1,0 +1,1 @@
+//! Keys, DSSE, in-toto statements, OpenSSF model signing, verification.

@@ -1,0 +1,3 @@
+//! The binary: arguments, wiring, progress. No judgement lives here.
+
+fn main() {}
