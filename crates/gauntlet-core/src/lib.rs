@@ -1,1 +1,48 @@
-//! The vocabulary: digest, subject, finding, metric, report, verdict, check, clock, project.
+//! The vocabulary of Gauntlet: what every other crate means by digest, subject, finding, report and check.
+//!
+//! Here are types, their serde forms and the rules that hold for all gates. Nothing here looks into a subject,
+//! signs, stores or decides.
+
+#![forbid(unsafe_code)]
+
+pub mod canonical;
+mod check;
+mod clock;
+mod config_error;
+mod digest;
+mod facts;
+mod finding;
+mod fingerprint;
+mod masked;
+mod metric;
+mod nearest;
+pub mod project;
+mod report;
+mod rule;
+mod severity;
+mod stage;
+mod storage;
+mod subject;
+mod tree;
+pub mod yaml;
+
+pub use check::{Check, CheckInfo, Context, Extractor, Gate, Judgement, Judging, NoProgress, Progress, Target};
+pub use clock::{Clock, FixedClock, SystemClock, TimeError, parse_time};
+pub use config_error::ConfigError;
+pub use digest::{Algorithm, Digest, DigestError, DigestSet, dir_hash, sha256_hex};
+pub use facts::{Fact, FactRow, Facts};
+pub use finding::{Draft, Finding, Location};
+pub use fingerprint::seal;
+pub use masked::{MaskKey, Masked};
+pub use metric::{Comparison, Figure, Metric, Series};
+pub use nearest::nearest;
+pub use project::Project;
+pub use report::{Coverage, Input, Report, SkipCode, SkipReason, Skipped, Summary};
+pub use rule::{RuleInfo, valid_rule_id};
+pub use severity::{Confidence, Severity, Verdict};
+pub use stage::Stage;
+pub use storage::write_durably;
+pub use subject::{Subject, SubjectKind};
+pub use tree::{Link, Stamp, Tree, TreeError, TreeFile, TreeOptions, display_path, open_regular};
+
+pub use gauntlet_limits::{Limit, LimitHit, Limits};

@@ -1,0 +1,244 @@
+//! Reading and validating gauntlet.yaml: every mistake in one go, each with its place.
+
+use std::path::{Component, Path, PathBuf};
+
+use super::Project;
+use crate::config_error::ConfigError;
+use crate::nearest::nearest;
+use crate::yaml::{self, Located};
+
+/// The file's name.
+pub const FILE_NAME: &str = "gauntlet.yaml";
+
+impl Project {
+    /// Reads `file`. Paths in it are relative to its folder and must stay there.
+    ///
+    /// # Errors
+    /// All mistakes that could be told apart, each with file, line and column.
+    pub fn load(file: &Path) -> Result<Self, Vec<ConfigError>> {
+        let shown = file.display().to_string();
+        let bytes = std::fs::read(file).map_err(|error| {
+            vec![ConfigError::file(&shown, format!("cannot be read: {error}; `gauntlet init` writes one"))]
+        })?;
+        let project = Self::parse(&shown, &bytes)?;
+        let root = file.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let errors = project.check_paths(&shown, root);
+        if errors.is_empty() { Ok(project) } else { Err(errors) }
+    }
+
+    /// Reads and validates all that does not need the disk.
+    ///
+    /// # Errors
+    /// As [`Project::load`].
+    pub fn parse(file: &str, bytes: &[u8]) -> Result<Self, Vec<ConfigError>> {
+        let project: Self = yaml::parse(file, bytes).map_err(|error| vec![error])?;
+        let mut errors = Vec::new();
+        if project.version.value != 1 {
+            let message = format!("version {} is not known; this program reads version 1", project.version.value);
+            errors.push(project.version.error(file, message));
+        }
+        if !valid_name(&project.project.value) {
+            let message = "a project's name is made of letters, digits, `.`, `_` and `-`, at most 100";
+            errors.push(project.project.error(file, message));
+        }
+        for (what, names) in
+            [("dataset", project.datasets.keys().collect::<Vec<_>>()), ("model", project.models.keys().collect())]
+        {
+            for name in names.into_iter().filter(|name| !valid_name(name)) {
+                let message =
+                    format!("{what} `{name}`: a name is made of letters, digits, `.`, `_` and `-`, at most 100");
+                errors.push(ConfigError::file(file, message));
+            }
+        }
+        if let Some(environment) = &project.default_environment {
+            let known: Vec<&str> = project.environments.keys().map(String::as_str).collect();
+            if !known.contains(&environment.value.as_str()) {
+                let hint = match nearest(&environment.value, known.iter().copied()) {
+                    Some(name) => format!(", did you mean `{name}`?"),
+                    None => format!("; environments are: {}", known.join(", ")),
+                };
+                errors.push(
+                    environment
+                        .error(file, format!("environment `{}` is not under `environments`{hint}", environment.value)),
+                );
+            }
+        }
+        if errors.is_empty() { Ok(project) } else { Err(errors) }
+    }
+
+    fn check_paths(&self, file: &str, root: &Path) -> Vec<ConfigError> {
+        let datasets = self.datasets.values().flat_map(|d| [Some(&d.path), d.manifest.as_ref(), d.contract.as_ref()]);
+        let models = self.models.values().map(|m| Some(&m.path));
+        let sources = self.source.paths.iter().map(Some);
+        datasets
+            .chain(models)
+            .chain(sources)
+            .flatten()
+            .filter_map(|path| expand_path(root, path).map_err(|message| path.error(file, message)).err())
+            .collect()
+    }
+}
+
+/// The paths that a configured path (file, folder, or a glob in its last part) stands for, relative to `root`; at least one.
+///
+/// # Errors
+/// What is wrong with it: absolute, leaving the project, or nothing there.
+pub fn expand_path(root: &Path, path: &Located<String>) -> Result<Vec<PathBuf>, String> {
+    let given = Path::new(&path.value);
+    if path.value.is_empty() || given.is_absolute() || given.components().any(|c| matches!(c, Component::ParentDir)) {
+        return Err(format!("path `{}` must stay inside the project's folder", path.value));
+    }
+    let found = match given.file_name().and_then(|n| n.to_str()) {
+        Some(pattern) if pattern.contains(['*', '?']) => matches_in(root, given, pattern)?,
+        _ => vec![given.components().filter(|c| !matches!(c, Component::CurDir)).collect()],
+    };
+    let inside = root.canonicalize().map_err(|e| format!("cannot read {}: {e}", root.display()))?;
+    for path in &found {
+        let full = root.join(path);
+        let real = full.canonicalize().map_err(|_| missing(root, path))?;
+        if !real.starts_with(&inside) {
+            return Err(format!("path `{}` leads out of the project's folder through a link", path.display()));
+        }
+    }
+    Ok(found)
+}
+
+fn matches_in(root: &Path, given: &Path, pattern: &str) -> Result<Vec<PathBuf>, String> {
+    let folder = given.parent().unwrap_or(Path::new(""));
+    let entries = std::fs::read_dir(root.join(folder)).map_err(|_| missing(root, folder))?;
+    let mut found: Vec<PathBuf> = entries
+        .filter_map(Result::ok)
+        .filter(|entry| entry.file_name().to_str().is_some_and(|name| glob(pattern.as_bytes(), name.as_bytes())))
+        .map(|entry| folder.join(entry.file_name()))
+        .collect();
+    found.sort();
+    if found.is_empty() { Err(format!("no file matches `{}`", given.display())) } else { Ok(found) }
+}
+
+/// `*` and `?` matching in linear space, backtracking to the last star only.
+fn glob(pattern: &[u8], name: &[u8]) -> bool {
+    let (mut p, mut n, mut star) = (0, 0, None);
+    while n < name.len() {
+        match pattern.get(p) {
+            Some(b'*') => {
+                star = Some((p, n));
+                p += 1;
+            }
+            Some(&c) if c == b'?' || c == name[n] => {
+                p += 1;
+                n += 1;
+            }
+            _ => match star {
+                Some((at, from)) => {
+                    p = at + 1;
+                    n = from + 1;
+                    star = Some((at, from + 1));
+                }
+                None => return false,
+            },
+        }
+    }
+    pattern[p..].iter().all(|c| *c == b'*')
+}
+
+fn missing(root: &Path, path: &Path) -> String {
+    let folder = root.join(path.parent().unwrap_or(Path::new("")));
+    let siblings: Vec<String> = std::fs::read_dir(folder)
+        .map(|entries| {
+            entries.filter_map(Result::ok).filter_map(|e| e.file_name().into_string().ok()).take(1_000).collect()
+        })
+        .unwrap_or_default();
+    let name = path.file_name().and_then(|n| n.to_str()).unwrap_or("");
+    let hint = nearest(name, siblings.iter().map(String::as_str))
+        .map(|n| format!(", did you mean `{n}`?"))
+        .unwrap_or_default();
+    format!("`{}` is not there{hint}", path.display())
+}
+
+fn valid_name(name: &str) -> bool {
+    (1..=100).contains(&name.len())
+        && !name.starts_with('.')
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const GOOD: &str = "version: 1\nproject: churn\nkind: tabular\nrisk: high\n";
+
+    fn errors(text: &str) -> Vec<String> {
+        Project::parse("gauntlet.yaml", text.as_bytes()).unwrap_err().iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn smallest_project_parses() {
+        let project = Project::parse("gauntlet.yaml", GOOD.as_bytes()).unwrap();
+        assert_eq!(project.source.paths[0].value, ".");
+        let back: Project = yaml::parse("x", &serde_json::to_vec(&project).unwrap()).unwrap();
+        assert_eq!(back.project.value, "churn");
+    }
+
+    #[test]
+    fn mistakes_are_named_with_their_place() {
+        assert_eq!(
+            errors(&format!("{GOOD}modles: {{}}\n")),
+            ["gauntlet.yaml:5:1: unknown key `modles`, did you mean `models`?"]
+        );
+        assert_eq!(
+            errors(
+                "version: 2\nproject: a/b\nkind: text\nrisk: high\ndefault_environment: prod\nenvironments: {production: {}}\n"
+            ),
+            [
+                "gauntlet.yaml:1:10: version 2 is not known; this program reads version 1",
+                "gauntlet.yaml:2:10: a project's name is made of letters, digits, `.`, `_` and `-`, at most 100",
+                "gauntlet.yaml:5:22: environment `prod` is not under `environments`; environments are: production",
+            ]
+        );
+        assert!(errors("version: 1\n")[0].contains("key `project` is missing"));
+    }
+
+    #[test]
+    fn paths_have_to_exist_inside() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("data")).unwrap();
+        std::fs::write(dir.path().join("data/train.csv"), "").unwrap();
+        std::os::unix::fs::symlink("/etc", dir.path().join("out")).unwrap();
+        let text = format!(
+            "{GOOD}datasets:\n  a: {{path: data/trian.csv}}\n  b: {{path: ../x}}\n  c: {{path: 'data/*.csv'}}\nmodels:\n  m: {{path: out/hostname}}\n"
+        );
+        let file = dir.path().join(FILE_NAME);
+        std::fs::write(&file, text).unwrap();
+        let errors = Project::load(&file).unwrap_err();
+        let short: Vec<_> = errors.iter().map(|e| (e.line.unwrap(), e.column.unwrap(), e.message.as_str())).collect();
+        assert_eq!(
+            short,
+            [
+                (6, 13, "`data/trian.csv` is not there, did you mean `train.csv`?"),
+                (7, 13, "path `../x` must stay inside the project's folder"),
+                (10, 13, "path `out/hostname` leads out of the project's folder through a link"),
+            ]
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn glob_agrees_with_a_naive_one(pattern in "[ab*?]{0,8}", name in "[ab]{0,8}") {
+            fn naive(p: &[u8], n: &[u8]) -> bool {
+                match (p.first(), n.first()) {
+                    (None, None) => true,
+                    (Some(b'*'), _) => naive(&p[1..], n) || (!n.is_empty() && naive(p, &n[1..])),
+                    (Some(&c), Some(&d)) => (c == b'?' || c == d) && naive(&p[1..], &n[1..]),
+                    _ => false,
+                }
+            }
+            prop_assert_eq!(glob(pattern.as_bytes(), name.as_bytes()), naive(pattern.as_bytes(), name.as_bytes()));
+        }
+
+        #[test]
+        fn any_bytes_parse_or_are_refused(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+            let _ = Project::parse("x", &bytes);
+        }
+    }
+}

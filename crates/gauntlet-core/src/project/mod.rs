@@ -1,0 +1,140 @@
+//! gauntlet.yaml: one strict file a project.
+
+mod load;
+
+use std::collections::BTreeMap;
+
+use gauntlet_limits::Limits;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::yaml::Located;
+
+pub use load::{FILE_NAME, expand_path};
+
+/// gauntlet.yaml.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Project {
+    /// Version of this format: 1.
+    pub version: Located<u64>,
+    /// Name of the project: letters, digits, `.`, `_`, `-`. Subjects are called `project/name`.
+    pub project: Located<String>,
+    /// What the models work on; packs ask for what fits.
+    pub kind: Kind,
+    /// How much harm a wrong answer does. The organisation's trust policy may demand more.
+    pub risk: Risk,
+    /// The environment that `gauntlet run` enforces unless `--for` names another.
+    #[serde(default)]
+    pub default_environment: Option<Located<String>>,
+    /// Who answers for what: role to person.
+    #[serde(default)]
+    pub owners: BTreeMap<String, String>,
+    /// Code and configuration to look at.
+    #[serde(default)]
+    pub source: SourceConfig,
+    /// Datasets by name.
+    #[serde(default)]
+    pub datasets: BTreeMap<String, DatasetConfig>,
+    /// Models by name.
+    #[serde(default)]
+    pub models: BTreeMap<String, ModelConfig>,
+    /// Which rules decide.
+    #[serde(default)]
+    pub policy: PolicyConfig,
+    /// Where models of this project may run.
+    #[serde(default)]
+    pub environments: BTreeMap<String, EnvironmentConfig>,
+    /// What reading one untrusted file may cost.
+    #[serde(default)]
+    pub limits: Limits,
+}
+
+/// What a model works on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "the words say it")]
+pub enum Kind {
+    Tabular,
+    Vision,
+    Text,
+    Audio,
+    Generative,
+}
+
+/// Risk class of a project, in the sense of the EU AI Act's tiers. Ordered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Risk {
+    /// Nobody is worse off when it errs.
+    Minimal,
+    /// People have to know that a machine answers.
+    Limited,
+    /// Decides about people.
+    High,
+}
+
+/// The source tree.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct SourceConfig {
+    /// Files and folders to look at, relative to gauntlet.yaml.
+    pub paths: Vec<Located<String>>,
+    /// Globs (gitignore syntax) to leave out.
+    pub exclude: Vec<String>,
+}
+
+impl Default for SourceConfig {
+    fn default() -> Self {
+        Self { paths: vec![Located { value: ".".into(), line: 0, column: 0 }], exclude: Vec::new() }
+    }
+}
+
+/// One dataset.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DatasetConfig {
+    /// A CSV or Parquet file, a folder of them, or a glob such as `data/*.parquet`.
+    pub path: Located<String>,
+    /// Where the data comes from, its licence, its consent.
+    #[serde(default)]
+    pub manifest: Option<Located<String>>,
+    /// What the table has to look like.
+    #[serde(default)]
+    pub contract: Option<Located<String>>,
+    /// The column to be predicted.
+    #[serde(default)]
+    pub label: Option<String>,
+}
+
+/// One model.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ModelConfig {
+    /// The model file or folder.
+    pub path: Located<String>,
+}
+
+/// Which rules decide.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct PolicyConfig {
+    /// Policy packs that ship with the program, such as `baseline`; always at least what the trust policy demands.
+    pub packs: Vec<Located<String>>,
+}
+
+/// One place where models may run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct EnvironmentConfig {
+    /// Roles that have to approve.
+    pub approvals: Vec<String>,
+    /// Policy packs on top of the project's.
+    pub packs: Vec<Located<String>>,
+}
+
+/// The JSON Schema of gauntlet.yaml, for editors.
+#[must_use]
+pub fn schema() -> schemars::Schema {
+    schemars::schema_for!(Project)
+}
