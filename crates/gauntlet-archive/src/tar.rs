@@ -1,0 +1,533 @@
+//! Tar by its own header walker (POSIX.1-2001 pax, GNU, v7), so that overrides and links stay visible.
+
+use std::collections::HashSet;
+use std::io::{self, Read};
+
+use gauntlet_limits::{Budget, Limit, LimitHit, Stream};
+use serde::{Deserialize, Serialize};
+
+use crate::{ArchiveError, NameProblem, name_problems};
+
+const BLOCK: usize = 512;
+/// Extended headers and long names above this are refused; real ones are a few hundred bytes.
+const EXTENSION_BYTES: u64 = 1 << 20;
+
+/// What an entry is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TarKind {
+    /// A regular file.
+    File,
+    /// A folder.
+    Folder,
+    /// A hard link to an earlier entry.
+    HardLink,
+    /// A symbolic link.
+    SymbolicLink,
+    /// A character or block device.
+    Device,
+    /// A named pipe.
+    Fifo,
+    /// A GNU sparse file: the stored bytes are not the file's bytes.
+    Sparse,
+    /// Any other type flag.
+    Other(u8),
+}
+
+/// Something about an entry that makes two readers disagree, or that reaches outside the target folder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TarProblem {
+    /// See [`NameProblem`].
+    Name(NameProblem),
+    /// The link's target is absolute or climbs above the archive's root.
+    LinkLeaves,
+    /// The name passes through a symbolic link that this archive made.
+    ThroughLink,
+    /// An extended header replaced the name by another.
+    NameOverridden,
+    /// An extended header replaced the size by another.
+    SizeOverridden,
+    /// The same name as an earlier entry.
+    Duplicate,
+    /// Lies behind the end-of-archive blocks, where most readers stop.
+    AfterEnd,
+}
+
+/// One entry's header, overrides applied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TarEntry {
+    /// The name as the last override gives it, in bytes.
+    pub name: Vec<u8>,
+    /// What it is.
+    pub kind: TarKind,
+    /// Target of a link.
+    pub link: Option<Vec<u8>>,
+    /// Bytes of content that are stored.
+    pub size: u64,
+    /// Where the content starts in the tar stream.
+    pub offset: u64,
+    /// What is remarkable about it.
+    pub problems: Vec<TarProblem>,
+}
+
+/// Walks a tar stream entry by entry.
+pub struct Tar<'a, S> {
+    stream: S,
+    budget: &'a Budget,
+    /// Content of the current entry that was not read yet.
+    unread: u64,
+    padding: u64,
+    seen_end: bool,
+    entries: u64,
+    global: Overrides,
+    links: HashSet<Vec<u8>>,
+    names: HashSet<Vec<u8>>,
+    name_bytes: u64,
+}
+
+#[derive(Clone, Default)]
+struct Overrides {
+    name: Option<Vec<u8>>,
+    link: Option<Vec<u8>>,
+    size: Option<u64>,
+}
+
+impl<'a, S: Stream> Tar<'a, S> {
+    /// Starts at the stream's position, which has to be that of a header.
+    pub fn new(stream: S, budget: &'a Budget) -> Self {
+        Self {
+            stream,
+            budget,
+            unread: 0,
+            padding: 0,
+            seen_end: false,
+            entries: 0,
+            global: Overrides::default(),
+            links: HashSet::new(),
+            names: HashSet::new(),
+            name_bytes: 0,
+        }
+    }
+
+    /// The next entry, skipping what is left of the current one; `None` at the end of the stream.
+    ///
+    /// Entries behind the end-of-archive blocks are returned too, marked [`TarProblem::AfterEnd`].
+    ///
+    /// # Errors
+    /// [`ArchiveError::Not`] when the first block is no header; malformed, truncated or over-limit headers.
+    pub fn next_entry(&mut self) -> Result<Option<TarEntry>, ArchiveError> {
+        self.finish_current()?;
+        let mut overrides = self.global.clone();
+        let mut zero_blocks = 0u32;
+        loop {
+            let offset = self.stream.position();
+            let Some(header) = self.block()? else {
+                return if self.entries == 0 && zero_blocks == 0 {
+                    Err(ArchiveError::Not(crate::Container::Tar))
+                } else {
+                    Ok(None)
+                };
+            };
+            if header.iter().all(|b| *b == 0) {
+                zero_blocks += 1;
+                self.seen_end |= zero_blocks == 2;
+                continue;
+            }
+            if !checksum_holds(&header) {
+                return Err(if self.entries == 0 {
+                    ArchiveError::Not(crate::Container::Tar)
+                } else {
+                    ArchiveError::Malformed { what: "tar header checksum", offset }
+                });
+            }
+            self.budget.members(1)?;
+            self.entries += 1;
+            let size = number(&header[124..136]).ok_or(ArchiveError::Malformed { what: "tar size field", offset })?;
+            match header[156] {
+                b'L' => overrides.name = Some(c_string(&self.extension(size)?).to_vec()),
+                b'K' => overrides.link = Some(c_string(&self.extension(size)?).to_vec()),
+                b'x' | b'X' => pax(&self.extension(size)?, &mut overrides, offset)?,
+                b'g' => {
+                    let body = self.extension(size)?;
+                    pax(&body, &mut self.global, offset)?;
+                    pax(&body, &mut overrides, offset)?;
+                }
+                flag => return self.entry(&header, flag, size, overrides).map(Some),
+            }
+        }
+    }
+
+    /// Content of the current entry, to be read once.
+    pub fn data(&mut self) -> TarData<'_, S> {
+        TarData { stream: &mut self.stream, unread: &mut self.unread, position: 0 }
+    }
+
+    fn entry(
+        &mut self,
+        header: &[u8; BLOCK],
+        flag: u8,
+        header_size: u64,
+        overrides: Overrides,
+    ) -> Result<TarEntry, ArchiveError> {
+        let header_name = header_name(header);
+        let kind = kind(flag, &header_name);
+        if flag == b'S' && header[482] != 0 {
+            self.skip_sparse_maps()?;
+        }
+        // Links and devices carry no content, whatever their size field says (POSIX: "size shall be ignored").
+        let stored = match kind {
+            TarKind::HardLink | TarKind::SymbolicLink | TarKind::Device | TarKind::Fifo | TarKind::Folder => 0,
+            _ => overrides.size.unwrap_or(header_size),
+        };
+        let header_link = c_string(&header[157..257]).to_vec();
+        let link = overrides.link.unwrap_or(header_link);
+        let name = overrides.name.clone().unwrap_or_else(|| header_name.clone());
+
+        let mut problems: Vec<_> = name_problems(&name).into_iter().map(TarProblem::Name).collect();
+        // Long names are cut in the header; only a header name that is not a beginning of the real one misleads.
+        if overrides.name.is_some() && !header_name.is_empty() && !is_shortened(&header_name, &name) {
+            problems.push(TarProblem::NameOverridden);
+        }
+        // Sizes above 8 GiB are written as 0 (or saturated) in the header by pax writers.
+        if overrides.size.is_some_and(|size| size != header_size && size < 1 << 33) {
+            problems.push(TarProblem::SizeOverridden);
+        }
+        if self.seen_end {
+            problems.push(TarProblem::AfterEnd);
+        }
+        let is_link = matches!(kind, TarKind::HardLink | TarKind::SymbolicLink);
+        if is_link && link_leaves(&name, &link, kind) {
+            problems.push(TarProblem::LinkLeaves);
+        }
+        let clean = normal(&name);
+        if self.passes_link(&clean) {
+            problems.push(TarProblem::ThroughLink);
+        }
+        self.name_bytes += 2 * clean.len() as u64 + 64;
+        self.budget.limits().check(Limit::HeaderBytes, self.name_bytes)?;
+        if kind == TarKind::SymbolicLink {
+            self.links.insert(clean.clone());
+        }
+        if !self.names.insert(clean) && kind != TarKind::Folder {
+            problems.push(TarProblem::Duplicate);
+        }
+        self.unread = stored;
+        self.padding = (BLOCK as u64 - stored % BLOCK as u64) % BLOCK as u64;
+        let offset = self.stream.position();
+        Ok(TarEntry { name, kind, link: is_link.then_some(link), size: stored, offset, problems })
+    }
+
+    fn passes_link(&self, name: &[u8]) -> bool {
+        !self.links.is_empty() && (0..name.len()).any(|i| name[i] == b'/' && self.links.contains(&name[..i]))
+    }
+
+    fn finish_current(&mut self) -> Result<(), ArchiveError> {
+        let left = std::mem::take(&mut self.unread);
+        if left > 0 && self.stream.skip(left)? < left {
+            return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+        }
+        // A missing padding of the last entry harms nobody.
+        self.stream.skip(std::mem::take(&mut self.padding))?;
+        Ok(())
+    }
+
+    /// The next block; `None` at a clean end, an error in the middle of a block.
+    fn block(&mut self) -> Result<Option<[u8; BLOCK]>, ArchiveError> {
+        let mut block = [0; BLOCK];
+        let mut filled = 0;
+        while filled < BLOCK {
+            match self.stream.read(&mut block[filled..]) {
+                Ok(0) if filled == 0 => return Ok(None),
+                Ok(0) if self.seen_end && block[..filled].iter().all(|b| *b == 0) => return Ok(None),
+                Ok(0) if self.entries == 0 => return Err(ArchiveError::Not(crate::Container::Tar)),
+                Ok(0) => return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
+                Ok(n) => filled += n,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e.into()),
+            }
+        }
+        Ok(Some(block))
+    }
+
+    fn extension(&mut self, size: u64) -> Result<Vec<u8>, ArchiveError> {
+        if size > EXTENSION_BYTES {
+            return Err(LimitHit { limit: Limit::HeaderBytes, allowed: EXTENSION_BYTES }.into());
+        }
+        let mut body = Vec::new();
+        self.stream.by_ref().take(size).read_to_end(&mut body)?;
+        if (body.len() as u64) < size {
+            return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+        }
+        self.stream.skip((BLOCK as u64 - size % BLOCK as u64) % BLOCK as u64)?;
+        Ok(body)
+    }
+
+    /// Old GNU sparse headers continue in blocks whose byte 504 says whether another follows.
+    fn skip_sparse_maps(&mut self) -> Result<(), ArchiveError> {
+        loop {
+            self.budget.steps(1)?;
+            match self.block()? {
+                Some(map) if map[504] != 0 => {}
+                Some(_) => return Ok(()),
+                None => return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
+            }
+        }
+    }
+}
+
+/// Content of one tar entry.
+pub struct TarData<'t, S> {
+    stream: &'t mut S,
+    unread: &'t mut u64,
+    position: u64,
+}
+
+impl<S: Stream> Read for TarData<'_, S> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let wanted = usize::try_from(*self.unread).unwrap_or(usize::MAX).min(out.len());
+        if wanted == 0 {
+            return Ok(0);
+        }
+        let n = self.stream.read(&mut out[..wanted])?;
+        if n == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        *self.unread -= n as u64;
+        self.position += n as u64;
+        Ok(n)
+    }
+}
+
+impl<S: Stream> Stream for TarData<'_, S> {
+    fn position(&self) -> u64 {
+        self.position
+    }
+
+    fn skip(&mut self, n: u64) -> io::Result<u64> {
+        let skipped = self.stream.skip(n.min(*self.unread))?;
+        *self.unread -= skipped;
+        self.position += skipped;
+        Ok(skipped)
+    }
+}
+
+/// Sum of all header bytes, the checksum field counted as spaces; old writers summed signed bytes.
+pub(crate) fn checksum_holds(header: &[u8; BLOCK]) -> bool {
+    let Some(stated) = number(&header[148..156]) else { return false };
+    let (mut unsigned, mut signed) = (0u64, 0i64);
+    for (i, byte) in header.iter().enumerate() {
+        let byte = if (148..156).contains(&i) { b' ' } else { *byte };
+        unsigned += u64::from(byte);
+        signed += i64::from(byte.cast_signed());
+    }
+    // All zeros but a matching checksum is what random data never and an empty name always gives.
+    header[0] != 0 && (stated == unsigned || i64::try_from(stated) == Ok(signed))
+}
+
+/// Octal digits between spaces and NULs, or GNU base-256 when the first bit is set.
+fn number(field: &[u8]) -> Option<u64> {
+    let (first, rest) = field.split_first()?;
+    if first & 0x80 != 0 {
+        // A set second bit is a negative number.
+        let start = u64::from(first & 0x7f);
+        return rest.iter().try_fold(start, |sum, b| sum.checked_mul(256)?.checked_add(u64::from(*b)));
+    }
+    let text = field.trim_ascii_start();
+    let end = text.iter().position(|b| matches!(b, b' ' | 0)).unwrap_or(text.len());
+    text[..end].iter().try_fold(0u64, |sum, b| match b {
+        b'0'..=b'7' => sum.checked_mul(8)?.checked_add(u64::from(b - b'0')),
+        _ => None,
+    })
+}
+
+fn c_string(field: &[u8]) -> &[u8] {
+    &field[..memchr::memchr(0, field).unwrap_or(field.len())]
+}
+
+fn header_name(header: &[u8; BLOCK]) -> Vec<u8> {
+    let name = c_string(&header[..100]);
+    let prefix = c_string(&header[345..500]);
+    // The prefix field exists only in POSIX headers; GNU keeps times there.
+    if &header[257..263] == b"ustar\0" && !prefix.is_empty() { [prefix, b"/", name].concat() } else { name.to_vec() }
+}
+
+fn kind(flag: u8, name: &[u8]) -> TarKind {
+    match flag {
+        // v7 marks folders by the trailing slash only.
+        0 if name.ends_with(b"/") => TarKind::Folder,
+        0 | b'0' | b'7' => TarKind::File,
+        b'1' => TarKind::HardLink,
+        b'2' => TarKind::SymbolicLink,
+        b'3' | b'4' => TarKind::Device,
+        b'5' => TarKind::Folder,
+        b'6' => TarKind::Fifo,
+        b'S' => TarKind::Sparse,
+        other => TarKind::Other(other),
+    }
+}
+
+/// Records `"<length> <key>=<value>\n"`, POSIX.1-2001 section 4.
+fn pax(mut body: &[u8], overrides: &mut Overrides, offset: u64) -> Result<(), ArchiveError> {
+    let malformed = || ArchiveError::Malformed { what: "pax header", offset };
+    while body.first().is_some_and(|b| *b != 0) {
+        let space = memchr::memchr(b' ', body).ok_or_else(malformed)?;
+        let length = decimal(&body[..space]).ok_or_else(malformed)?;
+        let length = usize::try_from(length).ok().filter(|n| *n > space + 1 && *n <= body.len());
+        let (record, rest) = body.split_at(length.ok_or_else(malformed)?);
+        let record = record[space + 1..].strip_suffix(b"\n").ok_or_else(malformed)?;
+        let equals = memchr::memchr(b'=', record).ok_or_else(malformed)?;
+        let (key, value) = (&record[..equals], &record[equals + 1..]);
+        match key {
+            b"path" | b"GNU.sparse.name" => overrides.name = Some(value.to_vec()),
+            b"linkpath" => overrides.link = Some(value.to_vec()),
+            b"size" => overrides.size = Some(decimal(value).ok_or_else(malformed)?),
+            _ => {}
+        }
+        body = rest;
+    }
+    Ok(())
+}
+
+fn decimal(text: &[u8]) -> Option<u64> {
+    std::str::from_utf8(text).ok()?.parse().ok()
+}
+
+/// Writers put a cut or transliterated form of a long name into the header.
+fn is_shortened(header: &[u8], name: &[u8]) -> bool {
+    name == header || name.len() > 100 || !name.is_ascii()
+}
+
+/// `a/./b//c` and `a/b/c` are one file.
+fn normal(name: &[u8]) -> Vec<u8> {
+    let parts: Vec<_> = name.split(|b| *b == b'/').filter(|part| !part.is_empty() && *part != b".").collect();
+    parts.join(&b'/')
+}
+
+fn link_leaves(name: &[u8], link: &[u8], kind: TarKind) -> bool {
+    if name_problems(link).iter().any(|p| matches!(p, NameProblem::Absolute | NameProblem::Drive)) {
+        return true;
+    }
+    // A symbolic link's target counts from its own folder, a hard link's from the root.
+    let mut depth = match kind {
+        TarKind::SymbolicLink => normal(name).iter().filter(|b| **b == b'/').count(),
+        _ => 0,
+    };
+    for part in link.split(|b| matches!(b, b'/' | b'\\')) {
+        match part {
+            b"" | b"." => {}
+            b".." if depth == 0 => return true,
+            b".." => depth -= 1,
+            _ => depth += 1,
+        }
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use gauntlet_limits::{Cursor, Limits};
+
+    use super::*;
+
+    /// A POSIX header with content, padded.
+    fn member(name: &str, flag: u8, link: &str, content: &[u8]) -> Vec<u8> {
+        let mut header = [0; BLOCK];
+        header[..name.len()].copy_from_slice(name.as_bytes());
+        header[124..135].copy_from_slice(format!("{:011o}", content.len()).as_bytes());
+        header[156] = flag;
+        header[157..157 + link.len()].copy_from_slice(link.as_bytes());
+        header[257..265].copy_from_slice(b"ustar\x0000");
+        header[148..156].fill(b' ');
+        let sum: u32 = header.iter().map(|b| u32::from(*b)).sum();
+        header[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+        let mut bytes = header.to_vec();
+        bytes.extend(content);
+        bytes.resize(bytes.len().next_multiple_of(BLOCK), 0);
+        bytes
+    }
+
+    fn pax_record(key: &str, value: &str) -> Vec<u8> {
+        let rest = format!(" {key}={value}\n");
+        let mut length = rest.len() + 1;
+        while length != rest.len() + length.to_string().len() {
+            length += 1;
+        }
+        format!("{length}{rest}").into_bytes()
+    }
+
+    fn entries(bytes: &[u8]) -> Result<Vec<(TarEntry, Vec<u8>)>, ArchiveError> {
+        let (source, budget) = (bytes.to_vec(), Budget::default());
+        let mut tar = Tar::new(Cursor::new(&source, 0), &budget);
+        let mut found = Vec::new();
+        while let Some(entry) = tar.next_entry()? {
+            let mut content = Vec::new();
+            tar.data().read_to_end(&mut content)?;
+            found.push((entry, content));
+        }
+        Ok(found)
+    }
+
+    #[test]
+    fn reads_names_and_content() {
+        let bytes = [member("a", b'0', "", b"one"), member("b/c", b'0', "", b""), vec![0; 1024]].concat();
+        let found = entries(&bytes).unwrap();
+        assert_eq!(found.len(), 2);
+        assert_eq!((found[0].0.name.as_slice(), found[0].1.as_slice()), (b"a".as_slice(), b"one".as_slice()));
+        assert!(found.iter().all(|(e, _)| e.problems.is_empty()));
+    }
+
+    #[test]
+    fn pax_and_gnu_overrides_win_and_are_noted() {
+        let pax = [pax_record("path", "evil.pkl"), pax_record("size", "2")].concat();
+        let bytes = [member("x", b'x', "", &pax), member("readme", b'0', "", b"abc"), vec![0; 1024]].concat();
+        let found = entries(&bytes).unwrap();
+        assert_eq!((found[0].0.name.as_slice(), found[0].0.size), (b"evil.pkl".as_slice(), 2));
+        assert_eq!(found[0].0.problems, [TarProblem::NameOverridden, TarProblem::SizeOverridden]);
+
+        let long = "d/".repeat(80) + "file";
+        let bytes = [member("././@LongLink", b'L', "", long.as_bytes()), member(&long[..99], b'0', "", b"")].concat();
+        let found = entries(&bytes).unwrap();
+        assert_eq!(found[0].0.name, long.as_bytes());
+        assert!(found[0].0.problems.is_empty());
+    }
+
+    #[test]
+    fn links_that_leave_and_writes_through_links_are_noted() {
+        let bytes = [
+            member("ln", b'2', "/etc", b""),
+            member("ln/passwd", b'0', "", b"x"),
+            member("h", b'1', "../../etc/hostname", b""),
+            member("d/up", b'2', "../inside", b""),
+        ]
+        .concat();
+        let found = entries(&bytes).unwrap();
+        assert_eq!(found[0].0.problems, [TarProblem::LinkLeaves]);
+        assert_eq!(found[1].0.problems, [TarProblem::ThroughLink]);
+        assert_eq!(found[2].0.problems, [TarProblem::LinkLeaves]);
+        assert!(found[3].0.problems.is_empty());
+    }
+
+    #[test]
+    fn entries_behind_the_end_are_still_read() {
+        let bytes = [member("a", b'0', "", b""), vec![0; 1024], member("b", b'0', "", b"x"), vec![0; 1024]].concat();
+        let found = entries(&bytes).unwrap();
+        assert_eq!(found[1].0.problems, [TarProblem::AfterEnd]);
+        assert_eq!(found[1].1, b"x");
+    }
+
+    #[test]
+    fn broken_input_is_an_error() {
+        assert!(matches!(entries(b""), Err(ArchiveError::Not(_))));
+        assert!(matches!(entries(&[1; 700]), Err(ArchiveError::Not(_))));
+        let whole = member("a", b'0', "", &[1; 600]);
+        assert!(matches!(entries(&whole[..700]), Err(ArchiveError::Io(_))));
+        let broken = [member("a", b'0', "", b""), vec![7; 512]].concat();
+        assert!(matches!(entries(&broken), Err(ArchiveError::Malformed { .. })));
+        let budget = Budget::new(Limits { members: 2, ..Limits::default() });
+        let many = member("a", b'0', "", b"").repeat(3);
+        let mut tar = Tar::new(Cursor::new(&many, 0), &budget);
+        assert!(tar.next_entry().is_ok() && tar.next_entry().is_ok());
+        assert!(matches!(tar.next_entry(), Err(ArchiveError::Limit(_))));
+    }
+}

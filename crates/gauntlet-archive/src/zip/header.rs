@@ -1,0 +1,265 @@
+//! The three kinds of zip header (APPNOTE 4.3), each parsed on its own and believed by nobody.
+
+use std::io;
+
+use gauntlet_limits::ReadAt;
+use serde::{Deserialize, Serialize};
+
+pub(super) const LOCAL: &[u8; 4] = b"PK\x03\x04";
+pub(super) const CENTRAL: &[u8; 4] = b"PK\x01\x02";
+pub(super) const END: &[u8; 4] = b"PK\x05\x06";
+const END64: &[u8; 4] = b"PK\x06\x06";
+const LOCATOR64: &[u8; 4] = b"PK\x06\x07";
+const DESCRIPTOR: &[u8; 4] = b"PK\x07\x08";
+
+pub(super) const END_LEN: u64 = 22;
+pub(super) const LOCAL_LEN: u64 = 30;
+/// Names above this are cut: a loader that opens files by such names does not exist.
+const NAME_BYTES: usize = 4096;
+
+/// What one header, central or local, says about a member.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Header {
+    /// Name, cut at 4096 bytes.
+    pub name: Vec<u8>,
+    /// General purpose flags.
+    pub flags: u16,
+    /// Compression method.
+    pub method: u16,
+    /// CRC-32 of the content.
+    pub crc: u32,
+    /// Compressed bytes.
+    pub compressed: u64,
+    /// Uncompressed bytes.
+    pub size: u64,
+}
+
+/// A central header, and where it sends the reader.
+#[derive(Clone, Debug)]
+pub(super) struct Central {
+    pub header: Header,
+    pub offset: u64,
+    pub unicode_name: Option<Vec<u8>>,
+    pub is_link: bool,
+    /// Length of this record in the directory.
+    pub len: u64,
+}
+
+/// A local header, and where its content lies.
+#[derive(Clone, Debug)]
+pub(super) struct Local {
+    pub header: Header,
+    pub data: u64,
+}
+
+impl Local {
+    /// Sizes and CRC follow the content (flag bit 3) and are absent here.
+    pub(super) fn is_deferred(&self) -> bool {
+        self.header.flags & 8 != 0 && self.header.compressed == 0
+    }
+}
+
+/// An end of central directory record, zip64 values applied.
+#[derive(Clone, Debug)]
+pub(super) struct End {
+    pub offset: u64,
+    /// First byte of the end structures, zip64 ones included.
+    pub start: u64,
+    /// End of the record including its comment, cut at the end of the file.
+    pub end: u64,
+    pub reaches_eof: bool,
+    pub entries: u64,
+    pub directory_size: u64,
+    pub directory_offset: u64,
+    pub zip64_disagrees: bool,
+    pub other_disk: bool,
+}
+
+pub(super) fn central(source: &dyn ReadAt, at: u64) -> io::Result<Option<Central>> {
+    let mut raw = [0; 46];
+    if !read_whole(source, at, &mut raw)? || !raw.starts_with(CENTRAL) {
+        return Ok(None);
+    }
+    let (name_len, extra_len, comment_len) = (u16_at(&raw, 28), u16_at(&raw, 30), u16_at(&raw, 32));
+    let len = 46 + u64::from(name_len) + u64::from(extra_len) + u64::from(comment_len);
+    if at + len > source.size() {
+        return Ok(None);
+    }
+    let name = bytes(source, at + 46, usize::from(name_len).min(NAME_BYTES))?;
+    let extra = bytes(source, at + 46 + u64::from(name_len), usize::from(extra_len))?;
+    let (stated_size, stated_compressed, stated_offset) = (u32_at(&raw, 24), u32_at(&raw, 20), u32_at(&raw, 42));
+    let (mut size, mut compressed, mut offset) =
+        (u64::from(stated_size), u64::from(stated_compressed), u64::from(stated_offset));
+    let mut wide = extra_field(&extra, 1).unwrap_or_default();
+    for (stated, value) in
+        [(stated_size, &mut size), (stated_compressed, &mut compressed), (stated_offset, &mut offset)]
+    {
+        if stated == u32::MAX
+            && let Some((first, rest)) = wide.split_first_chunk::<8>()
+        {
+            *value = u64::from_le_bytes(*first);
+            wide = rest;
+        }
+    }
+    // Unix mode in the upper half of the external attributes, when a Unix wrote it (APPNOTE 4.4.2).
+    let is_link = raw[5] == 3 && (u32_at(&raw, 38) >> 16) & 0o170_000 == 0o120_000;
+    let header =
+        Header { name, flags: u16_at(&raw, 8), method: u16_at(&raw, 10), crc: u32_at(&raw, 16), compressed, size };
+    Ok(Some(Central { header, offset, unicode_name: unicode_name(&extra), is_link, len }))
+}
+
+pub(super) fn local(source: &dyn ReadAt, at: u64) -> io::Result<Option<Local>> {
+    let mut raw = [0; 30];
+    if !read_whole(source, at, &mut raw)? || !raw.starts_with(LOCAL) {
+        return Ok(None);
+    }
+    let (name_len, extra_len) = (u16_at(&raw, 26), u16_at(&raw, 28));
+    let data = at + LOCAL_LEN + u64::from(name_len) + u64::from(extra_len);
+    if data > source.size() {
+        return Ok(None);
+    }
+    let name = bytes(source, at + LOCAL_LEN, usize::from(name_len).min(NAME_BYTES))?;
+    let (mut compressed, mut size) = (u64::from(u32_at(&raw, 18)), u64::from(u32_at(&raw, 22)));
+    if compressed == u64::from(u32::MAX) || size == u64::from(u32::MAX) {
+        let extra = bytes(source, at + LOCAL_LEN + u64::from(name_len), usize::from(extra_len))?;
+        let wide = extra_field(&extra, 1).unwrap_or_default();
+        if let (Some((a, rest)), true) = (wide.split_first_chunk::<8>(), size == u64::from(u32::MAX)) {
+            size = u64::from_le_bytes(*a);
+            if let Some((b, _)) = rest.split_first_chunk::<8>() {
+                compressed = u64::from_le_bytes(*b);
+            }
+        }
+    }
+    let header =
+        Header { name, flags: u16_at(&raw, 6), method: u16_at(&raw, 8), crc: u32_at(&raw, 14), compressed, size };
+    Ok(Some(Local { header, data }))
+}
+
+/// Length of the data descriptor at `at` when it states exactly these values (APPNOTE 4.3.9: with or without a
+/// signature, 32 or 64 bits wide).
+pub(super) fn descriptor(
+    source: &dyn ReadAt,
+    at: u64,
+    crc: u32,
+    compressed: u64,
+    size: u64,
+) -> io::Result<Option<u64>> {
+    let mut raw = [0; 24];
+    let mut filled = 0;
+    while filled < raw.len() {
+        match source.read_at(at + filled as u64, &mut raw[filled..])? {
+            0 => break,
+            n => filled += n,
+        }
+    }
+    let skip = if raw.starts_with(DESCRIPTOR) { 4 } else { 0 };
+    for (skip, wide) in [(skip, true), (skip, false), (0, true), (0, false)] {
+        let len = skip + if wide { 20 } else { 12 };
+        if filled < len {
+            continue;
+        }
+        let body = &raw[skip..len];
+        let (a, b) = if wide {
+            (u64_at(body, 4), u64_at(body, 12))
+        } else {
+            (u64::from(u32_at(body, 4)), u64::from(u32_at(body, 8)))
+        };
+        if u32_at(body, 0) == crc && a == compressed && b == size {
+            return Ok(Some(len as u64));
+        }
+    }
+    Ok(None)
+}
+
+/// The record at `at`, whose signature was seen there.
+pub(super) fn end(source: &dyn ReadAt, at: u64) -> io::Result<Option<End>> {
+    let mut raw = [0; 22];
+    if !read_whole(source, at, &mut raw)? || !raw.starts_with(END) {
+        return Ok(None);
+    }
+    let comment_end = at + END_LEN + u64::from(u16_at(&raw, 20));
+    let mut record = End {
+        offset: at,
+        start: at,
+        end: comment_end.min(source.size()),
+        reaches_eof: comment_end == source.size(),
+        entries: u64::from(u16_at(&raw, 10)),
+        directory_size: u64::from(u32_at(&raw, 12)),
+        directory_offset: u64::from(u32_at(&raw, 16)),
+        zip64_disagrees: false,
+        other_disk: u16_at(&raw, 4) != u16_at(&raw, 6) || u16_at(&raw, 8) != u16_at(&raw, 10),
+    };
+    apply_zip64(source, &mut record)?;
+    Ok(Some(record))
+}
+
+fn apply_zip64(source: &dyn ReadAt, record: &mut End) -> io::Result<()> {
+    let mut locator = [0; 20];
+    let Some(locator_at) = record.offset.checked_sub(20) else { return Ok(()) };
+    if !read_whole(source, locator_at, &mut locator)? || !locator.starts_with(LOCATOR64) {
+        return Ok(());
+    }
+    let mut wide = [0; 56];
+    // Behind prepended bytes the stated offset is off; the record then still stands right before its locator.
+    for at in [u64_at(&locator, 8), locator_at.wrapping_sub(56)] {
+        if at < locator_at && read_whole(source, at, &mut wide)? && wide.starts_with(END64) {
+            let (entries, size, offset) = (u64_at(&wide, 32), u64_at(&wide, 40), u64_at(&wide, 48));
+            record.zip64_disagrees = differs(record.entries, u64::from(u16::MAX), entries)
+                || differs(record.directory_size, u64::from(u32::MAX), size)
+                || differs(record.directory_offset, u64::from(u32::MAX), offset);
+            (record.entries, record.directory_size, record.directory_offset) = (entries, size, offset);
+            record.start = at;
+            record.other_disk = false;
+            return Ok(());
+        }
+    }
+    record.zip64_disagrees = true;
+    Ok(())
+}
+
+fn differs(narrow: u64, saturated: u64, wide: u64) -> bool {
+    narrow != saturated && narrow != wide
+}
+
+/// Info-ZIP Unicode Path (0x7075): version, CRC of the other name, name.
+fn unicode_name(extra: &[u8]) -> Option<Vec<u8>> {
+    extra_field(extra, 0x7075).and_then(|body| body.get(5..)).map(|name| name[..name.len().min(NAME_BYTES)].to_vec())
+}
+
+fn extra_field(mut extra: &[u8], wanted: u16) -> Option<&[u8]> {
+    while let Some((head, rest)) = extra.split_first_chunk::<4>() {
+        let len = usize::from(u16::from_le_bytes([head[2], head[3]])).min(rest.len());
+        if u16::from_le_bytes([head[0], head[1]]) == wanted {
+            return Some(&rest[..len]);
+        }
+        extra = &rest[len..];
+    }
+    None
+}
+
+/// False when the source ends before `buf` is full.
+fn read_whole(source: &dyn ReadAt, at: u64, buf: &mut [u8]) -> io::Result<bool> {
+    match source.read_exact_at(at, buf) {
+        Ok(()) => Ok(true),
+        Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+        Err(e) => Err(e),
+    }
+}
+
+fn bytes(source: &dyn ReadAt, at: u64, len: usize) -> io::Result<Vec<u8>> {
+    let mut out = vec![0; len];
+    source.read_exact_at(at, &mut out)?;
+    Ok(out)
+}
+
+fn u16_at(raw: &[u8], at: usize) -> u16 {
+    u16::from_le_bytes([raw[at], raw[at + 1]])
+}
+
+fn u32_at(raw: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes([raw[at], raw[at + 1], raw[at + 2], raw[at + 3]])
+}
+
+fn u64_at(raw: &[u8], at: usize) -> u64 {
+    u64::from(u32_at(raw, at)) | u64::from(u32_at(raw, at + 4)) << 32
+}
