@@ -1,1 +1,16 @@
-//! Keys, DSSE, in-toto statements, OpenSSF model signing, verification.
+//! Keys, signed envelopes (DSSE), in-toto statements, and model signatures in the OpenSSF format.
+//!
+//! Everything here works on bytes and paths that strangers may have made. It signs and verifies; it decides nothing
+//! about policy, stores nothing but key files, and asks neither a clock nor a network.
+
+#![forbid(unsafe_code)]
+
+mod atomic;
+mod base64;
+pub mod dsse;
+pub mod keys;
+pub mod oms;
+pub mod statement;
+pub mod strict_json;
+
+pub use atomic::{write_new, write_replace};

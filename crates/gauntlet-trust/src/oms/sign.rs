@@ -1,0 +1,205 @@
+//! Writing a model signature.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use gauntlet_core::{Algorithm, Digest, Limits};
+
+use super::hash::{Job, hash_all};
+use super::manifest::{
+    WrittenDigest, WrittenPredicate, WrittenResource, WrittenSerialization, WrittenStatement, WrittenSubject,
+    root_digest,
+};
+use super::names::{Ignored, is_safe};
+use super::walk::{FoundFile, OddityKind, WalkError, Walked, walk};
+use super::{MAX_BUNDLE_BYTES, OmsError, PREDICATE_TYPE, Serialization, SignOptions, bundle};
+use crate::dsse::{DsseError, Envelope, IN_TOTO};
+use crate::keys::{KeyKind, SigningKey};
+use crate::statement::TYPE as STATEMENT_TYPE;
+
+/// No resource takes fewer bytes in a bundle, so more of them cannot fit into [`MAX_BUNDLE_BYTES`].
+const MAX_RESOURCES: u64 = MAX_BUNDLE_BYTES as u64 / 100;
+
+/// A model signature and what it covers.
+#[derive(Clone, Debug)]
+pub struct Signed {
+    /// The signature file. Equal models, options and keys give equal bytes.
+    pub bundle: Vec<u8>,
+    /// The root digest that was signed.
+    pub root_digest: Digest,
+    /// Files that are covered.
+    pub files: usize,
+    /// Bytes that were hashed.
+    pub bytes: u64,
+    /// Paths in the model that are not covered: ignored ones, and empty files where shards are signed.
+    pub unsigned: Vec<String>,
+    /// What a person should know, such as links that leave the model.
+    pub warnings: Vec<String>,
+}
+
+/// Hashes the model and signs it. Nothing is written; store [`Signed::bundle`] with [`crate::write_replace`].
+///
+/// # Errors
+/// [`OmsError`] when the model has what cannot be signed (links, pipes, names that are not UTF-8), cannot be read, or
+/// is empty; or when the key is of a kind the format does not have.
+pub fn sign(model: &Path, key: &SigningKey, options: &SignOptions) -> Result<Signed, OmsError> {
+    if key.kind() == KeyKind::Ed25519 {
+        return Err(OmsError::KeyKind(key.kind().as_str()));
+    }
+    if let Some(bad) = options.ignore.iter().find(|path| !is_safe(path)) {
+        return Err(OmsError::IgnorePath(bad.clone()));
+    }
+    let mut ignored = Ignored::new(options.ignore.iter().map(String::as_str));
+    ignored.signature(model, options.signature_path.as_deref());
+    let mut walked = walk(model, options.allow_symlinks, &ignored, &BTreeSet::new(), &Limits::default())?;
+    signable(&walked)?;
+    if walked.single && options.dot_for_single_file {
+        walked.files.iter_mut().for_each(|file| file.name = ".".to_owned());
+    }
+    let plan = Plan::new(&walked.files, options.serialization)?;
+    let (resources, root) = plan.resources(options)?;
+    let ignore_paths = if walked.single { Vec::new() } else { ignored.paths() };
+    let statement = WrittenStatement {
+        kind: STATEMENT_TYPE,
+        subject: [WrittenSubject { name: &subject_name(model)?, digest: WrittenDigest { sha256: hex::encode(root) } }],
+        predicate_type: PREDICATE_TYPE,
+        predicate: WrittenPredicate {
+            serialization: WrittenSerialization {
+                method: if plan.sharded { "shards" } else { "files" },
+                hash_type: options.hash.as_str(),
+                shard_size: match options.serialization {
+                    Serialization::Files => None,
+                    Serialization::Shards(size) => Some(size.get()),
+                },
+                allow_symlinks: options.allow_symlinks,
+                ignore_paths: &ignore_paths,
+            },
+            resources,
+        },
+    };
+    let envelope = Envelope::sign(IN_TOTO, serde_json::to_vec(&statement)?, &[key]).map_err(|e| match e {
+        DsseError::Key(key) => OmsError::Key(key),
+        _ => OmsError::Empty,
+    })?;
+    let bundle = bundle::write(bundle::hint(key.verifying_key())?, &envelope)?;
+    if bundle.len() > MAX_BUNDLE_BYTES {
+        return Err(OmsError::TooLarge);
+    }
+    let root_digest = Digest::new(Algorithm::Sha256, &root).map_err(|_| OmsError::Empty)?;
+    let mut unsigned: Vec<String> = walked.left_out.iter().map(|(path, _)| path.clone()).collect();
+    unsigned.extend(plan.empty.iter().map(|file| file.name.clone()));
+    unsigned.sort();
+    Ok(Signed {
+        bundle,
+        root_digest,
+        files: walked.files.len() - plan.empty.len(),
+        bytes: walked.files.iter().map(|file| file.size).sum(),
+        unsigned,
+        warnings: leaving(&walked.files),
+    })
+}
+
+/// A line for each link that leaves the model: its bytes are signed, yet they do not travel with the model.
+pub(super) fn leaving(files: &[FoundFile]) -> Vec<String> {
+    let mut lines: Vec<String> = files
+        .iter()
+        .filter(|file| file.leaves)
+        .map(|file| format!("{}: a link that leaves the model", file.name))
+        .collect();
+    lines.sort();
+    lines
+}
+
+fn signable(walked: &Walked) -> Result<(), OmsError> {
+    // The first in the order of paths, so that the same model gives the same message.
+    let Some(first) = walked.oddities.iter().min_by_key(|oddity| &oddity.path) else { return Ok(()) };
+    let what = match &first.kind {
+        OddityKind::Link => "a link; allow links or ignore it",
+        OddityKind::LinkToFolder => "a link to a folder; put the folder itself here or ignore it",
+        OddityKind::DanglingLink => "a link that leads to nothing",
+        OddityKind::Special => "a pipe, socket or device",
+        OddityKind::NameNotText => "its name is not UTF-8",
+        OddityKind::Unreadable(source) => {
+            let source = std::io::Error::new(source.kind(), source.to_string());
+            return Err(OmsError::Io { path: first.path.clone().into(), source });
+        }
+    };
+    Err(OmsError::Unsignable { path: first.path.clone(), what })
+}
+
+/// The resources to be, in their final order.
+struct Plan<'a> {
+    sharded: bool,
+    named: Vec<(String, Job<'a>)>,
+    /// Files that a sharded signature does not cover.
+    empty: Vec<&'a FoundFile>,
+}
+
+impl<'a> Plan<'a> {
+    fn new(files: &'a [FoundFile], serialization: Serialization) -> Result<Self, OmsError> {
+        let mut plan = Self { sharded: serialization != Serialization::Files, named: Vec::new(), empty: Vec::new() };
+        for file in files {
+            let job = |start, end| Job { path: &file.path, follow: file.linked, size: file.size, start, end };
+            match serialization {
+                Serialization::Files => plan.named.push((file.name.clone(), job(0, file.size))),
+                Serialization::Shards(_) if file.size == 0 => plan.empty.push(file),
+                Serialization::Shards(size) => {
+                    let count = file.size.div_ceil(size.get());
+                    if count.saturating_add(plan.named.len() as u64) > MAX_RESOURCES {
+                        return Err(OmsError::TooLarge);
+                    }
+                    for i in 0..count {
+                        let start = i * size.get();
+                        let end = start.saturating_add(size.get()).min(file.size);
+                        plan.named.push((format!("{}:{start}:{end}", file.name), job(start, end)));
+                    }
+                }
+            }
+        }
+        if plan.named.is_empty() {
+            return Err(OmsError::Empty);
+        }
+        // UTF-8 sorts by bytes as it does by code points.
+        plan.named.sort_by(|a, b| a.0.cmp(&b.0));
+        Ok(plan)
+    }
+
+    fn resources(&self, options: &SignOptions) -> Result<(Vec<WrittenResource>, [u8; 32]), OmsError> {
+        let (names, jobs): (Vec<&String>, Vec<Job<'_>>) =
+            self.named.iter().map(|(name, job)| (name, Job { ..*job })).unzip();
+        let mut digests = Vec::with_capacity(jobs.len());
+        for (job, result) in jobs.iter().zip(hash_all(options.hash, &jobs)) {
+            digests.push(result.map_err(|source| OmsError::Io { path: job.path.to_owned(), source })?);
+        }
+        let root = root_digest(digests.iter().map(Vec::as_slice));
+        let resource = |(name, digest): (&&String, &Vec<u8>)| WrittenResource {
+            name: (*name).clone(),
+            algorithm: options.hash.as_str(),
+            digest: hex::encode(digest),
+        };
+        Ok((names.iter().zip(&digests).map(resource).collect(), root))
+    }
+}
+
+/// The base name of the model; `.` and `..` are resolved to the folder they mean.
+fn subject_name(model: &Path) -> Result<String, OmsError> {
+    let real;
+    let name = match model.file_name() {
+        Some(name) => Some(name),
+        None => {
+            real = model.canonicalize().map_err(|source| OmsError::Io { path: model.to_owned(), source })?;
+            real.file_name()
+        }
+    };
+    // Readers must not depend on it, so a root without a name gets an empty one.
+    Ok(name.map(|name| name.to_string_lossy().into_owned()).unwrap_or_default())
+}
+
+impl From<WalkError> for OmsError {
+    fn from(error: WalkError) -> Self {
+        match error {
+            WalkError::Io { path, source } => Self::Io { path, source },
+            WalkError::Limit(hit) => Self::Limit(hit),
+        }
+    }
+}

@@ -1,0 +1,310 @@
+//! Judging a model against its signature: first the bundle, then what it says, then every file on disk.
+
+use std::collections::BTreeSet;
+use std::num::NonZeroUsize;
+use std::path::Path;
+
+use gauntlet_core::{Algorithm, Digest, Limits, Verdict};
+
+use super::bundle::{Bundle, Method, hint};
+use super::hash::{Job, hash_all};
+use super::manifest::{Manifest, Part, Root};
+use super::names::{Ignored, is_safe};
+use super::sign::leaving;
+use super::walk::{FoundFile, OddityKind, WalkError, Walked, walk};
+use super::{Reason, ReasonCode, Trust, Unsigned, UnsignedWhy, Verification, VerifyOptions};
+use crate::dsse::{Envelope, IN_TOTO};
+use crate::keys::{KeyKind, VerifyingKey};
+
+/// Verifies `model` against the bytes of a signature file. The model is touched only once the signature holds.
+///
+/// Every difference is reported, not only the first. What could not be read makes the verdict `error`, unless
+/// something else already makes it `fail`.
+#[must_use]
+pub fn verify(model: &Path, bundle: &[u8], trust: &Trust, options: &VerifyOptions) -> Verification {
+    let mut judge = Judge { options, found: Verification::empty() };
+    judge.verify(model, bundle, trust);
+    judge.conclude()
+}
+
+impl Verification {
+    fn empty() -> Self {
+        Self {
+            verdict: Verdict::Error,
+            reasons: Vec::new(),
+            unsigned: Vec::new(),
+            warnings: Vec::new(),
+            signer: None,
+            root_digest: None,
+            method: None,
+            files: 0,
+            bytes: 0,
+        }
+    }
+}
+
+struct Judge<'a> {
+    options: &'a VerifyOptions,
+    found: Verification,
+}
+
+impl Judge<'_> {
+    fn reason(&mut self, code: ReasonCode, path: Option<&str>, message: impl Into<String>) {
+        self.found.reasons.push(Reason { path: path.map(str::to_owned), code, message: message.into() });
+    }
+
+    fn unsigned(&mut self, path: &str, why: UnsignedWhy) {
+        self.found.unsigned.push(Unsigned { path: path.to_owned(), why });
+    }
+
+    fn verify(&mut self, model: &Path, bundle: &[u8], trust: &Trust) {
+        let bundle = match Bundle::parse(bundle) {
+            Ok(bundle) => bundle,
+            Err((code, message)) => return self.reason(code, None, message),
+        };
+        self.found.method = Some(bundle.method);
+        let Some(payload) = self.signed_payload(&bundle, trust) else { return };
+        match Manifest::parse(payload) {
+            Ok(manifest) => self.model(model, &manifest),
+            Err(reasons) => self.found.reasons = reasons,
+        }
+    }
+
+    /// The payload, if trust reaches it.
+    fn signed_payload<'b>(&mut self, bundle: &'b Bundle, trust: &Trust) -> Option<&'b [u8]> {
+        let (trusted_method, keys) = match trust {
+            Trust::Keys(keys) => (Method::Key, keys.as_slice()),
+            Trust::Certificates => (Method::Certificate, [].as_slice()),
+            Trust::Sigstore => (Method::Sigstore, [].as_slice()),
+        };
+        if bundle.method != trusted_method {
+            let message = format!(
+                "signed by {}, but only signatures by {} are trusted here",
+                bundle.method.as_str(),
+                trusted_method.as_str()
+            );
+            self.reason(ReasonCode::WrongMethod, None, message);
+            return None;
+        }
+        if trusted_method != Method::Key {
+            let message = format!("signatures by {} are not judged by this version", trusted_method.as_str());
+            self.reason(ReasonCode::Unsupported, None, message);
+            return None;
+        }
+        self.hint(bundle, keys)?;
+        self.signature(&bundle.envelope, keys)
+    }
+
+    fn hint(&mut self, bundle: &Bundle, keys: &[VerifyingKey]) -> Option<()> {
+        let Some(named) = &bundle.hint else {
+            self.found.warnings.push("the signature does not say which key it was made with".to_owned());
+            return Some(());
+        };
+        let known = keys.iter().any(|key| hint(key).is_ok_and(|own| own.eq_ignore_ascii_case(named)));
+        if !known {
+            self.reason(ReasonCode::WrongKey, None, format!("signed with another key: its fingerprint is {named:?}"));
+        }
+        known.then_some(())
+    }
+
+    fn signature<'b>(&mut self, envelope: &'b Envelope, keys: &[VerifyingKey]) -> Option<&'b [u8]> {
+        // The format knows the NIST curves only.
+        let keys: Vec<VerifyingKey> = keys.iter().filter(|key| key.kind() != KeyKind::Ed25519).cloned().collect();
+        let verified = match envelope.verify(&keys, NonZeroUsize::MIN) {
+            Ok(verified) => verified,
+            Err(error) => {
+                self.reason(ReasonCode::BadSignature, None, error.to_string());
+                return None;
+            }
+        };
+        if verified.payload_type != IN_TOTO {
+            self.reason(ReasonCode::WrongType, None, format!("payload type {:?}", verified.payload_type));
+            return None;
+        }
+        self.found.signer = verified.signers.first().map(|key| key.key_id());
+        Some(verified.payload)
+    }
+
+    fn model(&mut self, model: &Path, manifest: &Manifest) {
+        match &manifest.root {
+            Root::Right(bytes) => self.found.root_digest = Digest::new(Algorithm::Sha256, bytes).ok(),
+            Root::Wrong(message) => self.reason(ReasonCode::RootDigestMismatch, None, message),
+        }
+        for path in &self.options.ignore {
+            if !is_safe(path) {
+                let message = "given as an ignore path, but no plain relative path";
+                return self.reason(ReasonCode::UnsafePath, Some(path), message);
+            }
+        }
+        let callers = self.options.ignore.iter().map(String::as_str);
+        let mut ignored = Ignored::new(callers.chain(manifest.ignore_paths.iter().map(String::as_str)));
+        ignored.signature(model, self.options.signature_path.as_deref());
+        let wanted: BTreeSet<&str> = manifest.files.keys().map(String::as_str).collect();
+        let follow = manifest.allow_symlinks && !self.options.refuse_symlinks;
+        let walked = match walk(model, follow, &ignored, &wanted, &Limits::default()) {
+            Ok(walked) => walked,
+            Err(WalkError::Io { path, source }) => {
+                let message = format!("{}: {source}", path.display());
+                return self.reason(ReasonCode::Unreadable, None, message);
+            }
+            Err(WalkError::Limit(hit)) => return self.reason(ReasonCode::Limit, None, hit.to_string()),
+        };
+        self.compare(manifest, &walked, &ignored);
+    }
+
+    fn compare(&mut self, manifest: &Manifest, walked: &Walked, ignored: &Ignored) {
+        let met = self.oddities(manifest, walked);
+        let mut jobs = Vec::new();
+        let mut judged = Vec::new();
+        let mut present: BTreeSet<&str> = BTreeSet::new();
+        for file in &walked.files {
+            let signed = manifest.files.get_key_value(&file.name);
+            // A single file may be signed as `.`, which names the model itself.
+            let signed = signed.or_else(|| manifest.files.get_key_value(".").filter(|_| walked.single));
+            let Some((name, parts)) = signed else {
+                self.unexpected(file, manifest);
+                continue;
+            };
+            present.insert(name);
+            self.found.files += 1;
+            self.plan(file, name, parts, &mut jobs, &mut judged);
+        }
+        self.hash(manifest, &jobs, &judged);
+        for name in manifest.files.keys().map(String::as_str) {
+            if !present.contains(name) && !met.explains(name) {
+                self.reason(ReasonCode::MissingFile, Some(name), "signed, but not there");
+            }
+        }
+        for (path, why) in &walked.left_out {
+            debug_assert!(ignored.covers(path), "only ignored paths are left out");
+            self.unsigned(path, *why);
+        }
+        self.found.warnings.extend(leaving(&walked.files));
+    }
+
+    /// Judges what is no plain file, and tells what that explains of the missing names.
+    fn oddities(&mut self, manifest: &Manifest, walked: &Walked) -> Met {
+        let mut met = Met::default();
+        for oddity in &walked.oddities {
+            let path = oddity.path.as_str();
+            let signed = manifest.files.contains_key(path);
+            match &oddity.kind {
+                OddityKind::Link => {
+                    let message = if manifest.allow_symlinks {
+                        "a link, which the caller does not allow"
+                    } else {
+                        "a link, which the signature does not allow"
+                    };
+                    self.reason(ReasonCode::Symlink, Some(path), message);
+                }
+                OddityKind::LinkToFolder => {
+                    self.reason(ReasonCode::Symlink, Some(path), "a link to a folder: what is in it is not signed");
+                }
+                OddityKind::DanglingLink => {
+                    self.reason(ReasonCode::Symlink, Some(path), "a link that leads to nothing");
+                }
+                OddityKind::Unreadable(source) => {
+                    self.reason(ReasonCode::Unreadable, Some(path), source.to_string());
+                    met.unreadable.push(path.to_owned());
+                }
+                OddityKind::Special if signed => {
+                    self.reason(ReasonCode::MissingFile, Some(path), "signed as a file, but a pipe, socket or device");
+                }
+                OddityKind::Special if self.options.ignore_unsigned => self.unsigned(path, UnsignedWhy::Allowed),
+                OddityKind::Special => {
+                    self.reason(ReasonCode::UnexpectedFile, Some(path), "a pipe, socket or device");
+                }
+                OddityKind::NameNotText if self.options.ignore_unsigned => self.unsigned(path, UnsignedWhy::Allowed),
+                OddityKind::NameNotText => {
+                    self.reason(ReasonCode::UnexpectedFile, Some(path), "not signed: its name is not UTF-8");
+                }
+            }
+            met.seen.insert(path.to_owned());
+        }
+        met
+    }
+
+    fn unexpected(&mut self, file: &FoundFile, manifest: &Manifest) {
+        if file.ignored {
+            self.unsigned(&file.name, UnsignedWhy::Ignored);
+        } else if manifest.sharded && file.size == 0 {
+            self.unsigned(&file.name, UnsignedWhy::Empty);
+        } else if self.options.ignore_unsigned {
+            self.unsigned(&file.name, UnsignedWhy::Allowed);
+        } else {
+            self.reason(ReasonCode::UnexpectedFile, Some(&file.name), "there, but not signed");
+        }
+    }
+
+    /// Queues the parts of one file that can be compared at all.
+    fn plan<'f>(
+        &mut self,
+        file: &'f FoundFile,
+        name: &'f str,
+        parts: &'f [Part],
+        jobs: &mut Vec<Job<'f>>,
+        judged: &mut Vec<(&'f str, &'f Part)>,
+    ) {
+        if let Some(signed) = parts.last().and_then(|part| part.end).filter(|end| *end != file.size) {
+            let message = format!("{signed} bytes are signed, the file has {}", file.size);
+            self.reason(ReasonCode::DigestMismatch, Some(name), message);
+        }
+        for part in parts {
+            let end = part.end.unwrap_or(file.size);
+            if end <= file.size {
+                jobs.push(Job { path: &file.path, follow: file.linked, size: file.size, start: part.start, end });
+                judged.push((name, part));
+            }
+        }
+    }
+
+    fn hash(&mut self, manifest: &Manifest, jobs: &[Job<'_>], judged: &[(&str, &Part)]) {
+        for ((job, (name, part)), result) in jobs.iter().zip(judged).zip(hash_all(manifest.hash, jobs)) {
+            match result {
+                Ok(digest) if digest == part.digest => self.found.bytes += job.end - job.start,
+                Ok(digest) => {
+                    self.found.bytes += job.end - job.start;
+                    let what = part.end.map_or(String::new(), |end| format!("bytes {}..{end}: ", part.start));
+                    let (is, was) = (hex::encode(digest), hex::encode(&part.digest));
+                    let message = format!("{what}{} is {is}, signed is {was}", manifest.hash.as_str());
+                    self.reason(ReasonCode::DigestMismatch, Some(name), message);
+                }
+                Err(error) => self.reason(ReasonCode::Unreadable, Some(name), error.to_string()),
+            }
+        }
+    }
+
+    fn conclude(mut self) -> Verification {
+        let found = &mut self.found;
+        found.reasons.sort();
+        found.reasons.dedup();
+        found.unsigned.sort();
+        // Certificates that cannot be judged leave the question open; an unknown hash inside a trusted statement does not.
+        let open = |reason: &Reason| {
+            reason.code.is_open() || (reason.code == ReasonCode::Unsupported && found.signer.is_none())
+        };
+        found.verdict = match found.reasons.as_slice() {
+            [] => Verdict::Pass,
+            reasons if reasons.iter().all(open) => Verdict::Error,
+            _ => Verdict::Fail,
+        };
+        self.found
+    }
+}
+
+/// Paths at which something other than a file was met.
+#[derive(Default)]
+struct Met {
+    seen: BTreeSet<String>,
+    unreadable: Vec<String>,
+}
+
+impl Met {
+    /// Whether it is already told why `name` was not found: something else is there, or a folder above is unreadable.
+    fn explains(&self, name: &str) -> bool {
+        let below = |folder: &String| {
+            folder.is_empty() || name.strip_prefix(folder.as_str()).is_some_and(|rest| rest.starts_with('/'))
+        };
+        self.seen.contains(name) || self.unreadable.iter().any(below)
+    }
+}
