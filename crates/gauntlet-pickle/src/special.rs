@@ -1,0 +1,119 @@
+//! The few globals whose calls the machine understands: pure decoders, attribute access, loaders of pickles.
+
+/// What a call of a global means to the machine. Everything else is only written down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Special {
+    None,
+    /// A decoder of constants.
+    Pure(Pure),
+    /// `getattr(object, name)`
+    GetAttr,
+    /// `importlib.import_module(name)`
+    ImportModule,
+    /// `__import__(name)`: the first segment unless `fromlist` is given.
+    Import,
+    /// `operator.attrgetter(name, ...)`; its result is called with the object.
+    AttrGetter,
+    /// `operator.methodcaller(name, ...)`; likewise.
+    MethodCaller,
+    /// `functools.partial(f, ...)`; its result is called.
+    Partial,
+    /// `copyreg.add_extension(module, name, code)`
+    AddExtension,
+    /// `pickle.loads` and its like: the first argument is a pickle.
+    Loads,
+    /// `io.BytesIO(bytes)`: stands for its bytes.
+    BytesIo,
+    /// `copyreg._reconstructor` and `copyreg.__newobj__`: the first argument is the class.
+    Reconstructor,
+}
+
+/// Pure functions of constants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pure {
+    Base64,
+    Base64Url,
+    Base32,
+    Base16,
+    Base85,
+    Unhex,
+    Hexlify,
+    Zlib,
+    Gzip,
+    Decode,
+    Encode,
+    Add,
+    StrJoin,
+    Chr,
+    Bytes,
+    Str,
+    FromHex,
+    GetItem,
+    Replace,
+    Lower,
+    Upper,
+    Strip,
+    Reversed,
+}
+
+impl Special {
+    pub(crate) fn of(module: &str, name: &str) -> Self {
+        let pure = |p| Self::Pure(p);
+        match (module, name) {
+            ("base64", "b64decode" | "standard_b64decode" | "decodebytes" | "decodestring") => pure(Pure::Base64),
+            ("binascii", "a2b_base64") => pure(Pure::Base64),
+            ("base64", "urlsafe_b64decode") => pure(Pure::Base64Url),
+            ("base64", "b32decode") => pure(Pure::Base32),
+            ("base64", "b16decode") => pure(Pure::Base16),
+            ("base64", "b85decode") => pure(Pure::Base85),
+            ("binascii", "unhexlify" | "a2b_hex") => pure(Pure::Unhex),
+            ("binascii", "hexlify" | "b2a_hex") => pure(Pure::Hexlify),
+            ("zlib", "decompress") => pure(Pure::Zlib),
+            ("gzip", "decompress") => pure(Pure::Gzip),
+            ("codecs" | "_codecs", "decode") => pure(Pure::Decode),
+            ("codecs" | "_codecs", "encode") => pure(Pure::Encode),
+            ("builtins", "bytes.decode" | "bytearray.decode") => pure(Pure::Decode),
+            ("builtins", "str.encode") => pure(Pure::Encode),
+            ("operator" | "_operator", "add" | "concat" | "iadd" | "iconcat" | "__add__" | "__concat__") => {
+                pure(Pure::Add)
+            }
+            ("builtins", "str.__add__" | "bytes.__add__") => pure(Pure::Add),
+            ("builtins", "str.join" | "bytes.join" | "bytearray.join") => pure(Pure::StrJoin),
+            ("builtins", "chr") => pure(Pure::Chr),
+            ("builtins", "bytes" | "bytearray") => pure(Pure::Bytes),
+            ("builtins", "str") => pure(Pure::Str),
+            ("builtins", "bytes.fromhex" | "bytearray.fromhex") => pure(Pure::FromHex),
+            ("operator" | "_operator", "getitem" | "__getitem__") => pure(Pure::GetItem),
+            ("builtins", "str.__getitem__" | "bytes.__getitem__") => pure(Pure::GetItem),
+            ("builtins", "str.replace" | "bytes.replace") => pure(Pure::Replace),
+            ("builtins", "str.lower" | "bytes.lower" | "str.casefold") => pure(Pure::Lower),
+            ("builtins", "str.upper" | "bytes.upper") => pure(Pure::Upper),
+            ("builtins", "str.strip" | "bytes.strip") => pure(Pure::Strip),
+            ("builtins", "reversed") => pure(Pure::Reversed),
+            ("builtins", "getattr") => Self::GetAttr,
+            ("importlib" | "importlib._bootstrap", "import_module" | "_gcd_import") => Self::ImportModule,
+            ("builtins" | "importlib", "__import__") => Self::Import,
+            ("operator" | "_operator", "attrgetter") => Self::AttrGetter,
+            ("operator" | "_operator", "methodcaller") => Self::MethodCaller,
+            ("functools" | "_functools", "partial") => Self::Partial,
+            ("copyreg", "add_extension") => Self::AddExtension,
+            (
+                "pickle" | "_pickle" | "dill" | "dill._dill" | "cloudpickle" | "cloudpickle.cloudpickle",
+                "loads" | "_loads",
+            ) => Self::Loads,
+            (
+                "pickle" | "_pickle" | "dill" | "dill._dill" | "cloudpickle" | "joblib" | "joblib.numpy_pickle",
+                "load" | "_load",
+            ) => Self::Loads,
+            ("torch.storage", "_load_from_bytes") => Self::Loads,
+            ("io" | "_io", "BytesIO") => Self::BytesIo,
+            ("copyreg", "_reconstructor" | "__newobj__" | "__newobj_ex__") => Self::Reconstructor,
+            _ => Self::None,
+        }
+    }
+
+    /// The pure method `name` of a text or bytes constant.
+    pub(crate) fn method(text: bool, name: &str) -> Self {
+        Self::of("builtins", &format!("{}.{name}", if text { "str" } else { "bytes" }))
+    }
+}

@@ -1,0 +1,353 @@
+//! Abstract values. Scalars are inline; what is shared lives in an arena and is named by an index, so that a
+//! value referred to a million times exists once. Above the limits values keep their kind and lose their content.
+
+use gauntlet_limits::Limits;
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Value {
+    None,
+    Bool(bool),
+    Int(i64),
+    Float,
+    /// An integer above 64 bits: two's complement, little endian.
+    Big(u32),
+    Str(u32),
+    Bytes(u32),
+    Global(u32),
+    Node(u32),
+    Ext(i64),
+    Buffer,
+    Array,
+    Lost(Kind),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Kind {
+    Int,
+    Str,
+    Bytes,
+    List,
+    Tuple,
+    Set,
+    FrozenSet,
+    Dict,
+    Result,
+    Module,
+    Method,
+    PersistentId,
+    Global,
+}
+
+impl Kind {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Int => "int",
+            Self::Str => "str",
+            Self::Bytes => "bytes",
+            Self::List => "list",
+            Self::Tuple => "tuple",
+            Self::Set => "set",
+            Self::FrozenSet => "frozenset",
+            Self::Dict => "dict",
+            Self::Result => "result",
+            Self::Module => "module",
+            Self::Method => "method",
+            Self::PersistentId => "persistent_id",
+            Self::Global => "global",
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(crate) enum Node {
+    Seq {
+        kind: Kind,
+        len: u64,
+        items: Vec<Value>,
+    },
+    Dict {
+        len: u64,
+        pairs: Vec<(Value, Value)>,
+    },
+    Call {
+        callee: Value,
+        args: Vec<Value>,
+        args_known: bool,
+        fact: Option<u32>,
+        state: Option<Value>,
+    },
+    Pers {
+        pid: Value,
+    },
+    Module {
+        name: u32,
+    },
+    /// An attribute of a value that is no global and no module.
+    Method {
+        of: Value,
+        name: u32,
+    },
+}
+
+/// A string, bytes or big integer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Blob {
+    start: u32,
+    kept: u32,
+    pub(crate) len: u64,
+    /// Where the bytes lie in the stream, when they are a literal.
+    pub(crate) offset: u64,
+}
+
+impl Blob {
+    pub(crate) fn complete(&self) -> bool {
+        u64::from(self.kept) == self.len
+    }
+}
+
+pub(crate) const COMPUTED: u64 = u64::MAX;
+/// Bytes kept of one string.
+pub(crate) const KEEP: usize = 1 << 20;
+const SHORT: usize = 4096;
+const SHORT_POOL: usize = 48 << 20;
+const LONG_POOL: usize = 32 << 20;
+/// Numbers kept of one list; names and objects are kept further.
+const SCALARS: usize = 4096;
+const ITEMS: usize = 65_536;
+
+pub(crate) struct Heap {
+    nodes: Vec<Node>,
+    blobs: Vec<Blob>,
+    pool: Vec<u8>,
+    short_left: usize,
+    long_left: usize,
+    max_nodes: usize,
+    max_blobs: usize,
+    items_left: usize,
+    pub(crate) lost: u64,
+}
+
+impl Heap {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        let nodes = usize::try_from(limits.nodes).unwrap_or(usize::MAX).min(1 << 28);
+        Self {
+            nodes: Vec::new(),
+            blobs: Vec::new(),
+            pool: Vec::new(),
+            short_left: SHORT_POOL,
+            long_left: LONG_POOL,
+            max_nodes: nodes,
+            max_blobs: nodes.saturating_mul(4),
+            items_left: nodes.saturating_mul(4),
+            lost: 0,
+        }
+    }
+
+    pub(crate) fn node(&self, id: u32) -> &Node {
+        &self.nodes[id as usize]
+    }
+
+    pub(crate) fn node_mut(&mut self, id: u32) -> &mut Node {
+        &mut self.nodes[id as usize]
+    }
+
+    pub(crate) fn blob(&self, id: u32) -> Blob {
+        self.blobs[id as usize]
+    }
+
+    /// The bytes kept of a blob.
+    pub(crate) fn bytes(&self, id: u32) -> &[u8] {
+        let blob = self.blobs[id as usize];
+        &self.pool[blob.start as usize..blob.start as usize + blob.kept as usize]
+    }
+
+    /// The bytes of a blob when all of them were kept.
+    pub(crate) fn whole(&self, id: u32) -> Option<&[u8]> {
+        self.blobs[id as usize].complete().then(|| self.bytes(id))
+    }
+
+    /// Text as UTF-8, with replacements.
+    pub(crate) fn text(&self, id: u32) -> String {
+        String::from_utf8_lossy(self.bytes(id)).into_owned()
+    }
+
+    /// How many bytes of a string of this length would be kept, and whether a place is left at all.
+    pub(crate) fn keeps(&self, len: u64) -> Option<usize> {
+        if self.blobs.len() >= self.max_blobs {
+            return None;
+        }
+        let len = usize::try_from(len).unwrap_or(usize::MAX);
+        Some(if len <= SHORT {
+            if len <= self.short_left { len } else { 0 }
+        } else {
+            let n = len.min(KEEP);
+            if n <= self.long_left { n } else { SHORT.min(self.short_left) }
+        })
+    }
+
+    /// Opens the pool for a string's kept bytes; [`Heap::seal`] closes it.
+    pub(crate) fn pool(&mut self) -> &mut Vec<u8> {
+        &mut self.pool
+    }
+
+    /// Forgets bytes written to the pool after `start`.
+    pub(crate) fn unwrite(&mut self, start: usize) {
+        self.pool.truncate(start);
+    }
+
+    /// Makes a blob of what was written to the pool since `start`.
+    pub(crate) fn seal(&mut self, start: usize, len: u64, offset: u64) -> u32 {
+        let kept = self.pool.len() - start;
+        if kept <= SHORT {
+            self.short_left = self.short_left.saturating_sub(kept);
+        } else {
+            self.long_left = self.long_left.saturating_sub(kept);
+        }
+        // The pools together stay below 128 MiB, so both fit 32 bits.
+        self.blobs.push(Blob { start: start as u32, kept: kept as u32, len, offset });
+        (self.blobs.len() - 1) as u32
+    }
+
+    /// Keeps `bytes` whole, or only their kind.
+    pub(crate) fn add_bytes(&mut self, bytes: &[u8], offset: u64) -> Option<u32> {
+        let Some(keep) = self.keeps(bytes.len() as u64) else {
+            self.lost += 1;
+            return None;
+        };
+        let start = self.pool.len();
+        self.pool.extend_from_slice(&bytes[..keep]);
+        if keep < bytes.len() {
+            self.lost += 1;
+        }
+        Some(self.seal(start, bytes.len() as u64, offset))
+    }
+
+    pub(crate) fn add_str(&mut self, bytes: &[u8], offset: u64) -> Value {
+        self.add_bytes(bytes, offset).map_or(Value::Lost(Kind::Str), Value::Str)
+    }
+
+    pub(crate) fn add_raw(&mut self, bytes: &[u8], offset: u64) -> Value {
+        self.add_bytes(bytes, offset).map_or(Value::Lost(Kind::Bytes), Value::Bytes)
+    }
+
+    pub(crate) fn add(&mut self, node: Node) -> Value {
+        if self.nodes.len() >= self.max_nodes {
+            self.lost += 1;
+            return Value::Lost(match node {
+                Node::Seq { kind, .. } => kind,
+                Node::Dict { .. } => Kind::Dict,
+                Node::Call { .. } => Kind::Result,
+                Node::Pers { .. } => Kind::PersistentId,
+                Node::Module { .. } => Kind::Module,
+                Node::Method { .. } => Kind::Method,
+            });
+        }
+        self.nodes.push(node);
+        Value::Node((self.nodes.len() - 1) as u32)
+    }
+
+    pub(crate) fn seq(&mut self, kind: Kind, values: &[Value]) -> Value {
+        if self.nodes.len() >= self.max_nodes {
+            self.lost += 1;
+            return Value::Lost(kind);
+        }
+        let mut items = Vec::new();
+        for value in values {
+            keep_item(&mut items, *value, &mut self.items_left);
+        }
+        self.add(Node::Seq { kind, len: values.len() as u64, items })
+    }
+
+    /// Adds items to a list or set; false when `target` is neither.
+    pub(crate) fn extend(&mut self, target: Value, values: &[Value]) -> bool {
+        match target {
+            Value::Lost(Kind::List | Kind::Set) => true,
+            Value::Node(id) => match &mut self.nodes[id as usize] {
+                Node::Seq { kind: Kind::List | Kind::Set, len, items } => {
+                    *len += values.len() as u64;
+                    for value in values {
+                        keep_item(items, *value, &mut self.items_left);
+                    }
+                    true
+                }
+                _ => false,
+            },
+            _ => false,
+        }
+    }
+
+    /// Sets items of a dict, keys and values in turn; false when `target` is none.
+    pub(crate) fn set_items(&mut self, target: Value, values: &[Value]) -> bool {
+        match target {
+            Value::Lost(Kind::Dict) => true,
+            Value::Node(id) => match &mut self.nodes[id as usize] {
+                Node::Dict { len, pairs } => {
+                    *len += (values.len() / 2) as u64;
+                    for pair in values.as_chunks::<2>().0 {
+                        if pairs.len() < ITEMS && self.items_left >= 2 {
+                            self.items_left -= 2;
+                            pairs.push((pair[0], pair[1]));
+                        }
+                    }
+                    true
+                }
+                _ => false,
+            },
+            _ => false,
+        }
+    }
+
+    /// The last value set for a text key of a dict.
+    pub(crate) fn get(&self, dict: Value, key: &[u8]) -> Option<Value> {
+        let Value::Node(id) = dict else { return None };
+        let Node::Dict { pairs, .. } = self.node(id) else { return None };
+        pairs.iter().rev().find(|(k, _)| matches!(k, Value::Str(s) if self.whole(*s) == Some(key))).map(|(_, v)| *v)
+    }
+
+    /// The items of a list, tuple or set of which nothing was left out.
+    pub(crate) fn items(&self, value: Value) -> Option<&[Value]> {
+        let Value::Node(id) = value else { return None };
+        match self.node(id) {
+            Node::Seq { len, items, .. } if *len == items.len() as u64 => Some(items),
+            _ => None,
+        }
+    }
+
+    /// The kind of a value in words, for facts.
+    pub(crate) fn kind(&self, value: Value) -> &'static str {
+        match value {
+            Value::None => "none",
+            Value::Bool(_) => "bool",
+            Value::Int(_) | Value::Big(_) => "int",
+            Value::Float => "float",
+            Value::Str(_) => "str",
+            Value::Bytes(_) => "bytes",
+            Value::Global(_) => "global",
+            Value::Ext(_) => "extension",
+            Value::Buffer => "buffer",
+            Value::Array => "array",
+            Value::Lost(kind) => kind.name(),
+            Value::Node(id) => match self.node(id) {
+                Node::Seq { kind, .. } => kind.name(),
+                Node::Dict { .. } => "dict",
+                Node::Call { .. } => "result",
+                Node::Pers { .. } => "persistent_id",
+                Node::Module { .. } => "module",
+                Node::Method { .. } => "method",
+            },
+        }
+    }
+}
+
+/// Whether a value by itself could be called or does something; containers may hold such.
+pub(crate) fn active(value: Value) -> bool {
+    matches!(value, Value::Global(_) | Value::Node(_) | Value::Ext(_) | Value::Lost(_))
+}
+
+fn keep_item(items: &mut Vec<Value>, value: Value, left: &mut usize) {
+    let room = if active(value) || matches!(value, Value::Str(_)) { ITEMS } else { SCALARS };
+    if items.len() < room && *left > 0 {
+        *left -= 1;
+        items.push(value);
+    }
+}
