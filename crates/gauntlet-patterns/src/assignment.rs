@@ -380,7 +380,7 @@ mod tests {
             format!("connect(password=b'{v}')"),
             format!("secret_token := `{v}`"),
         ] {
-            assert_eq!(found(&text, Dialect::Code), [v.clone()], "{text}");
+            assert_eq!(found(&text, Dialect::Code), std::slice::from_ref(&v), "{text}");
         }
     }
 
@@ -393,7 +393,7 @@ mod tests {
             format!("machine h login a password {v}"),
             format!("tool --token {v}"),
         ] {
-            assert_eq!(found(&text, Dialect::Config), [v.clone()], "{text}");
+            assert_eq!(found(&text, Dialect::Config), std::slice::from_ref(&v), "{text}");
         }
         assert!(found(&format!("password = {v}"), Dialect::Code).is_empty());
         assert!(found("password=get_password(x1)", Dialect::Config).is_empty());
