@@ -8,9 +8,9 @@ use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use gauntlet_core::Verdict;
+use gauntlet_core::{Verdict, write_durably};
+use gauntlet_trust::keys;
 use gauntlet_trust::oms::{self, HashType, Serialization, SignOptions, Trust, VerifyOptions};
-use gauntlet_trust::{keys, write_replace};
 
 fn main() -> ExitCode {
     match run(std::env::args().skip(1).collect()) {
@@ -49,7 +49,7 @@ fn run(arguments: Vec<String>) -> Result<u8, String> {
             sign.signature_path = Some(path.clone());
             let key = keys::read_private(&key, None).map_err(|e| e.to_string())?;
             let signed = oms::sign(&model, &key, &sign).map_err(|e| e.to_string())?;
-            write_replace(&path, &signed.bundle, 0o644).map_err(|e| e.to_string())?;
+            write_durably(&path, &signed.bundle, 0o644).map_err(|e| e.to_string())?;
             println!("{} {} files, {} bytes", signed.root_digest, signed.files, signed.bytes);
             Ok(0)
         }

@@ -1,4 +1,4 @@
-//! Files that appear whole or not at all.
+//! Files that appear whole or not at all, and never in place of another. (Replacing is `gauntlet_core::write_durably`.)
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -6,21 +6,11 @@ use std::path::Path;
 
 use tempfile::{Builder, NamedTempFile};
 
-/// Writes `bytes` to `path`, replacing a file that is there. A reader sees the old file or the new one, never a part.
-///
-/// # Errors
-/// Whatever the file system says; `path` is untouched then.
-pub fn write_replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
-    let file = staged(path, bytes, mode)?;
-    file.persist(path).map_err(|e| e.error)?;
-    sync_folder(path)
-}
-
 /// Writes `bytes` to `path` unless something is there. Of several writers at once exactly one wins.
 ///
 /// # Errors
 /// `AlreadyExists` when `path` is taken, else whatever the file system says.
-pub fn write_new(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+pub(crate) fn write_new(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let file = staged(path, bytes, mode)?;
     file.persist_noclobber(path).map_err(|e| e.error)?;
     sync_folder(path)
@@ -59,14 +49,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn new_never_replaces_and_replace_does() {
+    fn an_existing_file_is_never_replaced() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("f");
         write_new(&path, b"one", 0o600).unwrap();
         assert_eq!(write_new(&path, b"two", 0o600).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
         assert_eq!(std::fs::read(&path).unwrap(), b"one");
-        write_replace(&path, b"three", 0o644).unwrap();
-        assert_eq!(std::fs::read(&path).unwrap(), b"three");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "no temporary file stays behind");
     }
 }

@@ -13,4 +13,10 @@ pub mod oms;
 pub mod statement;
 pub mod strict_json;
 
-pub use atomic::{write_new, write_replace};
+/// A stranger's text for a message: quoted, with control characters escaped, at most 80 characters of it.
+fn shown(text: &str) -> String {
+    match text.char_indices().nth(80) {
+        Some((end, _)) => format!("{:?}…", &text[..end]),
+        None => format!("{text:?}"),
+    }
+}

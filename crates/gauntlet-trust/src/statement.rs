@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::dsse::{DsseError, Envelope, IN_TOTO, Verified};
 use crate::keys::SigningKey;
+use crate::shown;
 use crate::strict_json::{self, Bounds, JsonError};
 
 /// The statement type.
@@ -349,7 +350,7 @@ pub struct Attester {
 #[derive(Debug, thiserror::Error)]
 pub enum StatementError {
     /// A payload or statement of another type.
-    #[error("{what} type {found:?} is not an in-toto statement v1")]
+    #[error("{what} type {} is not an in-toto statement v1", shown(found))]
     Type {
         /// Which type.
         what: &'static str,

@@ -51,7 +51,11 @@ pub fn write_public(path: &Path, key: &VerifyingKey, overwrite: bool) -> Result<
 }
 
 fn write(path: &Path, bytes: &[u8], mode: u32, overwrite: bool) -> Result<(), KeyError> {
-    let written = if overwrite { crate::write_replace(path, bytes, mode) } else { crate::write_new(path, bytes, mode) };
+    let written = if overwrite {
+        gauntlet_core::write_durably(path, bytes, mode)
+    } else {
+        crate::atomic::write_new(path, bytes, mode)
+    };
     written.map_err(|source| match source.kind() {
         io::ErrorKind::AlreadyExists => KeyError::Exists { path: path.to_owned() },
         _ => KeyError::Io { path: path.to_owned(), source },

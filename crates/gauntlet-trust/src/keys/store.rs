@@ -157,6 +157,33 @@ mod tests {
         assert!(!store.local_key().unwrap().created);
     }
 
+    /// Runs this very test in other processes, which do their part and leave.
+    #[test]
+    fn racing_processes_get_the_same_local_key() {
+        const CHILD: &str = "GAUNTLET_TEST_LOCAL_KEY";
+        if let Some(config) = std::env::var_os(CHILD) {
+            println!("\nid={}", KeyStore::new(Path::new(&config)).local_key().unwrap().key.key_id());
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let children: Vec<_> = (0..6)
+            .map(|_| {
+                std::process::Command::new(std::env::current_exe().unwrap())
+                    .args(["--exact", "keys::store::tests::racing_processes_get_the_same_local_key", "--nocapture"])
+                    .env(CHILD, folder.path())
+                    .stdout(std::process::Stdio::piped())
+                    .spawn()
+                    .unwrap()
+            })
+            .collect();
+        let own = KeyStore::new(folder.path()).local_key().unwrap().key.key_id();
+        for child in children {
+            let output = child.wait_with_output().unwrap();
+            let text = String::from_utf8(output.stdout).unwrap();
+            assert_eq!(text.lines().find_map(|line| line.strip_prefix("id=")), Some(own.as_str()), "{text}");
+        }
+    }
+
     #[test]
     fn local_is_told_from_other_keys() {
         let folder = tempfile::tempdir().unwrap();

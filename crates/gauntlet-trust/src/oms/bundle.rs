@@ -9,6 +9,7 @@ use sha2::{Digest as _, Sha256};
 use super::ReasonCode;
 use crate::dsse::{DsseError, Envelope, RawEnvelope};
 use crate::keys::{KeyError, VerifyingKey};
+use crate::shown;
 use crate::strict_json::{self, Bounds};
 
 const MEDIA_TYPE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
@@ -64,7 +65,7 @@ impl Bundle {
         let media_type = raw.media_type.as_deref().unwrap_or_default();
         let old = method == Method::Sigstore && SIGSTORE_MEDIA_TYPES.contains(&media_type);
         if media_type != MEDIA_TYPE && !old {
-            let message = format!("media type {media_type:?} is none of a bundle signed by {}", method.as_str());
+            let message = format!("media type {} is none of a bundle signed by {}", shown(media_type), method.as_str());
             return Err((ReasonCode::WrongType, message));
         }
         let envelope = raw.dsse_envelope.ok_or_else(|| malformed("`dsseEnvelope` is missing".to_owned()))?;

@@ -9,6 +9,7 @@ use sha2::{Digest as _, Sha256};
 use super::hash::HashType;
 use super::names::is_safe;
 use super::{PREDICATE_TYPE, Reason, ReasonCode};
+use crate::shown;
 use crate::statement::TYPE as STATEMENT_TYPE;
 use crate::strict_json::{self, Bounds};
 
@@ -81,7 +82,7 @@ impl Reader {
     fn manifest(&mut self, statement: &RawStatement<'_>, predicate: RawPredicate<'_>) -> Option<Manifest> {
         let serialization = &predicate.serialization;
         let Some(hash) = HashType::from_name(&serialization.hash_type) else {
-            self.refuse(ReasonCode::Unsupported, None, format!("hash type {:?}", serialization.hash_type));
+            self.refuse(ReasonCode::Unsupported, None, format!("hash type {}", shown(&serialization.hash_type)));
             return None;
         };
         let shard_size = match &*serialization.method {
@@ -95,7 +96,7 @@ impl Reader {
                 }
             },
             other => {
-                self.refuse(ReasonCode::Unsupported, None, format!("serialization method {other:?}"));
+                self.refuse(ReasonCode::Unsupported, None, format!("serialization method {}", shown(other)));
                 return None;
             }
         };
@@ -148,7 +149,7 @@ impl Reader {
                 self.refuse(ReasonCode::Duplicate, Some(name), "listed twice".to_owned());
             }
             if resource.algorithm != hash.as_str() && sharded_name.as_deref() != Some(&*resource.algorithm) {
-                let message = format!("algorithm {:?} where {} is announced", resource.algorithm, hash.as_str());
+                let message = format!("algorithm {} where {} is announced", shown(&resource.algorithm), hash.as_str());
                 self.refuse(ReasonCode::Malformed, Some(name), message);
             }
             let digest = match hex::decode(&*resource.digest) {
@@ -191,7 +192,7 @@ impl Reader {
         if signed.eq_ignore_ascii_case(&hex) {
             return Root::Right(actual);
         }
-        Root::Wrong(format!("the signed root digest is {signed:?}, that of the signed resources is {hex}"))
+        Root::Wrong(format!("the signed root digest is {}, that of the signed resources is {hex}", shown(signed)))
     }
 
     fn files(&mut self, parts: Vec<(&str, Part)>, shard_size: Option<u64>) -> BTreeMap<String, Vec<Part>> {
@@ -269,14 +270,14 @@ struct RawStatement<'a> {
 impl RawStatement<'_> {
     fn types(&self) -> Result<(), Vec<Reason>> {
         if self.kind != STATEMENT_TYPE {
-            return Err(vec![whole(ReasonCode::WrongType, format!("statement type {:?}", self.kind))]);
+            return Err(vec![whole(ReasonCode::WrongType, format!("statement type {}", shown(&self.kind)))]);
         }
         if self.predicate_type == OLD_PREDICATE_TYPE {
             let message = "signatures of model-signing before 0.3 are not read: sign again".to_owned();
             return Err(vec![whole(ReasonCode::Unsupported, message)]);
         }
         if self.predicate_type != PREDICATE_TYPE {
-            return Err(vec![whole(ReasonCode::WrongType, format!("predicate type {:?}", self.predicate_type))]);
+            return Err(vec![whole(ReasonCode::WrongType, format!("predicate type {}", shown(&self.predicate_type)))]);
         }
         if self.subject.len() != 1 {
             let message = format!("{} subjects where one is wanted", self.subject.len());

@@ -4,9 +4,11 @@
 //! pass: a caller who trusts only keys is told so, a caller who trusts certificates gets `unsupported`.
 
 mod bundle;
+mod claims;
 mod hash;
 mod manifest;
 mod names;
+mod report;
 mod sign;
 mod verify;
 mod walk;
@@ -21,7 +23,9 @@ use serde::Serialize;
 use crate::keys::{KeyError, VerifyingKey};
 
 pub use bundle::Method;
+pub use claims::{Claims, claims};
 pub use hash::HashType;
+pub use report::SIGNATURE;
 pub use sign::{Signed, sign};
 pub use verify::verify;
 
@@ -160,11 +164,6 @@ pub enum ReasonCode {
 }
 
 impl ReasonCode {
-    /// Whether this means that the question stays open, rather than that the answer is no.
-    fn is_open(self) -> bool {
-        matches!(self, Self::Unreadable | Self::Limit)
-    }
-
     /// The word in output and in rule ids.
     #[must_use]
     pub fn as_str(self) -> &'static str {

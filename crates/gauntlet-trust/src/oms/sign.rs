@@ -37,7 +37,7 @@ pub struct Signed {
     pub warnings: Vec<String>,
 }
 
-/// Hashes the model and signs it. Nothing is written; store [`Signed::bundle`] with [`crate::write_replace`].
+/// Hashes the model and signs it. Nothing is written; store [`Signed::bundle`] with [`gauntlet_core::write_durably`].
 ///
 /// # Errors
 /// [`OmsError`] when the model has what cannot be signed (links, pipes, names that are not UTF-8), cannot be read, or

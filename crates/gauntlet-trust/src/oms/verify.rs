@@ -15,6 +15,7 @@ use super::walk::{FoundFile, OddityKind, WalkError, Walked, walk};
 use super::{Reason, ReasonCode, Trust, Unsigned, UnsignedWhy, Verification, VerifyOptions};
 use crate::dsse::{Envelope, IN_TOTO};
 use crate::keys::{KeyKind, VerifyingKey};
+use crate::shown;
 
 /// Verifies `model` against the bytes of a signature file. The model is touched only once the signature holds.
 ///
@@ -102,7 +103,11 @@ impl Judge<'_> {
         };
         let known = keys.iter().any(|key| hint(key).is_ok_and(|own| own.eq_ignore_ascii_case(named)));
         if !known {
-            self.reason(ReasonCode::WrongKey, None, format!("signed with another key: its fingerprint is {named:?}"));
+            self.reason(
+                ReasonCode::WrongKey,
+                None,
+                format!("signed with another key: its fingerprint is {}", shown(named)),
+            );
         }
         known.then_some(())
     }
@@ -118,7 +123,7 @@ impl Judge<'_> {
             }
         };
         if verified.payload_type != IN_TOTO {
-            self.reason(ReasonCode::WrongType, None, format!("payload type {:?}", verified.payload_type));
+            self.reason(ReasonCode::WrongType, None, format!("payload type {}", shown(verified.payload_type)));
             return None;
         }
         self.found.signer = verified.signers.first().map(|key| key.key_id());
@@ -279,13 +284,9 @@ impl Judge<'_> {
         found.reasons.sort();
         found.reasons.dedup();
         found.unsigned.sort();
-        // Certificates that cannot be judged leave the question open; an unknown hash inside a trusted statement does not.
-        let open = |reason: &Reason| {
-            reason.code.is_open() || (reason.code == ReasonCode::Unsupported && found.signer.is_none())
-        };
         found.verdict = match found.reasons.as_slice() {
             [] => Verdict::Pass,
-            reasons if reasons.iter().all(open) => Verdict::Error,
+            reasons if reasons.iter().all(|reason| found.is_open(reason)) => Verdict::Error,
             _ => Verdict::Fail,
         };
         self.found

@@ -110,7 +110,7 @@ fn the_payload_is_what_the_format_asks_for() {
     let ignored = [".git", ".gitattributes", ".github", ".gitignore", "model.sig", "tokenizer"];
     assert_eq!(predicate["serialization"]["ignore_paths"], serde_json::json!(ignored));
     // The signature is left out of its own check, wherever the caller says it is.
-    gauntlet_trust::write_replace(&signature, &signed.bundle, 0o644).unwrap();
+    gauntlet_core::write_durably(&signature, &signed.bundle, 0o644).unwrap();
     let read = fs::read(&signature).unwrap();
     let verify = VerifyOptions { signature_path: Some(signature), ..VerifyOptions::default() };
     assert_eq!(oms::verify(&model, &read, &trust(&key), &verify).verdict, Verdict::Pass);

@@ -1,7 +1,7 @@
 //! Every case of the interoperability vectors: verdict and reason code.
 
 use gauntlet_core::Verdict;
-use gauntlet_trust::oms::{self, ReasonCode, Trust, Verification, VerifyOptions};
+use gauntlet_trust::oms::{self, HashType, Method, ReasonCode, Trust, Verification, VerifyOptions};
 use serde_json::Value;
 
 use crate::common::{apply, cases, copy_model, public_key, read};
@@ -120,4 +120,15 @@ fn unsigned_things_are_listed() {
     assert_eq!(unsigned("tree-shards-empty-file-added"), ["__init__.py Empty", "empty.bin Empty"]);
     let git = [".git Ignored", ".gitattributes Ignored", ".github Ignored", ".gitignore Ignored"];
     assert_eq!(unsigned("tree-ok-top-git-dir"), git);
+}
+
+#[test]
+fn claims_are_read_from_bundles_of_any_method() {
+    let key = oms::claims(&read("bundles/spec-shards-blake3.sig")).unwrap();
+    assert_eq!((key.method, key.hash, key.sharded), (Method::Key, HashType::Blake3, true));
+    assert!(key.files.contains(&"model.safetensors".to_owned()));
+    let certificate = oms::claims(&read("bundles/ref-cert-chain.sig")).unwrap();
+    assert_eq!((certificate.method, certificate.files.len()), (Method::Certificate, 8));
+    let reasons = oms::claims(&read("bundles/bad-duplicate-resource.sig")).unwrap_err();
+    assert_eq!(reasons[0].code, ReasonCode::Duplicate);
 }
