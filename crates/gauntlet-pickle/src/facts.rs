@@ -25,8 +25,10 @@ pub struct PickleFacts {
 /// Bytes outside any stream.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gap {
-    /// Where they start.
+    /// Where they start, counted like the offset of a stream.
     pub offset: u64,
+    /// See [`StreamFacts::within`].
+    pub within: Option<u32>,
     /// How many.
     pub len: u64,
     /// How many of them were searched for the start of another pickle.
@@ -38,8 +40,10 @@ pub struct Gap {
 /// One pickle stream, from its first opcode to its end.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StreamFacts {
-    /// Offset of the first opcode: in the file, or for a nested stream in the decoded bytes.
+    /// Offset of the first opcode: in the file, or in the bytes named by `within`.
     pub offset: u64,
+    /// Index of the first stream of the nested bytes in which this one lies; none for the file's own bytes.
+    pub within: Option<u32>,
     /// Bytes interpreted, inline arrays included.
     pub len: u64,
     /// How the stream was come by.
@@ -531,7 +535,9 @@ pub struct TorchLegacy {
     pub storages: u64,
     /// Their bytes, the 8-byte length fields included.
     pub storage_bytes: u64,
-    /// All storages named by the fifth pickle were there with the sizes that the persistent ids give.
+    /// Storages whose count in the file is not the one that the object gives.
+    pub size_mismatches: u64,
+    /// All storages named by the fifth pickle were there.
     pub complete: bool,
     /// Why not.
     pub problem: Option<String>,

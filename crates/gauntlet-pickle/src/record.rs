@@ -50,6 +50,7 @@ impl Default for Recorder {
         Self {
             facts: StreamFacts {
                 offset: 0,
+                within: None,
                 len: 0,
                 origin: Origin::First,
                 protocol: None,

@@ -29,7 +29,14 @@ impl Default for Options {
 /// Interprets everything from the stream's position to its end. Never fails: what could not be read is in the facts.
 #[must_use]
 pub fn interpret(stream: &mut dyn Stream, budget: &Budget, options: &Options) -> PickleFacts {
-    let mut walk = Walk { budget, options, registry: Registry::default(), facts: PickleFacts::default(), searched: 0 };
+    let mut walk = Walk {
+        budget,
+        options,
+        registry: Registry::default(),
+        facts: PickleFacts::default(),
+        searched: 0,
+        within: None,
+    };
     let mut jobs = walk.file(stream, None);
     // A queue, not a recursion: each job knows its own depth.
     let mut next = 0;
@@ -82,6 +89,8 @@ struct Walk<'a> {
     registry: Registry,
     facts: PickleFacts,
     searched: u64,
+    /// Index of the first stream of the nested bytes being read.
+    within: Option<u32>,
 }
 
 type Job = (u32, u32, NestedJob);
@@ -98,6 +107,7 @@ impl Walk<'_> {
         let mut input = Input::new(stream);
         let mut jobs = Vec::new();
         let depth = nested.as_ref().map_or(0, |(_, depth)| *depth);
+        self.within = nested.is_some().then_some(self.facts.streams.len() as u32);
         let mut origin = nested.map_or(Origin::First, |(origin, _)| origin);
         let mut legacy = torch::Walk::default();
         match input.peek(1) {
@@ -151,11 +161,16 @@ impl Walk<'_> {
         jobs: &mut Vec<Job>,
         legacy: &mut torch::Walk,
     ) -> (Option<Value>, crate::value::Heap) {
-        let Outcome { facts, nested, io_error, result, heap } = outcome;
+        let Outcome { mut facts, nested, io_error, result, heap } = outcome;
+        facts.within = self.within;
         if io_error.is_some() {
             self.facts.io_error = io_error;
         }
-        let plain = facts.imports.is_empty() && facts.extensions.is_empty() && facts.end == StreamEnd::Stop;
+        // The first stream of nested bytes stays listed, since `within` of others names it.
+        let plain = !matches!(facts.origin, Origin::Nested { .. })
+            && facts.imports.is_empty()
+            && facts.extensions.is_empty()
+            && facts.end == StreamEnd::Stop;
         if plain && self.facts.streams.len() >= PLAIN_STREAMS {
             self.facts.streams_unlisted += 1;
             legacy.leave();
@@ -241,7 +256,7 @@ impl Walk<'_> {
             self.facts.truncated = true;
             return;
         }
-        self.facts.gaps.push(Gap { offset, len, searched, zero });
+        self.facts.gaps.push(Gap { offset, within: self.within, len, searched, zero });
     }
 }
 
