@@ -380,7 +380,7 @@ mod tests {
         let read = Note::parse(made.to_string().as_bytes()).unwrap();
         assert_eq!(read, made);
         let verifier = VerifierKey::parse(&key.verifier().to_string()).unwrap();
-        assert_eq!(read.verify(&[verifier.clone()]).unwrap(), [Verified { key: verifier, time: None }]);
+        assert_eq!(read.verify(std::slice::from_ref(&verifier)).unwrap(), [Verified { key: verifier, time: None }]);
     }
 
     #[test]

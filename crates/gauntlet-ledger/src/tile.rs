@@ -69,7 +69,7 @@ impl Tile {
     }
 
     /// The folder of the partial forms of this tile, `tile/0/000.p`.
-    pub fn partial_folder(&self) -> String {
+    pub(crate) fn partial_folder(&self) -> String {
         format!("{}.p", Self { width: TILE_WIDTH, ..*self })
     }
 
@@ -128,7 +128,7 @@ impl fmt::Display for Tile {
 }
 
 /// Where a complete subtree's hash comes from: the level and number of the tile, and the range of hashes in it to fold.
-pub fn locate(height: u8, index: u64) -> (u8, u64, std::ops::Range<usize>) {
+pub(crate) fn locate(height: u8, index: u64) -> (u8, u64, std::ops::Range<usize>) {
     let level = height / 8;
     let rest = height % 8;
     let first = index << rest;
@@ -137,7 +137,7 @@ pub fn locate(height: u8, index: u64) -> (u8, u64, std::ops::Range<usize>) {
 }
 
 /// Folds a power of two of hashes (32 bytes each, side by side) into their root; `None` when there is another number of them.
-pub fn fold(hashes: &[u8]) -> Option<Hash> {
+pub(crate) fn fold(hashes: &[u8]) -> Option<Hash> {
     let mut level: Vec<Hash> = hashes.chunks(32).map(Hash::from_slice).collect::<Option<_>>()?;
     if !level.len().is_power_of_two() {
         return None;

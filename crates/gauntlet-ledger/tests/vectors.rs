@@ -1,5 +1,7 @@
 //! The transparency-log vectors of the repository: trees, proofs, checkpoints, tiles, and notes that have to be refused.
 
+#![expect(clippy::unwrap_used, reason = "helpers of a test")]
+
 use std::collections::BTreeMap;
 
 use gauntlet_ledger::checkpoint::{Checkpoint, SignedCheckpoint};

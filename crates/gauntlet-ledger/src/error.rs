@@ -1,0 +1,132 @@
+//! What can go wrong with a ledger, sorted by who has to act.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::checkpoint::CheckpointError;
+use crate::lock::LockError;
+use crate::note::NoteError;
+use crate::record::RecordError;
+use crate::tree::{Hash, ProofError};
+
+/// Why the ledger refuses.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file system refused; nothing is known about the content.
+    #[error("{path}: {source}", path = path.display())]
+    Io {
+        /// File or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A file of the ledger does not hold what it must. Run `verify` for all differences.
+    #[error("{path}: {problem}", path = path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A checkpoint is refused.
+    #[error("{path}: {source}", path = path.display())]
+    Checkpoint {
+        /// The file that holds it.
+        path: PathBuf,
+        /// Why.
+        source: CheckpointError,
+    },
+    /// The ledger has fewer entries than were seen before.
+    #[error("the ledger {origin} was rolled back: it has {found} entries, {remembered} were seen before")]
+    RolledBack {
+        /// Name of the ledger.
+        origin: String,
+        /// Entries of the remembered head.
+        remembered: u64,
+        /// Entries now.
+        found: u64,
+    },
+    /// The ledger has other entries than were seen before.
+    #[error(
+        "the ledger {origin} was rolled back or rewritten: its first {remembered} entries are not those seen before"
+    )]
+    Rewritten {
+        /// Name of the ledger.
+        origin: String,
+        /// Entries of the remembered head.
+        remembered: u64,
+    },
+    /// Another process writes, for longer than the caller waits.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// There is no ledger in the folder.
+    #[error("{path}: no ledger here", path = .0.display())]
+    NoLedger(PathBuf),
+    /// A newer or unknown format, which is never rewritten.
+    #[error("{path}: the ledger has an unknown format; a newer gauntlet may have written it", path = .0.display())]
+    UnknownFormat(PathBuf),
+    /// The log key is not on this machine, so nothing can be appended or verified here.
+    #[error("{path}: the key of the ledger {origin} is not here", path = path.display())]
+    NoKey {
+        /// Name of the ledger.
+        origin: String,
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// The log key is readable by others.
+    #[error("{path}: the log key must be readable by its owner only (mode 0600)", path = .0.display())]
+    KeyMode(PathBuf),
+    /// A name that no log can have.
+    #[error(transparent)]
+    Name(#[from] NoteError),
+    /// A record that cannot be logged.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// A record names an envelope that is not in the evidence store.
+    #[error("the envelope sha256:{0} is not in the evidence store")]
+    NoEnvelope(Hash),
+    /// Larger than the evidence store takes.
+    #[error("an envelope has at most {limit} bytes, this one has {found}")]
+    EnvelopeTooLarge {
+        /// Bytes of the envelope.
+        found: u64,
+        /// Most bytes taken.
+        limit: u64,
+    },
+    /// An index or sizes outside the log.
+    #[error(transparent)]
+    Proof(#[from] ProofError),
+    /// The ledger was opened for reading.
+    #[error("the ledger was opened for reading only")]
+    ReadOnly,
+    /// An earlier append through this handle failed half-way; open the ledger anew, which recovers.
+    #[error("an earlier append failed; the ledger must be opened anew")]
+    Poisoned,
+    /// The append failed together with those of other threads.
+    #[error("the entry was not acknowledged: {0}")]
+    Append(#[source] Arc<Error>),
+    /// The entry is durable, but the tiles could not be written; the next opening writes them.
+    #[error("the entry is durable, but the files of the log could not be written: {0}")]
+    Unpublished(#[source] Box<Error>),
+}
+
+impl Error {
+    /// Whether this says that the ledger is not what it must be (exit status 1), and not that it could not be judged or used.
+    pub fn is_verdict(&self) -> bool {
+        match self {
+            Self::Damaged { .. } | Self::Checkpoint { .. } | Self::RolledBack { .. } | Self::Rewritten { .. } => true,
+            Self::Append(source) => source.is_verdict(),
+            Self::Unpublished(source) => source.is_verdict(),
+            _ => false,
+        }
+    }
+
+    pub(crate) fn io(path: impl AsRef<Path>) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::Io { path: path.as_ref().to_owned(), source }
+    }
+
+    pub(crate) fn damaged(path: impl Into<PathBuf>, problem: impl Into<String>) -> Self {
+        Self::Damaged { path: path.into(), problem: problem.into() }
+    }
+}
