@@ -55,7 +55,7 @@ fn run(arguments: Vec<String>) -> Result<u8, String> {
         }
         "verify" => {
             let path = signature.unwrap_or_else(|| oms::default_signature_path(&model));
-            let bundle = std::fs::read(&path).map_err(|e| format!("{}: {e}", path.display()))?;
+            let bundle = oms::read_bundle(&path).map_err(|e| format!("{}: {e}", path.display()))?;
             let trust = Trust::Keys(vec![keys::read_public(&key).map_err(|e| e.to_string())?]);
             let options = VerifyOptions { signature_path: Some(path), ..VerifyOptions::default() };
             let found = oms::verify(&model, &bundle, &trust, &options);

@@ -1,12 +1,13 @@
 //! Keys in PEM: PKCS#8 plain and encrypted, SEC1 (`EC PRIVATE KEY`), SubjectPublicKeyInfo.
 
 use pkcs8::der::{Decode as _, pem::PemLabel as _};
-use pkcs8::pkcs5::pbes2::Kdf;
+use pkcs8::pkcs5::pbes2::{self, Kdf};
+use pkcs8::pkcs5::scrypt;
 use pkcs8::spki::SubjectPublicKeyInfoRef;
 use pkcs8::{
     EncodePrivateKey as _, EncryptedPrivateKeyInfo, LineEnding, ObjectIdentifier, PrivateKeyInfo, SecretDocument,
 };
-use rand_core::OsRng;
+use rand_core::{OsRng, RngCore as _};
 use zeroize::Zeroizing;
 
 use super::{KeyError, KeyKind, Public, Secret, SigningKey, VerifyingKey};
@@ -61,8 +62,7 @@ impl SigningKey {
             None => (PrivateKeyInfo::PEM_LABEL, document),
             Some(passphrase) => {
                 let info = PrivateKeyInfo::from_der(document.as_bytes()).map_err(|_| KeyError::Crypto)?;
-                let encrypted = info.encrypt(OsRng, passphrase.as_bytes()).map_err(|_| KeyError::Crypto)?;
-                (EncryptedPrivateKeyInfo::PEM_LABEL, encrypted)
+                (EncryptedPrivateKeyInfo::PEM_LABEL, encrypt(&info, passphrase).map_err(|_| KeyError::Crypto)?)
             }
         };
         document.to_pem(label, LineEnding::LF).map_err(|_| KeyError::Crypto)
@@ -150,6 +150,17 @@ fn kind(algorithm: ObjectIdentifier, curve: Option<ObjectIdentifier>) -> Result<
     known.map(|(_, kind)| *kind).ok_or_else(|| KeyError::Unsupported(format!("curve {curve}")))
 }
 
+/// N = 2^14 because OpenSSL, and with it most other tools, refuses to spend more than 32 MiB on a key file; p = 5 makes up
+/// for it (the pair is one of those that OWASP's Password Storage Cheat Sheet calls equal to N = 2^17, p = 1).
+fn encrypt(info: &PrivateKeyInfo<'_>, passphrase: &Zeroizing<String>) -> pkcs8::Result<SecretDocument> {
+    let (mut salt, mut iv) = ([0; 16], [0; 16]);
+    OsRng.fill_bytes(&mut salt);
+    OsRng.fill_bytes(&mut iv);
+    let cost = scrypt::Params::new(14, 8, 5, 32).map_err(|_| pkcs8::Error::ParametersMalformed)?;
+    let parameters = pbes2::Parameters::scrypt_aes256cbc(cost, &salt, &iv)?;
+    info.encrypt_with_params(parameters, passphrase.as_bytes())
+}
+
 fn decrypt(der: &[u8], passphrase: &Zeroizing<String>) -> Result<SecretDocument, KeyError> {
     let info = EncryptedPrivateKeyInfo::from_der(der).map_err(malformed)?;
     let scheme = info
@@ -198,10 +209,31 @@ mod tests {
         let right = Zeroizing::new("correct horse".to_owned());
         let pem = key.to_pem(Some(&right)).unwrap();
         assert!(pem.starts_with("-----BEGIN ENCRYPTED PRIVATE KEY-----"));
+        assert_ne!(pem, key.to_pem(Some(&right)).unwrap(), "salted");
         assert_eq!(SigningKey::from_pem(&pem, Some(&right)).unwrap().key_id(), key.key_id());
         let wrong = Zeroizing::new("wrong".to_owned());
         assert!(matches!(SigningKey::from_pem(&pem, Some(&wrong)), Err(KeyError::WrongPassphrase)));
         assert!(matches!(SigningKey::from_pem(&pem, None), Err(KeyError::PassphraseNeeded)));
+    }
+
+    #[test]
+    fn key_files_may_not_ask_for_endless_work() {
+        let key = SigningKey::generate(KeyKind::P256).unwrap().to_pem(None).unwrap();
+        let (_, plain) = SecretDocument::from_pem(&key).unwrap();
+        let info = PrivateKeyInfo::from_der(plain.as_bytes()).unwrap();
+        let cheap = scrypt::Params::new(1, 1, 1, 32).unwrap();
+        let parameters = pbes2::Parameters::scrypt_aes256cbc(cheap, b"salt", &[0; 16]).unwrap();
+        let encrypted = info.encrypt_with_params(parameters, b"p").unwrap();
+        let mut parsed = EncryptedPrivateKeyInfo::from_der(encrypted.as_bytes()).unwrap();
+        let pbes2::Kdf::Scrypt(mut scrypt) = parsed.encryption_algorithm.pbes2().unwrap().kdf.clone() else {
+            unreachable!()
+        };
+        scrypt.cost_parameter = 1 << 40;
+        let encryption = pbes2::EncryptionScheme::Aes256Cbc { iv: &[0; 16] };
+        parsed.encryption_algorithm = pbes2::Parameters { kdf: scrypt.into(), encryption }.into();
+        let costly = SecretDocument::encode_msg(&parsed).unwrap();
+        let error = decrypt(costly.as_bytes(), &Zeroizing::new("p".to_owned())).unwrap_err();
+        assert!(matches!(error, KeyError::TooCostly(_)), "{error}");
     }
 
     #[test]

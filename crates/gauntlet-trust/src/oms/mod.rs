@@ -14,6 +14,8 @@ mod verify;
 mod walk;
 
 use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 
@@ -220,6 +222,23 @@ pub fn default_signature_path(model: &Path) -> PathBuf {
     let mut name = OsString::from(model);
     name.push(".sig");
     name.into()
+}
+
+/// Reads a signature file, at most [`MAX_BUNDLE_BYTES`] of it and without waiting on a pipe.
+///
+/// # Errors
+/// What the system says; `InvalidData` for something that is no regular file, `FileTooLarge` for too much.
+pub fn read_bundle(path: &Path) -> io::Result<Vec<u8>> {
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "not a regular file"));
+    }
+    let mut bytes = Vec::new();
+    File::open(path)?.take(MAX_BUNDLE_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+    if bytes.len() > MAX_BUNDLE_BYTES {
+        let message = format!("more than {MAX_BUNDLE_BYTES} bytes, which no signature file has");
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
+    }
+    Ok(bytes)
 }
 
 /// Why a model could not be signed.

@@ -220,6 +220,18 @@ fn what_is_signed_is_checked_even_where_the_caller_ignores_it() {
 }
 
 #[test]
+fn signature_files_are_read_within_limits() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("s");
+    assert_eq!(oms::read_bundle(&path).unwrap_err().kind(), std::io::ErrorKind::NotFound);
+    pipe(&path);
+    assert_eq!(oms::read_bundle(&path).unwrap_err().to_string(), "not a regular file");
+    let large = folder.path().join("large");
+    fs::File::create(&large).unwrap().set_len(1 << 40).unwrap();
+    assert!(oms::read_bundle(&large).unwrap_err().to_string().starts_with("more than"));
+}
+
+#[test]
 fn what_cannot_be_read_is_no_verdict_unless_something_else_is_wrong() {
     let folder = tempfile::tempdir().unwrap();
     let model = copy_model("models/mini", folder.path());
