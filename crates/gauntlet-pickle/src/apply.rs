@@ -277,9 +277,9 @@ impl Machine<'_, '_> {
     /// Whether the bytes ahead, read as opcodes by a plain `pickle.load`, would import something.
     pub(crate) fn ahead_is_code(&mut self) -> Result<bool, Halt> {
         let ahead = self.input.peek(crate::input::WINDOW)?;
-        let trial = sniff::trial(ahead, false, 1);
-        self.unpaid += trial.opcodes / 2;
-        Ok(trial.imports > 0)
+        let (imports, opcodes) = sniff::imports_midway(ahead);
+        self.unpaid += opcodes / 2;
+        Ok(imports)
     }
 }
 

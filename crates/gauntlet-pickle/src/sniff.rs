@@ -60,7 +60,9 @@ pub(crate) fn starts_here(ahead: &[u8], complete: bool, after_stop: bool) -> (bo
         true
     } else if announced {
         match trial.end {
-            TrialEnd::Stop => trial.clean && trial.opcodes >= 3,
+            TrialEnd::Stop => trial.clean && trial.opcodes >= if after_stop { 3 } else { 6 },
+            // An operand that runs far beyond would swallow the rest of the input on a mere guess.
+            TrialEnd::Short if trial.operand_open => after_stop && trial.opcodes >= 2,
             TrialEnd::Short => trial.opcodes >= 8,
             TrialEnd::Invalid => trial.opcodes >= 32,
         }
@@ -94,25 +96,40 @@ pub(crate) enum TrialEnd {
 
 /// Runs until STOP, the end, an error, or `enough` uses of imports.
 pub(crate) fn trial(bytes: &[u8], complete: bool, enough: u32) -> Trial {
+    run(bytes, complete, enough, false)
+}
+
+/// Whether a loader in the middle of a stream would run these bytes as opcodes up to an import.
+pub(crate) fn imports_midway(bytes: &[u8]) -> (bool, u64) {
+    let trial = run(bytes, false, 1, true);
+    (trial.imports > 0, trial.opcodes)
+}
+
+fn run(bytes: &[u8], complete: bool, enough: u32, inside: bool) -> Trial {
     let mut run =
         Trial { opcodes: 0, imports: 0, uses: 0, end: TrialEnd::Invalid, clean: false, operand_open: false, len: 0 };
-    let mut height = 0usize;
-    let mut marks: Vec<usize> = Vec::new();
+    let announced = matches!(bytes, [0x80, 0..=5, ..]);
+    let (mut names, mut extension, mut stored) = (0u32, false, false);
+    // Inside a stream, values and marks of unknown number are already there.
+    let (mut height, mut marks) = if inside { (1000, vec![100, 200, 300, 400]) } else { (0, Vec::new()) };
     let mut at = 0;
     run.end = loop {
         let Some(code) = bytes.get(at) else { break TrialEnd::Short };
         let Some(op) = opcode::opcode(*code) else { break TrialEnd::Invalid };
         at += 1;
         let rest = &bytes[at..];
-        match operand(op.code, op.operand, rest) {
-            Read::Len(len) => at += len,
+        let taken = match operand(op.code, op.operand, rest) {
+            Read::Len(len) => {
+                at += len;
+                len
+            }
             Read::Short => {
                 // In a complete input an operand that runs past the end is an error, yet a loader ran what came before.
                 run.operand_open = !complete;
                 break if complete { TrialEnd::Invalid } else { TrialEnd::Short };
             }
             Read::Invalid => break TrialEnd::Invalid,
-        }
+        };
         let fence = marks.last().copied().unwrap_or(0);
         match op.effect {
             Effect::Fixed(takes, leaves) => {
@@ -146,13 +163,32 @@ pub(crate) fn trial(bytes: &[u8], complete: bool, enough: u32) -> Trial {
         }
         run.opcodes += 1;
         match op.code {
-            opcode::GLOBAL | opcode::STACK_GLOBAL => run.imports += 1,
+            opcode::GLOBAL => run.imports += 1,
+            // Random bytes hold this opcode often, but no name before it.
+            opcode::STACK_GLOBAL if names > 1 || (names > 0 && (announced || inside)) || run.imports > 0 => {
+                run.imports += 1;
+            }
+            opcode::SHORT_BINUNICODE
+            | opcode::BINUNICODE
+            | opcode::BINUNICODE8
+            | opcode::SHORT_BINSTRING
+            | opcode::BINSTRING
+            | opcode::UNICODE
+            | opcode::STRING => {
+                names += u32::from(name_in(op.operand, &bytes[at - taken..at]));
+            }
             opcode::INST => {
                 run.imports += 1;
                 run.uses += 1;
             }
-            opcode::EXT1 | opcode::EXT2 | opcode::EXT4 if run.opcodes > 1 => run.imports += 1,
-            opcode::REDUCE | opcode::NEWOBJ | opcode::NEWOBJ_EX | opcode::OBJ | opcode::BUILD if run.imports > 0 => {
+            opcode::EXT1 | opcode::EXT2 | opcode::EXT4 => extension |= announced || inside,
+            opcode::PUT | opcode::BINPUT | opcode::LONG_BINPUT | opcode::MEMOIZE => stored = true,
+            opcode::GET | opcode::BINGET | opcode::LONG_BINGET if !stored && !inside => break TrialEnd::Invalid,
+            opcode::REDUCE | opcode::NEWOBJ | opcode::NEWOBJ_EX | opcode::OBJ | opcode::BUILD
+                if run.imports > 0 || extension =>
+            {
+                // A registered code is an import once it is called.
+                run.imports += u32::from(extension && run.imports == 0);
                 run.uses += 1;
             }
             _ => {}
@@ -209,6 +245,19 @@ fn operand(code: u8, kind: Operand, rest: &[u8]) -> Read {
             }
         }
     }
+}
+
+/// Whether a text operand could be part of a dotted name.
+fn name_in(kind: Operand, operand: &[u8]) -> bool {
+    let text = match kind {
+        Operand::Counted(width) => operand.get(usize::from(width)..).unwrap_or_default(),
+        Operand::QuotedLine | Operand::TextLine => operand.trim_ascii(),
+        _ => return false,
+    };
+    let text = text.strip_prefix(b"'").or_else(|| text.strip_prefix(b"\"")).unwrap_or(text);
+    let text = text.strip_suffix(b"'").or_else(|| text.strip_suffix(b"\"")).unwrap_or(text);
+    // Escapes can spell a name too.
+    dotted(text) || (text.contains(&b'\\') && printable(text))
 }
 
 /// A dotted identifier; letters outside ASCII are allowed as Python allows them.

@@ -259,6 +259,23 @@ fn giant_text_and_bytes_are_skipped_not_loaded() {
 }
 
 #[test]
+fn random_tails_hold_no_pickles_and_hide_none() {
+    let mut state = 0x1234_5678_9abc_def1u64;
+    let mut bytes = b"\x80\x02N.".to_vec();
+    while bytes.len() < 4_000_000 {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        bytes.extend(state.to_le_bytes());
+    }
+    let facts = all(&bytes);
+    assert_eq!((facts.streams.len(), facts.gaps.len()), (1, 1));
+    bytes.extend(b"\x80\x04\x8c\x02os\x8c\x06system\x93)R.");
+    let facts = all(&bytes);
+    assert!(called(&facts, "system"));
+}
+
+#[test]
 fn a_search_that_is_too_long_says_what_it_left_out() {
     let options = Options { search_bytes: 100_000, ..Options::default() };
     let bytes = [&b"\x80\x02N."[..], &[0; 500_000]].concat();
