@@ -8,7 +8,7 @@ use std::num::NonZeroUsize;
 use serde::{Deserialize, Serialize};
 
 use crate::base64;
-use crate::keys::{KeyError, SigningKey, VerifyingKey};
+use crate::keys::{KeyError, Message, SigningKey, VerifyingKey};
 use crate::strict_json::{self, Bounds, JsonError};
 
 /// The payload type of every in-toto statement.
@@ -86,9 +86,10 @@ impl Envelope {
         threshold: NonZeroUsize,
     ) -> Result<Verified<'e, 'k>, DsseError> {
         let message = pae(&self.payload_type, &self.payload);
+        let message = Message::new(&message);
         let mut signers: Vec<&VerifyingKey> = Vec::new();
         for key in trusted {
-            if !signers.contains(&key) && self.signatures.iter().any(|s| key.verify(&message, &s.bytes)) {
+            if !signers.contains(&key) && self.signatures.iter().any(|s| key.verify_hashed(&message, &s.bytes)) {
                 signers.push(key);
             }
         }

@@ -5,19 +5,19 @@ mod file;
 mod pem;
 mod store;
 
+use std::cell::OnceCell;
 use std::fmt;
+use std::path::PathBuf;
 
 use ed25519_dalek::Signer as _;
-use p256::ecdsa::signature::Verifier as _;
+use p256::ecdsa::signature::hazmat::PrehashVerifier as _;
 use pkcs8::{EncodePublicKey as _, LineEnding};
 use rand_core::OsRng;
-use sha2::{Digest as _, Sha256};
+use sha2::{Digest as _, Sha256, Sha384, Sha512};
 
 pub use file::{read_private, read_public, write_private, write_public};
 pub use store::{KeyStore, LocalKey, StoredKey};
 pub use zeroize::Zeroizing;
-
-use std::path::PathBuf;
 
 /// Which kind of key; each kind signs with one hash only (SHA-256, -384 or -512 by curve).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -212,21 +212,48 @@ impl VerifyingKey {
     /// parse is simply no valid signature.
     #[must_use]
     pub fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
+        self.verify_hashed(&Message::new(message), signature)
+    }
+
+    /// As [`Self::verify`], for a message that many keys and signatures are tried on.
+    pub(crate) fn verify_hashed(&self, message: &Message<'_>, signature: &[u8]) -> bool {
         match &self.public {
-            Public::P256(key) => {
-                p256::ecdsa::Signature::from_der(signature).is_ok_and(|s| key.verify(message, &s).is_ok())
-            }
-            Public::P384(key) => {
-                p384::ecdsa::Signature::from_der(signature).is_ok_and(|s| key.verify(message, &s).is_ok())
-            }
-            Public::P521(key) => {
-                p521::ecdsa::Signature::from_der(signature).is_ok_and(|s| key.verify(message, &s).is_ok())
-            }
+            Public::P256(key) => p256::ecdsa::Signature::from_der(signature)
+                .is_ok_and(|s| key.verify_prehash(message.sha256(), &s).is_ok()),
+            Public::P384(key) => p384::ecdsa::Signature::from_der(signature)
+                .is_ok_and(|s| key.verify_prehash(message.sha384(), &s).is_ok()),
+            Public::P521(key) => p521::ecdsa::Signature::from_der(signature)
+                .is_ok_and(|s| key.verify_prehash(message.sha512(), &s).is_ok()),
             // Strict: keys of small order would verify signatures over any message.
-            Public::Ed25519(key) => {
-                ed25519_dalek::Signature::from_slice(signature).is_ok_and(|s| key.verify_strict(message, &s).is_ok())
-            }
+            Public::Ed25519(key) => ed25519_dalek::Signature::from_slice(signature)
+                .is_ok_and(|s| key.verify_strict(message.bytes, &s).is_ok()),
         }
+    }
+}
+
+/// A message that is hashed once, however many ECDSA signatures are tried on it. (Ed25519 hashes anew each time.)
+pub(crate) struct Message<'a> {
+    bytes: &'a [u8],
+    sha256: OnceCell<Vec<u8>>,
+    sha384: OnceCell<Vec<u8>>,
+    sha512: OnceCell<Vec<u8>>,
+}
+
+impl<'a> Message<'a> {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, sha256: OnceCell::new(), sha384: OnceCell::new(), sha512: OnceCell::new() }
+    }
+
+    fn sha256(&self) -> &[u8] {
+        self.sha256.get_or_init(|| Sha256::digest(self.bytes).to_vec())
+    }
+
+    fn sha384(&self) -> &[u8] {
+        self.sha384.get_or_init(|| Sha384::digest(self.bytes).to_vec())
+    }
+
+    fn sha512(&self) -> &[u8] {
+        self.sha512.get_or_init(|| Sha512::digest(self.bytes).to_vec())
     }
 }
 

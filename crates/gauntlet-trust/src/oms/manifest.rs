@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::hash::HashType;
-use super::names::is_safe;
+use super::names::{ancestry, is_safe};
 use super::{PREDICATE_TYPE, Reason, ReasonCode};
 use crate::shown;
 use crate::statement::TYPE as STATEMENT_TYPE;
@@ -49,7 +49,8 @@ impl Manifest {
         let statement: RawStatement<'_> = strict_json::from_slice(payload, &Bounds::DOCUMENT)
             .map_err(|e| vec![whole(ReasonCode::Malformed, format!("the signed statement: {e}"))])?;
         statement.types()?;
-        let predicate: RawPredicate<'_> = strict_json::from_slice(payload, &Bounds::DOCUMENT)
+        // The bytes were checked above.
+        let predicate = serde_json::from_slice(payload)
             .map(|s: WithPredicate<'_>| s.predicate)
             .map_err(|e| vec![whole(ReasonCode::Malformed, format!("the signed predicate: {e}"))])?;
         let mut reader = Reader { reasons: Vec::new() };
@@ -115,8 +116,7 @@ impl Reader {
         let ignore_paths: Vec<String> = serialization.ignore_paths.iter().map(|p| p.clone().into_owned()).collect();
         let ignored: BTreeSet<&str> = ignore_paths.iter().map(String::as_str).collect();
         for name in files.keys() {
-            let ends = name.match_indices('/').map(|(at, _)| at).chain([name.len()]);
-            if ends.into_iter().any(|end| ignored.contains(&name[..end])) {
+            if ancestry(name).any(|above| ignored.contains(above)) {
                 self.refuse(ReasonCode::Malformed, Some(name), "listed as a resource and as ignored".to_owned());
             }
         }

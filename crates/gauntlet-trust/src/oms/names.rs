@@ -13,6 +13,12 @@ pub(super) fn is_safe(name: &str) -> bool {
     !name.contains('\0') && !foreign && name.split('/').all(plain)
 }
 
+/// `a/b/c` gives `a`, `a/b` and `a/b/c`: what may be ignored so that the path is.
+pub(super) fn ancestry(path: &str) -> impl Iterator<Item = &str> {
+    let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
+    ends.map(|end| &path[..end])
+}
+
 /// Paths that are left out, each with everything below it.
 pub(super) struct Ignored(BTreeMap<String, UnsignedWhy>);
 
@@ -32,11 +38,6 @@ impl Ignored {
     /// `path` is met on the way down, so whatever lies above it is known not to be ignored.
     pub(super) fn entry(&self, path: &str) -> Option<UnsignedWhy> {
         self.0.get(path).copied()
-    }
-
-    pub(super) fn covers(&self, path: &str) -> bool {
-        let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
-        ends.into_iter().any(|end| self.0.contains_key(&path[..end]))
     }
 
     /// All paths, sorted.
@@ -87,14 +88,9 @@ mod tests {
     }
 
     #[test]
-    fn ignored_paths_cover_whole_parts_only() {
-        let ignored = Ignored::new(["docs", "a/b"]);
-        for path in ["docs", "docs/x", "a/b", "a/b/c", ".git/config"] {
-            assert!(ignored.covers(path), "{path}");
-        }
-        for path in ["docsx", "a", "a/bc", "sub/.git", "sub/docs"] {
-            assert!(!ignored.covers(path), "{path}");
-        }
+    fn ancestry_ends_at_whole_parts() {
+        assert_eq!(ancestry("a/bc/d").collect::<Vec<_>>(), ["a", "a/bc", "a/bc/d"]);
+        assert_eq!(ancestry("a").collect::<Vec<_>>(), ["a"]);
     }
 
     #[test]

@@ -97,7 +97,7 @@ fn a_mutated_statement_that_is_signed_passes_only_when_it_still_describes_the_mo
 }
 
 #[test]
-fn a_hundred_thousand_resources_are_all_judged() {
+fn fifty_thousand_resources_are_all_judged() {
     let folder = tempfile::tempdir().unwrap();
     let model = copy_model("models/mini", folder.path());
     let key = private_key("keys/p256.key.pem");
@@ -105,12 +105,12 @@ fn a_hundred_thousand_resources_are_all_judged() {
     let mut statement: Value = serde_json::from_slice(&payload_of(&seed).unwrap()).unwrap();
     let digest = "ab".repeat(32);
     let resource = |i: usize| json!({"name": format!("f{i}"), "algorithm": "sha256", "digest": digest});
-    statement["predicate"]["resources"] = (0..100_000).map(resource).collect();
+    statement["predicate"]["resources"] = (0..50_000).map(resource).collect();
     let bundle = resigned(&seed, &serde_json::to_vec(&statement).unwrap(), &key);
     let trust = Trust::Keys(vec![key.verifying_key().clone()]);
     let found = oms::verify(&model, &bundle, &trust, &VerifyOptions::default());
     assert_eq!(found.verdict, Verdict::Fail);
-    assert_eq!(found.reasons.len(), 100_000 + 3 + 1, "each missing, three unexpected, the root digest");
+    assert_eq!(found.reasons.len(), 50_000 + 3 + 1, "each missing, three unexpected, the root digest");
 }
 
 fn resigned(bundle: &[u8], payload: &[u8], key: &SigningKey) -> Vec<u8> {

@@ -117,6 +117,21 @@ fn the_payload_is_what_the_format_asks_for() {
     assert_eq!(oms::sign(&model, &key, &options).unwrap().bundle, read, "signing again gives the same bytes");
 }
 
+/// Change this only together with a note that signatures made before differ in their bytes.
+#[test]
+fn bundles_are_the_same_bytes_on_every_machine() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = copy_model("models/mini", folder.path());
+    let sign = |name: &str| oms::sign(&model, &private_key(name), &SignOptions::default()).unwrap().bundle;
+    let digests = ["p256", "p384", "p521"].map(|k| gauntlet_core::sha256_hex(&sign(&format!("keys/{k}.key.pem"))));
+    let expected = [
+        "98fd13d58c138a05dbef65eab2f3d560e79ea9bb03ac6483713ef7c793f35770",
+        "10a975702b7ab11afe445b53e2a2e2b960ed9e7cc39d69e03d98e5aa549c2096",
+        "049ccbf4ed399e8709c9623872979fb1b26fbf73434d8416877d5166ae7e8b6c",
+    ];
+    assert_eq!(digests, expected);
+}
+
 #[test]
 fn single_files_are_named_by_base_name_or_as_the_reference_does() {
     let folder = tempfile::tempdir().unwrap();
