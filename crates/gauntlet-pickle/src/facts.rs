@@ -420,6 +420,8 @@ pub enum AnomalyKind {
     SparseMemo,
     /// A number or string operand that Python would not read, or reads in an uncommon way.
     OddLiteral,
+    /// The input ends within a line of text; some loaders take the line, others refuse it.
+    UnterminatedLine,
     /// A text string that is not UTF-8.
     InvalidUtf8,
     /// A frame inside a frame.

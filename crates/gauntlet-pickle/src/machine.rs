@@ -389,8 +389,9 @@ impl<'r, 'i> Machine<'r, 'i> {
                 }
                 INST => {
                     let (module, name) = self.two_lines()?;
-                    let from = self.mark()?;
+                    // The Python unpickler imports before it looks for the mark.
                     let class = self.import(module, name, ImportOp::Inst, Resolved::Literal);
+                    let from = self.mark()?;
                     let args = self.stack.split_off(from);
                     let value = self.call(class, args, true, None, Role::Inst)?;
                     self.push(value)?;
@@ -579,14 +580,25 @@ impl<'r, 'i> Machine<'r, 'i> {
     pub(crate) fn read_line(&mut self) -> Result<(), Halt> {
         self.line.clear();
         let limit = usize::try_from(self.budget.limits().text_bytes).unwrap_or(usize::MAX);
-        self.input.line(&mut self.line, limit)?;
-        Ok(())
+        match self.input.line(&mut self.line, limit) {
+            // The Python unpickler (joblib uses it) takes a line without its end and drops the last character.
+            Err(Short::End) if !self.line.is_empty() => {
+                self.line.pop();
+                self.anomaly(AnomalyKind::UnterminatedLine);
+                Ok(())
+            }
+            done => Ok(done?),
+        }
     }
 
     fn two_lines(&mut self) -> Result<(String, String), Halt> {
         self.read_line()?;
         let module = self.name_of_line();
-        self.read_line()?;
+        match self.read_line() {
+            // Likewise: the module is imported, with an empty name to follow.
+            Err(Halt::Short(Short::End)) => self.anomaly(AnomalyKind::UnterminatedLine),
+            done => done?,
+        }
         Ok((module, self.name_of_line()))
     }
 

@@ -212,6 +212,17 @@ fn what_follows_a_stop_or_an_error_is_found() {
 }
 
 #[test]
+fn loaders_that_differ_are_read_in_the_way_that_runs_more() {
+    // The Python unpickler takes an unterminated last line without its last character.
+    let facts = one(b"(S'id'\nios\nsystemX");
+    assert_eq!(called(&facts), ["os.system"]);
+    assert!(has(&facts, AnomalyKind::UnterminatedLine));
+    assert_eq!(one(b"cantigravityX").imports[0].module, "antigravity");
+    // It also imports before it misses the mark.
+    assert_eq!(one(b"iantigravity\nx\n.").imports[0].module, "antigravity");
+}
+
+#[test]
 fn equal_calls_are_one_entry_and_many_different_ones_lose_their_literals() {
     let mut stream = cat(&[b"\x80\x04", &g("decimal", "Decimal"), b"\x940"]);
     for i in 0..2000 {
