@@ -454,6 +454,11 @@ impl<'r, 'i> Machine<'r, 'i> {
         Ok(self.budget.steps(steps)?)
     }
 
+    /// Counts what writing facts down has cost, so that the step budget bounds time.
+    fn charge(&mut self) {
+        self.unpaid += 4 + std::mem::take(&mut self.record.cost);
+    }
+
     /// Starts an unpickler of its own for an array of objects; its STOP brings the present one back.
     pub(crate) fn enter(&mut self) -> Result<(), Halt> {
         if self.outer.len() >= OUTER {
@@ -530,6 +535,7 @@ impl<'r, 'i> Machine<'r, 'i> {
         let target = self.below(from)?;
         if !self.heap.extend(target, &self.stack[from..]) {
             self.record.mutation(&self.heap, op, target, &self.stack[from..], false, self.at);
+            self.charge();
         }
         self.stack.truncate(from);
         Ok(())
@@ -539,6 +545,7 @@ impl<'r, 'i> Machine<'r, 'i> {
         let target = self.below(from)?;
         if !self.heap.set_items(target, &self.stack[from..]) {
             self.record.mutation(&self.heap, op, target, &self.stack[from..], true, self.at);
+            self.charge();
         }
         self.stack.truncate(from);
         Ok(())
@@ -756,6 +763,7 @@ impl<'r, 'i> Machine<'r, 'i> {
 
     fn persistent(&mut self, pid: Value) -> Result<(), Halt> {
         self.record.persistent(&self.heap, pid);
+        self.charge();
         let value = self.heap.add(Node::Pers { pid });
         self.push(value)
     }

@@ -43,6 +43,8 @@ pub(crate) struct Recorder {
     truncated: HashSet<List>,
     scratch: Vec<u8>,
     todo: Vec<Value>,
+    /// Steps that looking through values has cost and that no one was told of.
+    pub(crate) cost: u64,
 }
 
 impl Default for Recorder {
@@ -82,6 +84,7 @@ impl Default for Recorder {
             truncated: HashSet::new(),
             scratch: Vec::new(),
             todo: Vec::new(),
+            cost: 0,
         }
     }
 }
@@ -208,6 +211,7 @@ impl Recorder {
                 _ => {}
             }
         }
+        self.cost += seen as u64 / 8;
         seen as u64
     }
 
@@ -230,6 +234,7 @@ impl Recorder {
         }
         cost /= 8;
         let full = self.key(heap, made, role, true);
+        cost += full.len() as u64 / 64;
         if let Some(index) = self.index.get(&full) {
             self.facts.calls[*index as usize].count += 1;
             return (Some(*index), cost);
