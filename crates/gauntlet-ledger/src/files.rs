@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rand_core::{OsRng, RngCore};
-use rustix::fs::OFlags;
+use rustix::fs::{CWD, OFlags, RenameFlags, renameat_with};
 
 /// Opens a regular file; a link, a folder, a fifo or a device is an error, and none of them blocks.
 pub(crate) fn open_regular(path: &Path) -> io::Result<File> {
@@ -55,6 +55,25 @@ pub(crate) fn replace(scratch: &Path, path: &Path, bytes: &[u8], mode: u32, dura
         let _ = fs::remove_file(&temporary);
     }
     outcome
+}
+
+/// As [`replace`] with [`Durability::Process`], for small files that are replaced again and again. The new file is exchanged
+/// with the old one: a plain rename over a file makes some file systems write its content to the device at once, which costs an
+/// append more than everything else.
+pub(crate) fn exchange(scratch: &Path, path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    let temporary = scratch.join(temporary_name());
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&temporary)?;
+    let written = file.write_all(bytes);
+    drop(file);
+    let moved = written.and_then(|()| match renameat_with(CWD, &temporary, CWD, path, RenameFlags::EXCHANGE) {
+        Ok(()) => fs::remove_file(&temporary),
+        // There is no old one yet, or the file system cannot exchange.
+        Err(_) => fs::rename(&temporary, path),
+    });
+    if moved.is_err() {
+        let _ = fs::remove_file(&temporary);
+    }
+    moved
 }
 
 /// Syncs a folder, so that the names in it survive a loss of power.
@@ -133,6 +152,9 @@ mod tests {
         replace(folder.path(), &path, b"one", 0o600, Durability::Process).unwrap();
         replace(folder.path(), &path, b"two", 0o600, Durability::Device).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"two");
+        exchange(folder.path(), &path, b"three", 0o600).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"three");
+        exchange(folder.path(), &folder.path().join("a/new"), b"new", 0o600).unwrap();
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 }

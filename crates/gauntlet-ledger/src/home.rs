@@ -85,6 +85,17 @@ impl Home {
         Ok(LockFile::open(&self.folder.join("lock"))?)
     }
 
+    /// Removes what interrupted writes left. The caller holds the lock.
+    pub(crate) fn sweep(&self) -> Result<(), Error> {
+        for entry in fs::read_dir(&self.folder).map_err(Error::io(&self.folder))? {
+            let entry = entry.map_err(Error::io(&self.folder))?;
+            if entry.file_name().as_encoded_bytes().starts_with(files::TEMPORARY.as_bytes()) {
+                fs::remove_file(entry.path()).map_err(Error::io(entry.path()))?;
+            }
+        }
+        Ok(())
+    }
+
     /// The last checkpoint that was seen. Of its two copies one may be torn by a loss of power; the other then holds an older
     /// one, which still notices a rollback behind it.
     pub(crate) fn head(&self, key: &VerifierKey) -> Result<Option<SignedCheckpoint>, Error> {
@@ -122,13 +133,11 @@ impl Home {
 
     /// Remembers a checkpoint as seen.
     pub(crate) fn remember(&self, checkpoint: &str, durability: Durability) -> Result<(), Error> {
-        let mut names = vec![("head", Durability::Process)];
+        let path = self.folder.join("head");
+        files::exchange(&self.folder, &path, checkpoint.as_bytes(), 0o600).map_err(Error::io(path))?;
         if durability == Durability::Device {
-            names.push(("head.durable", Durability::Device));
-        }
-        for (name, durability) in names {
-            let path = self.folder.join(name);
-            files::replace(&self.folder, &path, checkpoint.as_bytes(), 0o600, durability).map_err(Error::io(&path))?;
+            let path = self.folder.join("head.durable");
+            files::replace(&self.folder, &path, checkpoint.as_bytes(), 0o600, durability).map_err(Error::io(path))?;
         }
         Ok(())
     }

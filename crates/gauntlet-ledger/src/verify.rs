@@ -28,6 +28,9 @@ use crate::tree::Hash;
 /// Deepest folder below `tile/` that a log can have, and some more to report what lies too deep.
 const MAX_DEPTH: usize = 16;
 
+/// Most differences that are listed; whoever fills a ledger with rubbish must not fill memory.
+const MAX_DIFFERENCES: usize = 10_000;
+
 /// What verifying found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verification {
@@ -41,8 +44,10 @@ pub struct Verification {
     pub unreferenced: u64,
     /// Durable entries whose files an interrupted append did not write yet; the next opening does.
     pub unfinished: u64,
-    /// Everything that is not as it must be, in the order of discovery.
+    /// Everything that is not as it must be, in the order of discovery; the first 10,000.
     pub differences: Vec<Difference>,
+    /// Differences beyond those listed.
+    pub more_differences: u64,
 }
 
 /// One thing that is not as it must be.
@@ -184,6 +189,7 @@ struct Verifier {
     key: VerifierKey,
     evidence: EvidenceStore,
     differences: Vec<Difference>,
+    more_differences: u64,
     frontier: Frontier,
     /// Roots that must be met on the way: size to the file that says so and the root.
     expected: BTreeMap<u64, Vec<(PathBuf, Hash)>>,
@@ -206,6 +212,7 @@ impl Verifier {
             key,
             evidence: EvidenceStore::new(&place.evidence),
             differences: Vec::new(),
+            more_differences: 0,
             frontier: Frontier::default(),
             expected: BTreeMap::new(),
             journal: BTreeMap::new(),
@@ -247,6 +254,7 @@ impl Verifier {
             unreferenced: self.unreferenced,
             unfinished: size - self.published.unwrap_or(size).min(size),
             differences: self.differences,
+            more_differences: self.more_differences,
         };
         (result, note)
     }
@@ -508,7 +516,13 @@ impl Verifier {
 
     fn report(&mut self, path: PathBuf, problem: Problem) {
         let difference = Difference { path, problem };
-        if !self.differences.contains(&difference) {
+        // The same file may be read twice in a row, for its entries and to be compared.
+        if self.differences.iter().rev().take(8).any(|earlier| *earlier == difference) {
+            return;
+        }
+        if self.differences.len() == MAX_DIFFERENCES {
+            self.more_differences += 1;
+        } else {
             self.differences.push(difference);
         }
     }

@@ -1,7 +1,6 @@
 //! A process that is killed at any moment loses no acknowledged entry, and two processes never corrupt a ledger.
 
 #![expect(clippy::unwrap_used, reason = "helpers of a test")]
-#![expect(clippy::print_stdout, reason = "the helper process tells what was acknowledged")]
 
 mod support;
 

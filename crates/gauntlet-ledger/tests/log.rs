@@ -247,3 +247,96 @@ fn a_changed_tile_is_an_error_and_never_repaired() {
     assert!(refused.is_verdict(), "{refused}");
     assert_eq!(fs::read(&tile).unwrap(), bytes);
 }
+
+/// The reference's way to read tiles, from our folder as any static server would give it.
+struct Folder(std::path::PathBuf);
+
+impl tlog_tiles::tile::TileReader for Folder {
+    fn height(&self) -> u8 {
+        8
+    }
+
+    fn read_tiles(&self, tiles: &[tlog_tiles::tile::Tile]) -> Result<Vec<Vec<u8>>, tlog_tiles::tlog::Error> {
+        // C2SP fixes the height and leaves it out of the name.
+        let path = |tile: &tlog_tiles::tile::Tile| self.0.join(tile.path().replacen("tile/8/", "tile/", 1));
+        Ok(tiles.iter().map(|tile| fs::read(path(tile)).unwrap()).collect())
+    }
+
+    fn save_tiles(&self, _: &[tlog_tiles::tile::Tile], _: &[Vec<u8>]) {}
+}
+
+#[test]
+fn the_reference_reads_and_proves_from_our_folder() {
+    use tlog_tiles::tlog;
+    let root = tempfile::tempdir().unwrap();
+    let place = place(root.path());
+    let ledger = fill(&place, 777);
+    let text = fs::read_to_string(place.log.join("checkpoint")).unwrap();
+    let note = signed_note::Note::from_bytes(text.as_bytes()).unwrap();
+    let key = signed_note::StandardVerifier::new(&ledger.verifier_key().to_string()).unwrap();
+    note.verify(&signed_note::VerifierList::new(vec![Box::new(key)])).unwrap();
+    let checkpoint = tlog_tiles::checkpoint::Checkpoint::from_bytes(note.text()).unwrap();
+    let (size, hash) = (checkpoint.size(), *checkpoint.hash());
+    let folder = Folder(place.log.clone());
+    let reader = tlog_tiles::tile::TileHashReader::new(size, hash, &folder);
+    assert_eq!(tlog::tree_hash(size, &reader).unwrap().0, hash.0);
+    for index in [0, 255, 256, 700, 776] {
+        let theirs = tlog::prove_record(size, index, &reader).unwrap();
+        let ours = ledger.prove(index).unwrap().path;
+        assert!(theirs.iter().map(|hash| hash.0).eq(ours.iter().map(|hash| *hash.as_bytes())), "{index}");
+    }
+}
+
+#[test]
+fn an_entry_whose_tiles_could_not_be_written_is_durable_and_the_next_opening_writes_them() {
+    let root = tempfile::tempdir().unwrap();
+    let place = place(root.path());
+    let ledger = fill(&place, 2);
+    // Stands for a full disk: nothing can be written below `tile`.
+    let (tiles, aside) = (place.log.join("tile"), root.path().join("aside"));
+    fs::rename(&tiles, &aside).unwrap();
+    fs::write(&tiles, b"").unwrap();
+    let refused = ledger.append(&[record(&place, "key-2")]).unwrap_err();
+    let Error::Append(source) = &refused else { panic!("{refused}") };
+    assert!(matches!(**source, Error::Unpublished(_)), "{refused}");
+    let refused = ledger.append(&[record(&place, "key-3")]).unwrap_err();
+    assert!(matches!(&refused, Error::Append(source) if matches!(**source, Error::Poisoned)), "{refused}");
+    drop(ledger);
+
+    fs::remove_file(&tiles).unwrap();
+    fs::rename(&aside, &tiles).unwrap();
+    let verified = verify(&place, &Options::default()).unwrap();
+    assert_eq!((verified.unfinished, verified.entries, verified.differences), (1, 3, vec![]));
+    let ledger = Ledger::open(&place, &Options::default()).unwrap();
+    assert_eq!(ledger.show(2).unwrap().key, "key-2");
+    assert_eq!(ledger.repairs(), []);
+    let verified = verify(&place, &Options::default()).unwrap();
+    assert_eq!((verified.unfinished, verified.differences), (0, vec![]));
+}
+
+#[test]
+fn an_interrupted_write_of_the_journal_is_forgotten_and_a_changed_one_is_not() {
+    use std::os::unix::fs::FileExt;
+    let root = tempfile::tempdir().unwrap();
+    let place = place(root.path());
+    drop(fill(&place, 2));
+    let path = place.log.join("journal");
+    let whole = fs::read(&path).unwrap();
+    // The header and one frame take a block each; the copy of that frame is no valid next frame.
+    let journal = fs::OpenOptions::new().write(true).open(&path).unwrap();
+    journal.write_all_at(&whole[4096..8000], 8192).unwrap();
+    assert_eq!(verify(&place, &Options::default()).unwrap().differences, []);
+    let ledger = Ledger::open(&place, &Options::default()).unwrap();
+    assert_eq!(fs::read(&path).unwrap(), whole);
+    // Another process dies while this handle is open.
+    journal.write_all_at(&whole[4096..8000], 8192).unwrap();
+    ledger.append(&[record(&place, "key-2")]).unwrap();
+    assert_eq!(verify(&place, &Options::default()).unwrap().differences, []);
+    drop(ledger);
+
+    journal.write_all_at(&[0; 100], 4096).unwrap();
+    let refused = Ledger::open(&place, &Options::default()).unwrap_err();
+    assert!(refused.is_verdict(), "{refused}");
+    let found = verify(&place, &Options::default()).unwrap().differences;
+    assert!(found.iter().any(|found| found.problem == Problem::JournalShort { published: 3, found: 0 }), "{found:?}");
+}

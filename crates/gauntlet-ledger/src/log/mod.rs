@@ -151,6 +151,7 @@ impl Ledger {
         let mut state = State::load(&place.log, &key, true, options.journal_limit.min(MAX_JOURNAL_LIMIT))?;
         check_head(state.view(), &home, &key)?;
         let repairs = state.recover()?;
+        home.sweep()?;
         let durability = if home.has_durable_head() { Durability::Process } else { Durability::Device };
         home.remember(&state.view().note, durability)?;
         drop(locked);

@@ -313,8 +313,12 @@ impl State {
 
     fn write_checkpoint(&mut self, durability: Durability) -> Result<(), Error> {
         let path = self.folder.join(CHECKPOINT);
-        files::replace(&self.scratch(), &path, self.view.note.as_bytes(), 0o644, durability)
-            .map_err(Error::io(&path))?;
+        let note = self.view.note.as_bytes();
+        let written = match durability {
+            Durability::Process => files::exchange(&self.scratch(), &path, note, 0o644),
+            Durability::Device => files::replace(&self.scratch(), &path, note, 0o644, durability),
+        };
+        written.map_err(Error::io(&path))?;
         self.published = self.view.size();
         Ok(())
     }
