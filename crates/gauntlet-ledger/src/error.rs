@@ -86,6 +86,14 @@ pub enum Error {
     /// A record names an envelope that is not in the evidence store.
     #[error("the envelope sha256:{0} is not in the evidence store")]
     NoEnvelope(Hash),
+    /// A record was handed in with another envelope than it names.
+    #[error("the record names the envelope sha256:{named}, but sha256:{found} was handed in")]
+    WrongEnvelope {
+        /// Digest of the bytes.
+        found: Hash,
+        /// Digest in the record.
+        named: Hash,
+    },
     /// Larger than the evidence store takes.
     #[error("an envelope has at most {limit} bytes, this one has {found}")]
     EnvelopeTooLarge {

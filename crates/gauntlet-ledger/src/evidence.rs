@@ -52,8 +52,10 @@ impl EvidenceStore {
         let digest = Hash::of(envelope);
         let path = self.path(&digest);
         if self.check(&digest)? != Held::Intact {
-            fs::create_dir_all(&self.folder).map_err(Error::io(&self.folder))?;
-            files::sync_folder(files::folder_of(&self.folder)).map_err(Error::io(&self.folder))?;
+            if !self.folder.is_dir() {
+                fs::create_dir_all(&self.folder).map_err(Error::io(&self.folder))?;
+                files::sync_folder(files::folder_of(&self.folder)).map_err(Error::io(&self.folder))?;
+            }
             files::replace(&self.folder, &path, envelope, 0o644, Durability::Device).map_err(Error::io(&path))?;
         } else {
             // The writer of that copy may have ended before its sync.

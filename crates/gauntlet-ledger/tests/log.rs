@@ -73,6 +73,43 @@ fn finds_entries_and_appends_unchanged_evidence_once() {
 }
 
 #[test]
+fn admits_evidence_with_its_envelope_once() {
+    let root = tempfile::tempdir().unwrap();
+    let place = place(root.path());
+    let ledger = Ledger::open_or_create(&place, &Options::default()).unwrap();
+    let envelopes: Vec<String> = (0..20).map(|n| format!("{{\"payload\":\"{n}\"}}")).collect();
+    let evidence: Vec<_> = envelopes
+        .iter()
+        .map(|envelope| (envelope.as_bytes(), with_envelope(Hash::of(envelope.as_bytes()), "key")))
+        .collect();
+    let twice = [&evidence[..], &evidence[..1]].concat();
+    let appended = ledger.admit(&twice).unwrap();
+    assert!(appended[..20].iter().map(Appended::index).eq(0..20));
+    assert_eq!(appended[20], Appended::Present { index: 0 });
+    assert!(ledger.admit(&evidence).unwrap().iter().all(|one| matches!(one, Appended::Present { .. })));
+    let wrong = [(b"other".as_slice(), evidence[0].1.clone())];
+    assert!(matches!(ledger.admit(&wrong), Err(Error::WrongEnvelope { .. })));
+    let verified = verify(&place, &Options::default()).unwrap();
+    assert_eq!((verified.envelopes, verified.entries, verified.differences), (20, 20, vec![]));
+}
+
+#[test]
+fn everything_that_is_not_synced_can_be_lost() {
+    let root = tempfile::tempdir().unwrap();
+    let place = place(root.path());
+    drop(fill(&place, 0));
+    let checkpoint = fs::read(place.log.join("checkpoint")).unwrap();
+    drop(fill(&place, 600));
+    fs::remove_dir_all(place.log.join("tile")).unwrap();
+    fs::write(place.log.join("checkpoint"), checkpoint).unwrap();
+    let verified = verify(&place, &Options::default()).unwrap();
+    assert_eq!((verified.unfinished, verified.entries, verified.differences), (600, 600, vec![]));
+    let ledger = Ledger::open(&place, &Options::default()).unwrap();
+    assert_eq!((ledger.show(599).unwrap().key.as_str(), ledger.iter().count()), ("key-599", 600));
+    assert_eq!(verify(&place, &Options::default()).unwrap().differences, []);
+}
+
+#[test]
 fn refuses_records_without_an_envelope_or_with_bad_members() {
     let root = tempfile::tempdir().unwrap();
     let place = place(root.path());

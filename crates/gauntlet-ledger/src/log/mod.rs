@@ -44,6 +44,9 @@ pub const JOURNAL_LIMIT: u64 = 8 << 20;
 
 const MAX_JOURNAL_LIMIT: u64 = 32 << 20;
 
+/// Threads that store envelopes; they wait for the device, not for a core.
+const STORING_THREADS: usize = 8;
+
 /// Where the parts of a ledger lie.
 #[derive(Debug, Clone)]
 pub struct Place {
@@ -210,6 +213,33 @@ impl Ledger {
     pub fn append_unless_present(&self, record: &Record) -> Result<Appended, Error> {
         let appended = self.submit(std::slice::from_ref(record), true)?;
         appended.into_iter().next().ok_or(Error::Poisoned)
+    }
+
+    /// Stores envelopes and appends their records, leaving out evidence that is in the log already: the usual way in. New envelopes
+    /// are stored in parallel and appended together; evidence that is known costs no write.
+    ///
+    /// # Errors
+    /// When a record names another digest than its envelope has, and as [`EvidenceStore::put`] and [`Ledger::append`].
+    pub fn admit(&self, evidence: &[(&[u8], Record)]) -> Result<Vec<Appended>, Error> {
+        let mut new = Vec::new();
+        for (envelope, record) in evidence {
+            let (digest, named) = (Hash::of(envelope), record.envelope.0);
+            if digest != named {
+                return Err(Error::WrongEnvelope { found: digest, named });
+            }
+            if self.by_envelope(&digest)?.is_empty() || !self.evidence.contains(&digest) {
+                new.push(*envelope);
+            }
+        }
+        let share = new.len().div_ceil(STORING_THREADS).max(1);
+        std::thread::scope(|scope| {
+            let put =
+                |envelopes: &[&[u8]]| envelopes.iter().try_for_each(|envelope| self.evidence.put(envelope).map(drop));
+            let workers: Vec<_> = new.chunks(share).map(|chunk| scope.spawn(move || put(chunk))).collect();
+            workers.into_iter().try_for_each(|worker| worker.join().unwrap_or(Err(Error::Poisoned)))
+        })?;
+        let records: Vec<Record> = evidence.iter().map(|(_, record)| record.clone()).collect();
+        self.submit(&records, true)
     }
 
     /// The record at an index, proven to be under the signed checkpoint.
