@@ -1,5 +1,7 @@
 //! From project, trust policy and evidence to the decision, as the program goes.
 
+#![expect(clippy::unwrap_used, reason = "fixtures outside of test functions")]
+
 use gauntlet_core::{
     Confidence, Coverage, Digest, DigestSet, Finding, Location, Metric, Project, Report, Severity, SkipCode, Subject,
     SubjectKind, Verdict, parse_time,
@@ -350,6 +352,21 @@ fn fenced<'a>(page: &'a str, language: &str) -> impl Iterator<Item = &'a str> {
     let opening = format!("```{language}\n");
     let begins: Vec<usize> = page.match_indices(&opening).map(|(at, opening)| at + opening.len()).collect();
     begins.into_iter().filter_map(|begin| page[begin..].split("\n```").next())
+}
+
+#[test]
+fn deciding_takes_milliseconds() {
+    let (input, policy) = Case::local().input("production");
+    let document = serde_json::to_value(&input).unwrap();
+    let times = (0..20).map(|_| {
+        let begun = std::time::Instant::now();
+        assert!(!evaluate(&policy, &document, &Options::default()).allow());
+        begun.elapsed()
+    });
+    // The best of many, so that a busy machine does not fail it; unoptimised code is allowed ten times the target.
+    let best = times.min().unwrap();
+    assert!(best < std::time::Duration::from_millis(50), "{best:?}");
+    println!("best of 20: {best:?}");
 }
 
 proptest! {

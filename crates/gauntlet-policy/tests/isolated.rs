@@ -1,5 +1,7 @@
 //! Hostile policies in a child process. Without the test harness, because this program is its own child.
 
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test program without the harness")]
+
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 

@@ -114,4 +114,34 @@ mod tests {
         }
         assert_eq!(check("a.rego", &" ".repeat(MAX_BYTES + 1)).unwrap_err().0, Why::NotParsable);
     }
+
+    /// Any damage to a module is read to its end or refused, in time linear in its length.
+    #[test]
+    fn damaged_modules_are_refused_or_read() {
+        let seed = include_str!("../../../../policies/baseline/baseline.rego").as_bytes();
+        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+        let mut next = |below: usize| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            usize::try_from(state % below as u64).unwrap()
+        };
+        for _ in 0..2_000 {
+            let mut bytes = seed.to_vec();
+            for _ in 0..=next(4) {
+                let at = next(bytes.len());
+                match next(4) {
+                    0 => bytes.truncate(at.max(1)),
+                    1 => bytes[at] = b"\"`\\[{(#\n."[next(9)],
+                    2 => bytes[at] ^= 1 << next(8),
+                    _ => {
+                        let from = next(bytes.len());
+                        let piece = bytes[from..(from + next(40)).min(bytes.len())].to_vec();
+                        bytes.splice(at..at, piece);
+                    }
+                }
+            }
+            let _ = check("damaged.rego", &String::from_utf8_lossy(&bytes));
+        }
+    }
 }
