@@ -1,0 +1,329 @@
+//! Whether a file is what its name says, and whether every reader of a container sees the same members.
+
+use std::collections::BTreeMap;
+
+use gauntlet_archive::{ConflictKind, NameProblem, TarKind, TarProblem};
+use gauntlet_core::{Check, CheckInfo, Confidence, Facts, Judgement, Judging, Location, Severity, Stage};
+
+use super::{FINDINGS, each, plural, rule};
+use crate::extract::{Claim, Format};
+use crate::facts::{ArchiveFact, FileFact, NamedConflict, TarFact, leaves_folder};
+
+/// `artifact/archive`
+pub(crate) struct Archive;
+
+pub(crate) static INFO: CheckInfo = CheckInfo {
+    id: super::ARCHIVE,
+    version: 1,
+    stage: Stage::Artifact,
+    title: "Is the file what its name says, and do all readers see the same members?",
+    rules: &[
+        rule!(
+            "artifact/archive/disguised-file",
+            High,
+            "the content is another format than the name says",
+            "Find out who renamed the file; give it the name of its format, or get it again from its source.",
+            ["CWE-434", "CVE-2025-1889", "CVE-2025-10155", "OWASP ML06:2023", "AML.T0010.003"]
+        ),
+        rule!(
+            "artifact/archive/executable",
+            High,
+            "machine code or a script where a model is expected",
+            "Remove the file; a model needs no program of its own.",
+            ["CWE-506", "OWASP ML06:2023", "AML.T0018.002"]
+        ),
+        rule!(
+            "artifact/archive/reading-conflict",
+            High,
+            "the archive's directory and its local headers disagree",
+            "Unpack and pack the archive again with one tool; do not load the file as it is.",
+            ["CWE-436", "CVE-2025-1944", "CVE-2025-1945", "CVE-2025-10156", "OWASP ML06:2023"]
+        ),
+        rule!(
+            "artifact/archive/hidden-archive",
+            High,
+            "an archive is hidden behind or inside other bytes",
+            "Find out what the file is for; loaders pick one of its two readings.",
+            ["CWE-436", "CWE-912", "OWASP ML06:2023", "AML.T0018.002"]
+        ),
+        rule!(
+            "artifact/archive/extra-bytes",
+            Medium,
+            "bytes before, between or behind the archive's records",
+            "Pack the archive again; find out what the bytes are.",
+            ["CWE-912", "OWASP ML06:2023"]
+        ),
+        rule!(
+            "artifact/archive/unsafe-path",
+            High,
+            "a member's name leads out of the folder it is unpacked to",
+            "Do not unpack the archive; rename the member at its source.",
+            ["CWE-22", "CVE-2007-4559", "OWASP ML06:2023"]
+        ),
+        rule!(
+            "artifact/archive/unsafe-link",
+            High,
+            "a link leads out of the archive, or a member is written through a link",
+            "Do not unpack the archive; replace links by files.",
+            ["CWE-59", "CVE-2007-4559", "OWASP ML06:2023"]
+        ),
+        rule!(
+            "artifact/archive/odd-entry",
+            Medium,
+            "a member that models do not have: device, duplicate, overridden name",
+            "Pack the archive again with plain files only.",
+            ["CWE-436", "OWASP ML06:2023"]
+        ),
+        rule!(
+            "artifact/archive/wrong-checksum",
+            Medium,
+            "a member's content does not have its checksum",
+            "Get the file again; strict readers refuse it, lenient ones load the changed bytes.",
+            ["CWE-354", "CVE-2025-10156", "OWASP ML06:2023"]
+        ),
+        rule!(
+            "artifact/archive/high-expansion",
+            Medium,
+            "a member expands more than a hundredfold",
+            "Unpack it only under a quota, or store the content otherwise.",
+            ["CWE-409", "OWASP ML06:2023"]
+        ),
+    ],
+    page: include_str!("../../../../docs/src/checks/artifact-archive.md"),
+};
+
+impl Check for Archive {
+    fn info(&self) -> &'static CheckInfo {
+        &INFO
+    }
+
+    fn judge(&self, facts: &Facts, _judging: &Judging<'_>) -> Judgement {
+        let mut judgement = Judgement::default();
+        each::<FileFact>(facts, &mut judgement, |location, fact, judgement| file(location, &fact, judgement));
+        each::<ArchiveFact>(facts, &mut judgement, |location, fact, judgement| {
+            archive(location, &fact, judgement);
+        });
+        judgement
+    }
+}
+
+fn file(location: &Location, fact: &FileFact, judgement: &mut Judgement) {
+    for format in &fact.formats {
+        if let Format::Executable(kind) = format {
+            let expected = fact.claim.is_model();
+            if expected || (*kind == "llamafile" && fact.claim == Claim::Nothing) {
+                let message = format!("{kind} content where a model is expected");
+                let draft = super::draft(&INFO, "executable", location, message);
+                let sure = if fact.claim == Claim::Weights { Confidence::Medium } else { Confidence::High };
+                judgement.findings.push(draft.confidence(sure));
+            }
+        }
+    }
+    let known: Vec<_> = fact.formats.iter().filter(|f| !matches!(f, Format::Executable(_))).collect();
+    let wrong: Vec<_> = known.iter().filter(|format| !fact.claim.accepts(format)).collect();
+    // One format that fits is enough, unless a pickle stands beside it.
+    let fits = wrong.len() < known.len();
+    let pickle = wrong.iter().any(|format| ***format == Format::Pickle);
+    if wrong.is_empty() || (fits && !pickle) || (pickle && fact.claim == Claim::Foreign && fact.weak_pickle) {
+        return;
+    }
+    let names: Vec<_> = wrong.iter().map(|format| format.name()).collect();
+    let message = format!("named like {}, and its content is {}", claim_words(fact.claim), names.join(" and "));
+    // A pickle behind a name that promises data is an attempt; other mix-ups happen.
+    let severity = if pickle { Severity::High } else { Severity::Medium };
+    judgement.findings.push(super::draft(&INFO, "disguised-file", location, message).severity(severity));
+}
+
+fn claim_words(claim: Claim) -> &'static str {
+    match claim {
+        Claim::Pickle => "a pickle",
+        Claim::Torch => "a PyTorch file",
+        Claim::Safetensors => "safetensors",
+        Claim::Onnx => "ONNX",
+        Claim::Npy => "a NumPy array",
+        Claim::Zip => "a zip",
+        Claim::Archive => "an archive",
+        Claim::Model => "a model of another format",
+        Claim::Weights => "weights",
+        Claim::Foreign => "text, a picture or code",
+        Claim::Nothing => "nothing in particular",
+    }
+}
+
+fn archive(location: &Location, fact: &ArchiveFact, judgement: &mut Judgement) {
+    if fact.hidden {
+        let members = plural(fact.members, "member", "members");
+        let message = format!("a {} with {members} stands behind bytes of another format", fact.container);
+        judgement.findings.push(super::draft(&INFO, "hidden-archive", location, message));
+    }
+    // Conflicts of one kind are one finding each up to a point: an archive may have thousands of members.
+    let mut counts: BTreeMap<(&str, Severity), u64> = BTreeMap::new();
+    for conflict in &fact.conflicts {
+        let Some(Seen { rule, severity, what }) = conflict_seen(conflict, fact.hidden) else { continue };
+        let count = counts.entry((rule, severity)).or_default();
+        *count += 1;
+        if *count > FINDINGS as u64 {
+            continue;
+        }
+        let place = member_place(location, conflict.name.as_deref());
+        let message = match &conflict.name {
+            Some(name) => format!("member `{name}`: {what}"),
+            None => what.clone(),
+        };
+        let draft = super::draft(&INFO, rule, &place, message).severity(severity);
+        judgement.findings.push(draft.snippet(format!("{} {what}", conflict.name.as_deref().unwrap_or(""))));
+    }
+    let more: u64 = counts.values().map(|n| n.saturating_sub(FINDINGS as u64)).sum::<u64>() + fact.more_conflicts;
+    if more > 0 {
+        let message = format!("{more} more disagreements like these");
+        judgement.findings.push(super::draft(&INFO, "reading-conflict", location, message));
+    }
+    for entry in fact.entries.iter().take(10 * FINDINGS) {
+        tar_entry(location, entry, judgement);
+    }
+    for name in fact.wrong_checksums.iter().take(FINDINGS) {
+        let message = format!("member `{name}`: the content does not have the stated checksum");
+        let place = member_place(location, Some(name));
+        judgement.findings.push(super::draft(&INFO, "wrong-checksum", &place, message).snippet(name));
+    }
+    for (name, packed, expanded) in fact.expanding.iter().take(FINDINGS) {
+        let message = format!("member `{name}`: {packed} bytes expand to {expanded}");
+        let place = member_place(location, Some(name));
+        judgement.findings.push(super::draft(&INFO, "high-expansion", &place, message).snippet(name));
+    }
+}
+
+fn member_place(location: &Location, name: Option<&str>) -> Location {
+    match (name, &location.member) {
+        (Some(name), Some(outer)) => location.clone().in_member(format!("{outer}!{name}")),
+        (Some(name), None) => location.clone().in_member(name),
+        (None, _) => location.clone(),
+    }
+}
+
+struct Seen {
+    rule: &'static str,
+    severity: Severity,
+    what: String,
+}
+
+fn conflict_seen(conflict: &NamedConflict, hidden: bool) -> Option<Seen> {
+    use ConflictKind as K;
+    let seen = |severity, what: String| Seen { rule: "reading-conflict", severity, what };
+    let high = |what: &str| seen(Severity::High, what.to_owned());
+    let medium = |what: &str| seen(Severity::Medium, what.to_owned());
+    Some(match &conflict.conflict.kind {
+        K::NameDiffers { local } => seen(Severity::High, format!("the local header calls it `{local}`")),
+        K::UnicodeNameDiffers { unicode } => seen(Severity::Medium, format!("its Unicode name is `{unicode}`")),
+        K::MethodDiffers { central, local } => {
+            seen(Severity::High, format!("compression method {central} in the directory, {local} in the local header"))
+        }
+        K::FlagsDiffer { central, local } => {
+            seen(Severity::Medium, format!("flags {central:#06x} in the directory, {local:#06x} in the local header"))
+        }
+        K::FlagsUnusual { flags } => {
+            seen(Severity::Medium, format!("flags {flags:#06x} make strict readers refuse it and lenient ones not"))
+        }
+        K::SizeDiffers { central, local } => {
+            seen(Severity::High, format!("{central} bytes in the directory, {local} in the local header"))
+        }
+        K::CrcDiffers { central, local } => {
+            seen(Severity::High, format!("checksum {central:08x} in the directory, {local:08x} in the local header"))
+        }
+        K::DescriptorDiffers => medium("the data descriptor behind it states other values than the directory"),
+        K::StoredSizeDiffers => medium("stored, yet its compressed and expanded sizes differ"),
+        K::OnlyCentral => high("the directory lists it where no local header is"),
+        K::OnlyLocal => high("the directory does not list it"),
+        K::DuplicateName => high("the name occurs twice; readers differ in which member they take"),
+        K::CaseDuplicate => Seen {
+            rule: "odd-entry",
+            severity: Severity::Low,
+            what: "another member's name differs in case only".to_owned(),
+        },
+        K::Overlap => high("its bytes are also those of another member or of the directory"),
+        K::PastEnd => high("its content leaves the file"),
+        K::FolderWithContent => medium("a folder by its name, and it has content"),
+        K::Name { problem } => return Some(name_seen(*problem)),
+        K::SymbolicLink => Seen { rule: "odd-entry", severity: Severity::Medium, what: "a symbolic link".to_owned() },
+        // That bytes stand before a hidden archive is what makes it hidden.
+        K::Prepended { .. } if hidden => return None,
+        K::Prepended { bytes } => extra(Severity::Medium, format!("{bytes} bytes before the first record")),
+        K::Appended { bytes } => extra(Severity::Medium, format!("{bytes} bytes behind the end record")),
+        K::Unaccounted { offset, bytes } => {
+            extra(Severity::Low, format!("{bytes} bytes from offset {offset} belong to no record"))
+        }
+        K::NoEndRecord => high("there is no end record; readers of local headers still find the members"),
+        K::SecondEndRecord { offset } => seen(Severity::High, format!("a second end record stands at offset {offset}")),
+        K::EntryCount { stated, found } => {
+            seen(Severity::High, format!("the end record says {stated} members, the directory has {found}"))
+        }
+        K::DirectorySize { stated, found } => {
+            seen(Severity::Medium, format!("the end record says the directory has {stated} bytes, it has {found}"))
+        }
+        K::DirectoryOffset { .. } if hidden => return None,
+        K::DirectoryOffset { stated, counted } => seen(
+            Severity::Medium,
+            format!("the end record says the directory is at {stated}, counted from the end it is at {counted}"),
+        ),
+        K::NoDirectory => high("the end record points to no directory"),
+        K::Zip64Disagrees => medium("the zip64 records contradict the plain ones"),
+        K::SplitArchive => medium("it claims to be part of a split archive"),
+    })
+}
+
+fn extra(severity: Severity, what: String) -> Seen {
+    Seen { rule: "extra-bytes", severity, what }
+}
+
+fn name_seen(problem: NameProblem) -> Seen {
+    let path = |severity, what: &str| Seen { rule: "unsafe-path", severity, what: what.to_owned() };
+    let odd = |what: &str| Seen { rule: "odd-entry", severity: Severity::Low, what: what.to_owned() };
+    match problem {
+        NameProblem::Absolute => path(Severity::High, "the name is absolute"),
+        NameProblem::Drive => path(Severity::High, "the name starts with a drive letter"),
+        NameProblem::Parent => path(Severity::High, "the name climbs with `..`"),
+        NameProblem::Nul => path(Severity::High, "the name has a NUL byte, where some readers end it"),
+        NameProblem::Backslash => {
+            path(Severity::Medium, "the name has a backslash, which some readers take as separator")
+        }
+        NameProblem::Empty => odd("the name is empty"),
+        NameProblem::Control => odd("the name has control characters"),
+        NameProblem::NotUtf8 => odd("the name is not UTF-8"),
+    }
+}
+
+fn tar_entry(location: &Location, entry: &TarFact, judgement: &mut Judgement) {
+    let place = member_place(location, Some(&entry.name));
+    let name = &entry.name;
+    let mut push = |rule, severity, what: &str| {
+        let draft = super::draft(&INFO, rule, &place, format!("entry `{name}`: {what}"));
+        judgement.findings.push(draft.severity(severity).snippet(format!("{name} {what}")));
+    };
+    if entry.kind == TarKind::Device {
+        push("odd-entry", Severity::Medium, "a device");
+    }
+    for problem in &entry.problems {
+        match problem {
+            problem if leaves_folder(*problem) => {
+                push("unsafe-path", Severity::High, "the name leads out of the folder")
+            }
+            TarProblem::Name(problem) => {
+                let seen = name_seen(*problem);
+                push(seen.rule, seen.severity, &seen.what);
+            }
+            TarProblem::LinkLeaves => {
+                let what = format!("links to `{}`, outside of the archive", entry.link.as_deref().unwrap_or(""));
+                push("unsafe-link", Severity::High, &what);
+            }
+            TarProblem::ThroughLink => push("unsafe-link", Severity::High, "is written through a link of this archive"),
+            TarProblem::NameOverridden => {
+                push("odd-entry", Severity::Medium, "an extended header gives it another name")
+            }
+            TarProblem::SizeOverridden => {
+                push("odd-entry", Severity::Medium, "an extended header gives it another size")
+            }
+            TarProblem::Duplicate => push("odd-entry", Severity::Medium, "the name occurs twice"),
+            TarProblem::AfterEnd => push("odd-entry", Severity::Medium, "stands behind the end of the archive"),
+        }
+    }
+}

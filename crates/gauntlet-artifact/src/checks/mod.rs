@@ -1,0 +1,96 @@
+//! The checks of this gate: one file each, facts to findings, no bytes.
+
+pub(crate) mod archive;
+pub(crate) mod onnx;
+pub(crate) mod pickle;
+pub(crate) mod safetensors;
+
+use gauntlet_core::{CheckInfo, Draft, Fact, Facts, Judgement, Location, SkipCode};
+
+pub(crate) const ARCHIVE: &str = "artifact/archive";
+pub(crate) const ONNX: &str = "artifact/onnx";
+pub(crate) const PICKLE: &str = "artifact/pickle";
+pub(crate) const SAFETENSORS: &str = "artifact/safetensors";
+
+/// Findings of one rule about one place; the rest becomes one line.
+const FINDINGS: usize = 100;
+
+/// A row of a rule table. All rules of this gate came with 0.1.0.
+macro_rules! rule {
+    ($id:literal, $severity:ident, $title:literal, $fix:literal, [$($reference:literal),*]) => {
+        gauntlet_core::RuleInfo {
+            id: $id,
+            severity: gauntlet_core::Severity::$severity,
+            title: $title,
+            fix: $fix,
+            references: &[$($reference),*],
+            since: "0.1.0",
+            renamed_from: &[],
+            retired: None,
+        }
+    };
+}
+pub(crate) use rule;
+
+/// Gives every fact of one type to `judge`. A row of another shape is a question without an answer.
+fn each<F: Fact>(facts: &Facts, judgement: &mut Judgement, mut judge: impl FnMut(&Location, F, &mut Judgement)) {
+    for row in facts.of::<F>() {
+        match row {
+            Ok((location, fact)) => judge(location, fact, judgement),
+            Err(error) => {
+                let detail = format!("stored fact `{}` has another shape: {error}", F::KIND);
+                judgement.coverage.skip("", None, SkipCode::Unreadable, detail);
+            }
+        }
+    }
+}
+
+/// A finding of the rule called `name`. A check that names a rule it does not have is a slip that a test finds; it must
+/// not silence the finding, so the check's first rule stands in.
+fn draft(info: &'static CheckInfo, name: &str, location: &Location, message: impl Into<String>) -> Draft {
+    let rule = info.rule(name).unwrap_or(&info.rules[0]);
+    Draft::new(rule, location.clone(), message)
+}
+
+/// A conjunction for messages.
+fn plural(n: u64, one: &str, many: &str) -> String {
+    if n == 1 { format!("1 {one}") } else { format!("{n} {many}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use gauntlet_core::valid_rule_id;
+
+    #[test]
+    fn rules_belong_to_their_check_and_have_a_section_in_its_page() {
+        for check in crate::GATE.checks {
+            let info = check.info();
+            for rule in info.rules {
+                assert!(valid_rule_id(rule.id), "{}", rule.id);
+                let name = rule.id.strip_prefix(info.id).and_then(|rest| rest.strip_prefix('/'));
+                let name = name.unwrap_or_else(|| panic!("{} is not of {}", rule.id, info.id));
+                assert!(info.page.contains(&format!("## {name}")), "no section for {} in the page", rule.id);
+                assert!(!rule.fix.is_empty() && !rule.references.is_empty() && !rule.title.is_empty());
+            }
+        }
+    }
+
+    #[test]
+    fn every_rule_that_code_names_exists() {
+        let sources = [
+            include_str!("archive.rs"),
+            include_str!("onnx.rs"),
+            include_str!("pickle.rs"),
+            include_str!("safetensors.rs"),
+        ];
+        let checks = [&super::archive::INFO, &super::onnx::INFO, &super::pickle::INFO, &super::safetensors::INFO];
+        for (source, info) in sources.iter().zip(checks) {
+            for before in ["rule: \"", "draft(&INFO, \""] {
+                for part in source.split(before).skip(1) {
+                    let name = part.split('"').next().unwrap();
+                    assert!(info.rule(name).is_some(), "{} has no rule {name}", info.id);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,451 @@
+//! What a loader would run: every global of every stream is judged by tier and by what it is used for.
+
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
+
+use gauntlet_core::{
+    Check, CheckInfo, Confidence, Draft, Facts, Judgement, Judging, Location, Severity, SkipCode, Stage,
+};
+use gauntlet_pickle::{
+    AnomalyKind, Arg, Call, Import, Origin, PickleFacts, Resolved, Role as CallRole, StreamEnd, StreamFacts, Target,
+    Use,
+};
+
+use super::{FINDINGS, each, plural, rule};
+use crate::facts::{NpyFact, PickleFact};
+use crate::rules::{PICKLE as RULES, PickleRules, Role, RulesError, Tier};
+
+/// `artifact/pickle`
+pub(crate) struct Pickle;
+
+pub(crate) static INFO: CheckInfo = CheckInfo {
+    id: super::PICKLE,
+    version: 1,
+    stage: Stage::Artifact,
+    title: "What does loading the pickle call?",
+    rules: &[
+        rule!(
+            "artifact/pickle/dangerous-global",
+            Critical,
+            "a global that runs commands or code, opens files or connections",
+            "Do not load the file. Get the weights in a format without code, such as safetensors.",
+            ["CWE-502", "OWASP ML06:2023", "AML.T0011.000", "AML.T0018.002"]
+        ),
+        rule!(
+            "artifact/pickle/module-walk",
+            Critical,
+            "a dotted name walks out of its module",
+            "Do not load the file: no pickler writes such names.",
+            ["CWE-502", "CWE-913", "OWASP ML06:2023", "AML.T0011.000"]
+        ),
+        rule!(
+            "artifact/pickle/computed-global",
+            Critical,
+            "the name of a global is computed while loading",
+            "Do not load the file: picklers write names as literals.",
+            ["CWE-502", "CWE-470", "OWASP ML06:2023", "AML.T0011.000"]
+        ),
+        rule!(
+            "artifact/pickle/extension-code",
+            High,
+            "an extension code that only the loading program can resolve",
+            "Do not load the file; save it again without `copyreg.add_extension`.",
+            ["CWE-502", "CWE-470", "OWASP ML06:2023"]
+        ),
+        rule!(
+            "artifact/pickle/planted-method",
+            High,
+            "state sets a special method to a callable",
+            "Do not load the file: no object stores its own special methods.",
+            ["CWE-502", "CWE-915", "OWASP ML06:2023", "AML.T0011.000"]
+        ),
+        rule!(
+            "artifact/pickle/changed-global",
+            High,
+            "loading changes a module or class",
+            "Do not load the file.",
+            ["CWE-502", "CWE-915", "OWASP ML06:2023"]
+        ),
+        rule!(
+            "artifact/pickle/stdlib-call",
+            High,
+            "a function of the standard library that no model needs is called",
+            "Find out what writes this call; save weights and parameters only.",
+            ["CWE-502", "OWASP ML06:2023", "AML.T0011.000"]
+        ),
+        rule!(
+            "artifact/pickle/unknown-call",
+            Medium,
+            "a function that is not known to be pure is called",
+            "Read the function's source before loading, or save the object's state without it.",
+            ["CWE-502", "OWASP ML06:2023", "AML.T0010.003"]
+        ),
+        rule!(
+            "artifact/pickle/unknown-import",
+            Low,
+            "a class or function of an unknown package is imported",
+            "Check that the package is the one you expect; importing it runs its code.",
+            ["CWE-829", "OWASP ML06:2023", "AML.T0010.003"]
+        ),
+        rule!(
+            "artifact/pickle/broken-stream",
+            Medium,
+            "the stream breaks before its end; what came before is run all the same",
+            "Do not load the file; get it again from its source.",
+            ["CWE-502", "CWE-755", "OWASP ML06:2023"]
+        ),
+        rule!(
+            "artifact/pickle/hidden-stream",
+            Medium,
+            "a pickle hides behind bytes that are none",
+            "Find out what writes the file; a loader that seeks there runs it.",
+            ["CWE-912", "CWE-502", "OWASP ML06:2023"]
+        ),
+        rule!(
+            "artifact/pickle/array-as-code",
+            Medium,
+            "an array's bytes spell opcodes that a plain unpickler would run",
+            "Load the file with joblib only, or save it again.",
+            ["CWE-502", "CWE-436", "OWASP ML06:2023"]
+        ),
+        rule!(
+            "artifact/pickle/object-array",
+            Low,
+            "a NumPy file holds Python objects",
+            "Save plain arrays and load with `allow_pickle=False`.",
+            ["CWE-502", "OWASP ML06:2023"]
+        ),
+    ],
+    page: include_str!("../../../../docs/src/checks/artifact-pickle.md"),
+};
+
+static TABLES: LazyLock<Result<PickleRules, RulesError>> = LazyLock::new(|| PickleRules::parse(RULES));
+
+impl Check for Pickle {
+    fn info(&self) -> &'static CheckInfo {
+        &INFO
+    }
+
+    fn judge(&self, facts: &Facts, _judging: &Judging<'_>) -> Judgement {
+        let mut judgement = Judgement::default();
+        let rules = match &*TABLES {
+            Ok(rules) => rules,
+            // A test keeps the committed data valid; without it nothing can be judged.
+            Err(error) => {
+                judgement.coverage.skip("", None, SkipCode::Unreadable, format!("rule data: {error}"));
+                return judgement;
+            }
+        };
+        each::<PickleFact>(facts, &mut judgement, |location, fact, judgement| {
+            let mut file = File { location, rules, announced: fact.announced, drafts: Vec::new() };
+            file.judge(&fact.pickle);
+            file.finish(judgement);
+            note_open(location, &fact.pickle, judgement);
+        });
+        each::<NpyFact>(facts, &mut judgement, |location, NpyFact(fact), judgement| {
+            if fact.has_objects {
+                let message = format!("elements of type {} are Python objects", fact.descr);
+                judgement.findings.push(super::draft(&INFO, "object-array", location, message));
+            }
+        });
+        judgement
+    }
+}
+
+/// Questions that the machine left open and the extractor could not know of.
+fn note_open(location: &Location, facts: &PickleFacts, judgement: &mut Judgement) {
+    let partly = facts.streams.iter().filter(|s| matches!(s.origin, Origin::Nested { complete: false, .. })).count();
+    if partly > 0 {
+        let path = location.path.clone().unwrap_or_default();
+        let detail = format!("{} read in part only", plural(partly as u64, "nested pickle was", "nested pickles were"));
+        judgement.coverage.skip(path, location.member.clone(), SkipCode::Limit, detail);
+    }
+}
+
+/// Findings of one pickle file.
+struct File<'a> {
+    location: &'a Location,
+    rules: &'a PickleRules,
+    announced: bool,
+    drafts: Vec<Judged>,
+}
+
+/// A finding and how bad it is, to sort by.
+type Judged = (Severity, Draft);
+
+impl File<'_> {
+    fn judge(&mut self, facts: &PickleFacts) {
+        for stream in &facts.streams {
+            self.stream(stream);
+        }
+    }
+
+    /// The worst first, since further ones are only counted.
+    fn finish(mut self, judgement: &mut Judgement) {
+        self.drafts.sort_by_key(|(severity, _)| std::cmp::Reverse(*severity));
+        let left_out = self.drafts.len().saturating_sub(FINDINGS);
+        if left_out > 0 {
+            self.drafts.truncate(FINDINGS);
+            let worst = self.drafts.last().map_or(Severity::Medium, |(severity, _)| *severity);
+            let message = format!("{left_out} more findings in this file, none of them worse than {worst}");
+            self.drafts.push((worst, super::draft(&INFO, "unknown-call", self.location, message).severity(worst)));
+        }
+        judgement.findings.extend(self.drafts.into_iter().map(|(_, draft)| draft));
+    }
+
+    fn stream(&mut self, stream: &StreamFacts) {
+        let called = Called::of(stream, self.rules);
+        let mut judged: Vec<Judged> =
+            stream.imports.iter().flat_map(|import| self.import(import, stream, &called)).collect();
+        judged.extend(self.calls(stream));
+        for extension in stream.extensions.iter().filter(|e| e.global.is_none()) {
+            let message =
+                format!("extension code {} stands for whatever the loading program registered", extension.code);
+            judged.push(self.draft("extension-code", stream, extension.offset, message, &extension.code.to_string()));
+        }
+        judged.extend(self.builds(stream));
+        judged.extend(self.mutations(stream));
+        judged.extend(self.shape(stream));
+        self.drafts.extend(judged);
+    }
+
+    fn import(&self, import: &Import, stream: &StreamFacts, called: &Called) -> Vec<Judged> {
+        let mut drafts = Vec::new();
+        let full = format!("{}.{}", import.module, import.name);
+        let evidence = evidence(import, stream);
+        let push = |drafts: &mut Vec<Judged>, rule, message: String| {
+            drafts.push(self.draft(rule, stream, import.offset, message, &full));
+        };
+        if import.resolved == Resolved::Unresolved {
+            let message = format!("the global `{full}` has a name that is the result of a call");
+            push(&mut drafts, "computed-global", message);
+            return drafts;
+        }
+        if import.resolved == Resolved::Computed {
+            push(&mut drafts, "computed-global", format!("the name of `{full}` is put together by calls"));
+        }
+        let modern = import.modern.as_ref().map(|(module, name)| self.rules.tier(module, name));
+        let tier = worse(self.rules.tier(&import.module, &import.name), modern);
+        let is_called = called.has(import);
+        let is_made = import.uses.contains(&Use::Constructed);
+        match tier {
+            Tier::Allowed(Role::Data) if is_called => {
+                push(&mut drafts, "unknown-call", format!("`{full}` is a value and is called{evidence}"));
+            }
+            Tier::Allowed(_) => {}
+            Tier::Dangerous(why) => {
+                let what = if is_called || is_made { "is called" } else { "is imported" };
+                push(&mut drafts, "dangerous-global", format!("`{full}` {what}{evidence}: {why}"));
+            }
+            Tier::Walk(segment) => {
+                push(&mut drafts, "module-walk", format!("`{full}` walks through `{segment}`{evidence}"));
+            }
+            Tier::PackageClass if is_called => {
+                let message = format!("the class `{full}` is called with arguments instead of being given a state");
+                let (_, draft) = self.draft("unknown-call", stream, import.offset, message, &full);
+                drafts.push((Severity::Low, draft.severity(Severity::Low)));
+            }
+            Tier::PackageClass => {}
+            Tier::Stdlib if is_called || is_made => {
+                push(&mut drafts, "stdlib-call", format!("`{full}` is called{evidence}; no model needs it"));
+            }
+            Tier::PackageFunction | Tier::Unknown if is_called => {
+                push(&mut drafts, "unknown-call", format!("`{full}` is called{evidence}"));
+            }
+            Tier::PackageFunction | Tier::Unknown | Tier::Stdlib => {
+                let what = if is_made { "is made by" } else { "is imported by" };
+                push(&mut drafts, "unknown-import", format!("`{full}` {what} loading the file"));
+            }
+        }
+        drafts
+    }
+
+    /// Calls whose callee is no global that was judged as an import.
+    fn calls(&self, stream: &StreamFacts) -> Vec<Judged> {
+        let judge = |call: &Call| {
+            let (rule, message, snippet) = match &call.callee {
+                Target::Global { .. } | Target::Extension { .. } => return None,
+                Target::Result { root, .. } => {
+                    let root = root.clone().unwrap_or_else(|| "a call".to_owned());
+                    ("unknown-call", format!("the result of `{root}` is called"), root)
+                }
+                Target::Method { of, name } => {
+                    ("unknown-call", format!("method `{name}` of a {of} is called"), name.clone())
+                }
+                Target::PersistentId => {
+                    ("unknown-call", "what a persistent id stands for is called".to_owned(), String::new())
+                }
+                Target::Value { of } => ("unknown-call", format!("a {of} is called"), of.clone()),
+                Target::Unknown => ("computed-global", "something unknown is called".to_owned(), String::new()),
+            };
+            Some(self.draft(rule, stream, call.offset, message, &snippet))
+        };
+        stream.calls.iter().filter_map(judge).collect()
+    }
+
+    fn builds(&self, stream: &StreamFacts) -> Vec<Judged> {
+        let special = |key: &&String| key.len() > 4 && key.starts_with("__") && key.ends_with("__");
+        let mut drafts = Vec::new();
+        for build in &stream.builds {
+            for key in build.active_keys.iter().filter(special) {
+                let class = build.class.as_deref().unwrap_or("an object");
+                let message = format!("the state of {class} sets `{key}` to a callable or the result of a call");
+                drafts.push(self.draft("planted-method", stream, build.offset, message, key));
+            }
+        }
+        drafts
+    }
+
+    fn mutations(&self, stream: &StreamFacts) -> Vec<Judged> {
+        let mut drafts = Vec::new();
+        let mut targets: Vec<(&Target, u64)> = stream.mutations.iter().map(|m| (&m.target, m.offset)).collect();
+        targets.extend(stream.builds.iter().map(|b| (&b.target, b.offset)));
+        for (target, offset) in targets {
+            if let Target::Global { module, name } = target {
+                let message = format!("`{module}.{name}` itself is given items or a state");
+                drafts.push(self.draft("changed-global", stream, offset, message, &format!("{module}.{name}")));
+            }
+        }
+        drafts
+    }
+
+    /// How the stream ends and what lies around it.
+    fn shape(&self, stream: &StreamFacts) -> Vec<Judged> {
+        let mut drafts = Vec::new();
+        let own = matches!(stream.origin, Origin::First | Origin::Stacked);
+        let matters = !stream.imports.is_empty() || (own && self.announced && stream.opcodes >= 3);
+        let broken = match &stream.end {
+            StreamEnd::Truncated => Some((stream.offset + stream.len, "it has no end".to_owned())),
+            StreamEnd::Malformed { what, offset } => Some((*offset, what.clone())),
+            StreamEnd::Stop | StreamEnd::Limit { .. } => None,
+        };
+        if let Some((offset, what)) = broken.filter(|_| matters) {
+            let message = format!(
+                "the pickle at {} breaks: {what}; {} before that are run",
+                stream.offset,
+                plural(stream.opcodes, "opcode", "opcodes")
+            );
+            drafts.push(self.draft("broken-stream", stream, offset, message, ""));
+        }
+        if stream.origin == Origin::Searched && !stream.imports.is_empty() {
+            let message = format!("a pickle at {} stands behind bytes that are none", stream.offset);
+            drafts.push(self.draft("hidden-stream", stream, stream.offset, message, ""));
+        }
+        if let Some(offset) = stream.inline_arrays.as_code.first() {
+            let message = "the bytes of an array would be run as opcodes by a plain unpickler".to_owned();
+            drafts.push(self.draft("array-as-code", stream, *offset, message, ""));
+        }
+        let computed = stream.anomalies.iter().find(|a| a.kind == AnomalyKind::ComputedGlobal);
+        let named = stream.imports.iter().any(|import| import.resolved != Resolved::Literal);
+        if let Some(anomaly) = computed.filter(|_| !named) {
+            let message = "the name of a global is no literal string".to_owned();
+            drafts.push(self.draft("computed-global", stream, anomaly.offset, message, ""));
+        }
+        drafts
+    }
+
+    fn draft(&self, rule: &'static str, stream: &StreamFacts, offset: u64, message: String, snippet: &str) -> Judged {
+        let mut location = self.location.clone();
+        let mut message = message;
+        match &stream.origin {
+            // Offsets of a nested stream count in bytes that are not in the file.
+            Origin::Nested { via, offset, .. } => {
+                location = location.at_offset(*offset);
+                message = format!("in the pickle given to `{via}`: {message}");
+            }
+            _ => location = location.at_offset(offset),
+        }
+        let sure = if rule == "unknown-call" { Confidence::Medium } else { Confidence::High };
+        let severity = INFO.rule(rule).map_or(Severity::Medium, |info| info.severity);
+        (severity, super::draft(&INFO, rule, &location, message).snippet(snippet).confidence(sure))
+    }
+}
+
+/// Globals that loading calls: named by a call, or given to something that calls its arguments.
+struct Called(BTreeSet<(String, String)>);
+
+impl Called {
+    fn of(stream: &StreamFacts, rules: &PickleRules) -> Self {
+        let mut called = BTreeSet::new();
+        for call in &stream.calls {
+            let Target::Global { module, name } = &call.callee else { continue };
+            // NEWOBJ makes an instance without running the constructor.
+            if !matches!(call.role, CallRole::NewObj | CallRole::NewObjEx) {
+                called.insert((module.clone(), name.clone()));
+            }
+            if rules.tier(module, name) == Tier::Allowed(Role::Caller) {
+                let mut open: Vec<&Arg> = call.args.iter().chain(&call.kwargs).collect();
+                while let Some(arg) = open.pop() {
+                    match arg {
+                        Arg::Global { module, name } => {
+                            called.insert((module.clone(), name.clone()));
+                        }
+                        Arg::Container { items, .. } => open.extend(items),
+                        _ => {}
+                    }
+                }
+            }
+        }
+        Self(called)
+    }
+
+    fn has(&self, import: &Import) -> bool {
+        let named = |module: &String, name: &String| self.0.contains(&(module.clone(), name.clone()));
+        import.uses.contains(&Use::Called)
+            || named(&import.module, &import.name)
+            || import.modern.as_ref().is_some_and(|(module, name)| named(module, name))
+    }
+}
+
+/// The first call of the global, shortened, to show with a finding.
+fn evidence(import: &Import, stream: &StreamFacts) -> String {
+    let call = stream.calls.iter().find(|call| match &call.callee {
+        Target::Global { module, name } => {
+            let modern = import.modern.as_ref().is_some_and(|(m, n)| (m, n) == (module, name));
+            modern || (&import.module, &import.name) == (module, name)
+        }
+        _ => false,
+    });
+    let Some(call) = call else { return String::new() };
+    let shown: Vec<_> = call.args.iter().take(3).map(show).collect();
+    if shown.is_empty() { String::new() } else { format!(" with ({})", shown.join(", ")) }
+}
+
+fn show(arg: &Arg) -> String {
+    match arg {
+        Arg::None => "None".to_owned(),
+        Arg::Bool { value } => value.to_string(),
+        Arg::Int { value: Some(value) } => value.to_string(),
+        Arg::Int { value: None } => "an int".to_owned(),
+        Arg::Float => "a float".to_owned(),
+        Arg::Str { text: Some(text), .. } | Arg::Bytes { text: Some(text), .. } => {
+            let mut short: String = text.chars().take(60).flat_map(char::escape_debug).collect();
+            if text.chars().count() > 60 {
+                short.push('…');
+            }
+            format!("'{short}'")
+        }
+        Arg::Str { .. } => "a string".to_owned(),
+        Arg::Bytes { len, .. } => format!("{len} bytes"),
+        Arg::Global { module, name } => format!("{module}.{name}"),
+        Arg::Container { of, len, .. } => format!("a {of} of {len}"),
+        Arg::Result { .. } => "the result of a call".to_owned(),
+        _ => "…".to_owned(),
+    }
+}
+
+fn worse(tier: Tier, other: Option<Tier>) -> Tier {
+    let weight = |tier: &Tier| match tier {
+        Tier::Dangerous(_) => 6,
+        Tier::Walk(_) => 5,
+        Tier::Unknown | Tier::PackageFunction => 2,
+        Tier::Stdlib => 3,
+        Tier::PackageClass => 1,
+        Tier::Allowed(_) => 0,
+    };
+    // The name of Python 2 alone means nothing to Python 3: when the loader maps it, the mapped name counts.
+    match other {
+        Some(other) if weight(&tier) < 5 || weight(&other) > weight(&tier) => other,
+        _ => tier,
+    }
+}

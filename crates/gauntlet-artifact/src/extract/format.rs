@@ -1,0 +1,250 @@
+//! What a file is by its content, and what its name claims.
+
+use gauntlet_archive::{Container, sniff};
+use gauntlet_pickle::{Sniff, looks_like_pickle};
+use serde::{Deserialize, Serialize};
+
+use crate::formats::{npy, safetensors};
+
+/// Bytes looked at to recognise a format.
+pub(crate) const PREFIX: usize = 64 << 10;
+
+/// A format by content.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "format", content = "name")]
+pub(crate) enum Format {
+    /// Python's pickle.
+    Pickle,
+    /// safetensors.
+    Safetensors,
+    /// ONNX.
+    Onnx,
+    /// `.npy`.
+    Npy,
+    /// A container or compressed stream.
+    Container(Container),
+    /// joblib's compression before 0.10: a length as text, then zlib.
+    JoblibOld,
+    /// A model format without a reader.
+    Model(String),
+    /// Machine code or a script.
+    Executable(String),
+    /// A picture, document or other harmless kind.
+    Other(String),
+}
+
+impl Format {
+    pub(crate) fn name(&self) -> String {
+        match self {
+            Self::Pickle => "pickle".to_owned(),
+            Self::Safetensors => "safetensors".to_owned(),
+            Self::Onnx => "ONNX".to_owned(),
+            Self::Npy => "npy".to_owned(),
+            Self::Container(container) => container.to_string(),
+            Self::JoblibOld => "joblib (old zlib form)".to_owned(),
+            Self::Model(name) | Self::Executable(name) | Self::Other(name) => name.clone(),
+        }
+    }
+}
+
+/// What a name's ending claims.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Claim {
+    /// A pickle, compressed or not.
+    Pickle,
+    /// A PyTorch file: zip, tar or pickles.
+    Torch,
+    /// safetensors.
+    Safetensors,
+    /// ONNX.
+    Onnx,
+    /// A NumPy array.
+    Npy,
+    /// A zip by its kind (`.zip`, `.npz`, `.keras`).
+    Zip,
+    /// Another archive or compressed stream.
+    Archive,
+    /// A model in a format without a reader.
+    Model,
+    /// Weights of no certain format (`.bin`, `.dat`).
+    Weights,
+    /// Something that no loader of models opens: text, pictures, code.
+    Foreign,
+    /// Nothing.
+    Nothing,
+}
+
+impl Claim {
+    /// Judged by the last ending, in lower case.
+    pub(crate) fn of(name: &str) -> Self {
+        let base = name.rsplit(['/', '\\', '!']).next().unwrap_or(name);
+        let Some((_, ending)) = base.rsplit_once('.') else { return Self::Nothing };
+        match ending.to_ascii_lowercase().as_str() {
+            "pkl" | "pickle" | "pck" | "pcl" | "p" | "joblib" | "dill" | "cloudpickle" | "sav" | "pdparams"
+            | "pdopt" => Self::Pickle,
+            "pt" | "pth" | "ckpt" | "ptl" | "pt2" => Self::Torch,
+            "safetensors" => Self::Safetensors,
+            "onnx" => Self::Onnx,
+            "npy" => Self::Npy,
+            "zip" | "npz" | "keras" | "skops" | "mar" | "whl" | "jar" => Self::Zip,
+            "tar" | "gz" | "tgz" | "bz2" | "tbz" | "tbz2" | "xz" | "txz" | "lzma" | "z" | "zst" | "lz4" | "7z"
+            | "rar" | "nemo" => Self::Archive,
+            "h5" | "hdf5" | "hdf" | "pb" | "tflite" | "gguf" | "ggml" | "ggla" | "mlmodel" | "mlpackage" | "engine"
+            | "plan" | "trt" | "pdmodel" | "pdiparams" | "params" | "caffemodel" | "cntk" | "rknn" | "om" | "mnn"
+            | "cbm" | "ubj" | "pmml" | "rds" | "rda" | "rdata" | "t7" | "pte" | "ort" | "msgpack" | "llamafile"
+            | "bmodel" | "tnn" | "dlc" | "nb" | "orbax" | "pdl" => Self::Model,
+            "bin" | "dat" | "data" | "weights" | "model" | "mdl" | "npk" => Self::Weights,
+            "txt" | "md" | "json" | "jsonl" | "yaml" | "yml" | "toml" | "ini" | "cfg" | "csv" | "tsv" | "xml"
+            | "html" | "log" | "png" | "jpg" | "jpeg" | "gif" | "webp" | "svg" | "pdf" | "wav" | "mp3" | "mp4"
+            | "parquet" | "arrow" | "py" | "ipynb" | "rst" | "lock" => Self::Foreign,
+            _ => Self::Nothing,
+        }
+    }
+
+    /// A model loader would open a file of this name.
+    pub(crate) fn is_model(self) -> bool {
+        !matches!(self, Self::Foreign | Self::Nothing | Self::Zip | Self::Archive)
+    }
+
+    /// Whether content of this format is what the name promises.
+    pub(crate) fn accepts(self, format: &Format) -> bool {
+        use Container::{Bzip2, Gzip, Lz4, Lzma, Tar, Xz, Zip, Zlib, Zstd};
+        match self {
+            Self::Pickle => matches!(
+                format,
+                Format::Pickle
+                    | Format::Npy
+                    | Format::JoblibOld
+                    | Format::Container(Zip | Gzip | Zlib | Bzip2 | Xz | Lzma | Lz4 | Zstd)
+            ),
+            Self::Torch => matches!(format, Format::Pickle | Format::Container(Zip | Tar)),
+            Self::Safetensors => *format == Format::Safetensors,
+            Self::Onnx => *format == Format::Onnx,
+            Self::Npy => *format == Format::Npy,
+            Self::Zip => *format == Format::Container(Zip) || matches!(format, Format::Model(name) if name == "HDF5"),
+            Self::Archive => matches!(format, Format::Container(_)),
+            Self::Model => matches!(
+                format,
+                Format::Model(_) | Format::Other(_) | Format::Container(Gzip | Zip | Tar | Zlib | Bzip2 | Xz)
+            ),
+            Self::Weights | Self::Nothing => !matches!(format, Format::Executable(_)),
+            Self::Foreign => *format != Format::Pickle,
+        }
+    }
+}
+
+/// What content can be read as. `complete` says that `prefix` is all of it.
+pub(crate) fn detect(prefix: &[u8], complete: bool, size: u64, claim: Claim) -> (Vec<Format>, Option<Sniff>) {
+    let mut formats = Vec::new();
+    if safetensors::looks_like(prefix, size) {
+        formats.push(Format::Safetensors);
+    }
+    if let Some(container) = sniff(prefix) {
+        formats.push(Format::Container(container));
+    }
+    if prefix.starts_with(b"ZF0x") {
+        formats.push(Format::JoblibOld);
+    }
+    if prefix.starts_with(npy::MAGIC) {
+        formats.push(Format::Npy);
+    }
+    if gauntlet_onnx::looks_like_model(prefix) {
+        formats.push(Format::Onnx);
+    }
+    let pickle = looks_like_pickle(prefix, complete);
+    if pickle.is_some() {
+        formats.push(Format::Pickle);
+    }
+    formats.extend(by_magic(prefix));
+    // A broken file is read as what it claims to be, so that it can be said what is broken.
+    if formats.is_empty() && !prefix.is_empty() {
+        match claim {
+            Claim::Safetensors => formats.push(Format::Safetensors),
+            Claim::Onnx => formats.push(Format::Onnx),
+            Claim::Npy => formats.push(Format::Npy),
+            _ => {}
+        }
+    }
+    (formats, pickle)
+}
+
+fn by_magic(prefix: &[u8]) -> Option<Format> {
+    let starts = |magic: &[u8]| prefix.starts_with(magic);
+    let at = |offset: usize, magic: &[u8]| prefix.get(offset..).is_some_and(|rest| rest.starts_with(magic));
+    // HDF5 allows a user block of 512 bytes or a power of two above before its signature.
+    if [0, 512, 1024, 2048, 4096, 8192, 16384, 32768].iter().any(|offset| at(*offset, b"\x89HDF\r\n\x1a\n")) {
+        return Some(Format::Model("HDF5".to_owned()));
+    }
+    let model = [
+        (0, &b"GGUF"[..], "GGUF"),
+        (0, b"ggjt", "GGML"),
+        (0, b"lmgg", "GGML"),
+        (4, b"TFL3", "TFLite"),
+        (4, b"ET12", "ExecuTorch"),
+        (0, b"ftrt", "TensorRT"),
+        (0, b"CBM1", "CatBoost"),
+        (0, b"X\n\0\0\0", "R data"),
+        (0, b"RDX", "R data"),
+        (4, b"ORTM", "ONNX Runtime"),
+    ];
+    if let Some((.., name)) = model.iter().find(|(offset, magic, _)| at(*offset, magic)) {
+        return Some(Format::Model((*name).to_owned()));
+    }
+    if starts(b"\x7fELF") {
+        return Some(Format::Executable("ELF".to_owned()));
+    }
+    if starts(b"MZqFpD='") {
+        return Some(Format::Executable("llamafile".to_owned()));
+    }
+    if starts(b"MZ") && is_pe(prefix) {
+        return Some(Format::Executable("PE".to_owned()));
+    }
+    if [0xfeed_face_u32, 0xfeed_facf, 0xcafe_babe].iter().any(|m| starts(&m.to_be_bytes()) || starts(&m.to_le_bytes()))
+        && prefix.len() > 28
+    {
+        return Some(Format::Executable("Mach-O".to_owned()));
+    }
+    if starts(b"#!/") {
+        return Some(Format::Executable("script".to_owned()));
+    }
+    let other: [(&[u8], &str); 6] = [
+        (b"\x89PNG\r\n\x1a\n", "PNG"),
+        (b"\xff\xd8\xff", "JPEG"),
+        (b"GIF8", "GIF"),
+        (b"%PDF-", "PDF"),
+        (b"PAR1", "Parquet"),
+        (b"<?xml", "XML"),
+    ];
+    other.iter().find(|(magic, _)| starts(magic)).map(|(_, name)| Format::Other((*name).to_owned()))
+}
+
+/// The DOS header points to a PE signature, or there is too little to tell.
+fn is_pe(prefix: &[u8]) -> bool {
+    let Some(raw) = prefix.get(60..64).and_then(|raw| raw.first_chunk::<4>()) else { return false };
+    let offset = usize::try_from(u32::from_le_bytes(*raw)).unwrap_or(usize::MAX);
+    prefix.get(offset..).is_some_and(|rest| rest.starts_with(b"PE\0\0"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_claim_by_their_last_ending() {
+        assert_eq!(Claim::of("a/b.tar.gz"), Claim::Archive);
+        assert_eq!(Claim::of("model.PKL"), Claim::Pickle);
+        assert_eq!(Claim::of("dir.pkl/README"), Claim::Nothing);
+        assert_eq!(Claim::of("zip!archive/data.pkl"), Claim::Pickle);
+    }
+
+    #[test]
+    fn content_decides() {
+        let of = |bytes: &[u8], claim| detect(bytes, true, bytes.len() as u64, claim).0;
+        assert_eq!(of(b"\x80\x02N.", Claim::Safetensors), [Format::Pickle]);
+        assert_eq!(of(b"\x7fELF\x02", Claim::Weights), [Format::Executable("ELF".into())]);
+        assert_eq!(of(b"hello", Claim::Foreign), []);
+        assert_eq!(of(b"hello", Claim::Onnx), [Format::Onnx]);
+        assert_eq!(of(b"", Claim::Onnx), []);
+    }
+}

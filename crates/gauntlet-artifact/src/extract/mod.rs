@@ -1,0 +1,313 @@
+//! Routes every file by its content to the reader of its format, and containers' members the same way.
+
+mod containers;
+mod content;
+mod format;
+mod readers;
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::Path;
+
+use gauntlet_archive::{ArchiveError, Container};
+use gauntlet_core::{
+    Context, Extractor, Facts, Limit, LimitHit, Limits, Location, SkipCode, SkipReason, Target, TreeFile, open_regular,
+};
+use gauntlet_limits::{Budget, ReadAt};
+use rayon::prelude::*;
+
+use crate::checks::{ARCHIVE, ONNX, PICKLE, SAFETENSORS};
+use crate::facts::{FileFact, OnnxFact};
+use content::{Content, Spool};
+pub(crate) use format::{Claim, Format};
+
+/// Why weights of no format are an open question.
+const NO_FORMAT: &str = "no known format";
+
+/// Raised whenever the same bytes give other facts.
+const VERSION: u32 = 1;
+
+/// Reads model files.
+pub(crate) struct Artifact;
+
+impl Extractor for Artifact {
+    fn name(&self) -> &'static str {
+        "artifact"
+    }
+
+    fn version(&self) -> u32 {
+        VERSION
+    }
+
+    fn extract(&self, target: &Target<'_>, context: &Context<'_>) -> Facts {
+        let mut facts = target
+            .tree
+            .files
+            .par_iter()
+            .map(|entry| {
+                let facts = tree_file(target.root, entry, context.limits);
+                context.progress.file_done(entry);
+                facts
+            })
+            .reduce(empty, |mut all, one| {
+                all.merge(one);
+                all
+            });
+        facts.coverage_mut(ARCHIVE).skipped.extend(target.tree.skipped.iter().cloned());
+        note_external_data(&mut facts);
+        facts.normalise();
+        facts
+    }
+}
+
+/// Raw weights that an ONNX model of this subject names are no open question: they are numbers of that model.
+fn note_external_data(facts: &mut Facts) {
+    let mut named = BTreeSet::new();
+    for (location, fact) in facts.of::<OnnxFact>().flatten() {
+        let (Some(path), None, OnnxFact::Model(model)) = (&location.path, &location.member, &fact) else { continue };
+        let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+        for external in model.external.iter().filter(|external| external.problems.is_empty()) {
+            let name = external.location.trim_start_matches("./");
+            named.insert(if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") });
+        }
+    }
+    for skipped in &mut facts.coverage_mut(ARCHIVE).skipped {
+        let raw = skipped.member.is_none() && skipped.reason.code == SkipCode::Unsupported;
+        if raw && skipped.reason.detail == NO_FORMAT && named.contains(&skipped.path) {
+            skipped.reason = SkipReason::new(SkipCode::Ignored, "external data of an ONNX model");
+        }
+    }
+}
+
+/// Facts of one file of a tree. A file that changes while it is read has no facts.
+fn tree_file(root: &Path, entry: &TreeFile, limits: &Limits) -> Facts {
+    let unreadable = |error: &io::Error| {
+        let mut facts = empty();
+        let path = Location::file(&entry.path).path.unwrap_or_default();
+        facts.coverage_mut(ARCHIVE).skip(path, None, SkipCode::Unreadable, error.to_string());
+        facts
+    };
+    match open_regular(root, entry) {
+        Err(error) => unreadable(&error),
+        Ok(handle) => {
+            let facts = file(&entry.path, &handle, limits);
+            match entry.unchanged(&handle) {
+                Ok(()) => facts,
+                Err(error) => unreadable(&error),
+            }
+        }
+    }
+}
+
+/// Facts of one file, whose bytes are `source`.
+pub(crate) fn file(path: &Path, source: &dyn ReadAt, limits: &Limits) -> Facts {
+    let budget = Budget::new(limits.clone());
+    let location = Location::file(path);
+    let name = location.path.clone().unwrap_or_default();
+    let mut walk = Walk { budget: &budget, facts: empty() };
+    walk.examine(&Content::Plain(source), &Place { location, name, depth: 0 });
+    // Every file was at least recognised or noted as not; what could not be read to the end is in `skipped`.
+    walk.facts.coverage_mut(ARCHIVE).looked_at += 1;
+    walk.facts
+}
+
+fn empty() -> Facts {
+    let mut facts = Facts::new("artifact", VERSION);
+    // A check that found nothing of its format has looked all the same.
+    for check in [ARCHIVE, PICKLE, SAFETENSORS, ONNX] {
+        facts.coverage_mut(check);
+    }
+    facts
+}
+
+/// One file with everything in it, under one budget.
+struct Walk<'b> {
+    budget: &'b Budget,
+    facts: Facts,
+}
+
+/// Where some bytes are.
+#[derive(Clone)]
+struct Place {
+    location: Location,
+    /// What the bytes are called, for what that claims.
+    name: String,
+    /// Containers around them.
+    depth: u64,
+}
+
+impl Place {
+    /// A member of the container at this place.
+    fn member(&self, name: &str) -> Self {
+        let member = match &self.location.member {
+            Some(outer) => format!("{outer}!{name}"),
+            None => name.to_owned(),
+        };
+        Self {
+            location: Location { member: Some(member), offset: None, ..self.location.clone() },
+            name: name.to_owned(),
+            depth: self.depth + 1,
+        }
+    }
+
+    /// The content of a compressed stream: called like the stream without its last ending.
+    fn unpacked(&self, container: &str) -> Self {
+        let stem = match self.name.rsplit_once('.') {
+            Some((stem, "gz" | "bz2" | "xz" | "lzma" | "z" | "Z")) => stem.to_owned(),
+            Some((stem, "tgz" | "tbz" | "tbz2" | "txz")) => format!("{stem}.tar"),
+            _ => self.name.clone(),
+        };
+        Self { name: stem, ..self.member(&format!("<{container}>")) }
+    }
+
+    /// Bytes of this file that no format owns.
+    fn part(&self, offset: u64) -> Self {
+        Self { name: String::new(), ..self.member(&format!("<bytes from {offset}>")) }
+    }
+}
+
+impl Walk<'_> {
+    /// Recognises `content` and hands it to every reader that it concerns. Depth is bounded by `limits.depth`.
+    fn examine(&mut self, content: &Content<'_>, place: &Place) {
+        if let Err(hit) = self.budget.limits().check(Limit::Depth, place.depth) {
+            return self.limit(ARCHIVE, place, hit);
+        }
+        let prefix = match content.prefix(format::PREFIX) {
+            Ok(prefix) => prefix,
+            Err(error) => return self.failed(ARCHIVE, place, &error),
+        };
+        if let Some(error) = &prefix.error {
+            self.io_failed(ARCHIVE, place, error);
+        }
+        let claim = Claim::of(&place.name);
+        let size = content.size();
+        let (mut formats, sniffed) = format::detect(&prefix.bytes, prefix.complete, size.unwrap_or(u64::MAX), claim);
+        if formats.is_empty() && claim == Claim::Pickle && !prefix.bytes.is_empty() {
+            formats.push(Format::Pickle);
+        }
+        // The first bytes of an ONNX model are those of other protobuf messages, too.
+        if claim != Claim::Onnx && formats.contains(&Format::Onnx) && !self.is_onnx(content) {
+            formats.retain(|format| *format != Format::Onnx);
+        }
+        for format in &formats {
+            let announced =
+                sniffed == Some(gauntlet_pickle::Sniff::Announced) || matches!(claim, Claim::Pickle | Claim::Torch);
+            self.read(format, content, place, announced);
+        }
+        // A zip stored last in a tar ends near the tar's end; it was read as a member.
+        let is_archive = |f: &Format| matches!(f, Format::Container(Container::Zip | Container::Tar));
+        if let Content::Plain(source) = content
+            && !formats.iter().any(is_archive)
+            && let Some(zip) = self.zip_at_tail(*source, place)
+        {
+            formats.push(zip);
+        }
+        self.note_unread(&formats, claim, &prefix, place);
+        if claim != Claim::Nothing || !formats.is_empty() {
+            let weak_pickle = sniffed.is_some_and(|s| s != gauntlet_pickle::Sniff::Announced);
+            let fact = FileFact { formats, claim, size, weak_pickle };
+            self.facts.push(ARCHIVE, place.location.clone(), &fact);
+        }
+    }
+
+    fn read(&mut self, format: &Format, content: &Content<'_>, place: &Place, announced: bool) {
+        match format {
+            Format::Pickle => self.pickle(content, place, announced, false),
+            Format::Safetensors => self.with_random(content, place, SAFETENSORS, |walk, source| {
+                walk.safetensors(source, place);
+            }),
+            Format::Onnx => self.with_random(content, place, ONNX, |walk, source| walk.onnx(source, place)),
+            Format::Npy => self.with_random(content, place, PICKLE, |walk, source| walk.npy(source, place)),
+            Format::Container(container) => self.container(*container, content, place),
+            Format::JoblibOld => self.joblib_old(content, place),
+            Format::Model(name) => {
+                let detail = format!("there is no reader for {name} yet");
+                self.skip(ARCHIVE, place, SkipCode::Unsupported, detail);
+            }
+            Format::Executable(_) | Format::Other(_) => {}
+        }
+    }
+
+    /// A file that claims to be a model and was not recognised is an open question, never clean.
+    fn note_unread(&mut self, formats: &[Format], claim: Claim, prefix: &content::Prefix, place: &Place) {
+        if !formats.is_empty() || prefix.error.is_some() {
+            return;
+        }
+        let (check, what) = match claim {
+            Claim::Foreign | Claim::Nothing => return,
+            Claim::Pickle => (PICKLE, "a pickle"),
+            Claim::Torch => (PICKLE, "a PyTorch file"),
+            Claim::Npy => (PICKLE, "a NumPy array"),
+            Claim::Safetensors => (SAFETENSORS, "safetensors"),
+            Claim::Onnx => (ONNX, "ONNX"),
+            Claim::Zip | Claim::Archive => (ARCHIVE, "an archive"),
+            Claim::Model | Claim::Weights => {
+                let detail = if prefix.bytes.is_empty() { "empty file" } else { NO_FORMAT };
+                return self.skip(ARCHIVE, place, SkipCode::Unsupported, detail);
+            }
+        };
+        let is = if prefix.bytes.is_empty() { "is empty" } else { "has no format that is known" };
+        self.skip(check, place, SkipCode::Malformed, format!("named like {what}, and {is}"));
+    }
+
+    /// Gives `read` random access to `content`, unpacking it to a bounded spool when need be.
+    fn with_random(
+        &mut self,
+        content: &Content<'_>,
+        place: &Place,
+        check: &'static str,
+        read: impl FnOnce(&mut Self, &dyn ReadAt),
+    ) {
+        match content {
+            Content::Plain(source) => read(self, *source),
+            Content::Packed(_) => match Spool::fill(content) {
+                Ok((spool, error)) => {
+                    if let Some(error) = error {
+                        self.io_failed(check, place, &error);
+                    }
+                    read(self, &spool);
+                }
+                Err(error) => self.failed(check, place, &error),
+            },
+        }
+    }
+
+    fn looked_at(&mut self, check: &str) {
+        self.facts.coverage_mut(check).looked_at += 1;
+    }
+
+    fn skip(&mut self, check: &str, place: &Place, code: SkipCode, detail: impl Into<String>) {
+        let path = place.location.path.clone().unwrap_or_default();
+        self.facts.coverage_mut(check).skip(path, place.location.member.clone(), code, detail);
+    }
+
+    fn limit(&mut self, check: &str, place: &Place, hit: LimitHit) {
+        self.skip(check, place, SkipCode::Limit, hit.to_string());
+    }
+
+    fn failed(&mut self, check: &str, place: &Place, error: &ArchiveError) {
+        let code = match error {
+            ArchiveError::Io(error) => return self.io_failed(check, place, error),
+            ArchiveError::Limit(hit) => return self.limit(check, place, *hit),
+            ArchiveError::Not(_) | ArchiveError::Malformed { .. } => SkipCode::Malformed,
+            ArchiveError::Encrypted => SkipCode::Encrypted,
+            ArchiveError::UnknownMethod(_) | ArchiveError::Unsupported(_) => SkipCode::Unsupported,
+        };
+        self.skip(check, place, code, error.to_string());
+    }
+
+    fn io_failed(&mut self, check: &str, place: &Place, error: &io::Error) {
+        if let Some(hit) = LimitHit::in_io(error) {
+            return self.limit(check, place, hit);
+        }
+        let code = match error.kind() {
+            io::ErrorKind::UnexpectedEof => SkipCode::Truncated,
+            // What decompressors say of damaged input.
+            io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData | io::ErrorKind::OutOfMemory => {
+                SkipCode::Malformed
+            }
+            _ => SkipCode::Unreadable,
+        };
+        self.skip(check, place, code, error.to_string());
+    }
+}

@@ -1,0 +1,130 @@
+//! The types of facts that this gate stores.
+
+use gauntlet_archive::{Conflict, NameProblem, TarKind, TarProblem};
+use gauntlet_core::Fact;
+use serde::{Deserialize, Serialize};
+
+use crate::extract::{Claim, Format};
+use crate::formats::npy::NpyFacts;
+use crate::formats::safetensors::SafetensorsFacts;
+
+/// What a file or member is, by content, and what its name claims.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct FileFact {
+    /// Every format that the content can be read as; empty when none is known.
+    pub formats: Vec<Format>,
+    /// What the name claims.
+    pub claim: Claim,
+    /// Size in bytes, when known without reading all.
+    pub size: Option<u64>,
+    /// A pickle was recognised only by running it, not by its first bytes.
+    pub weak_pickle: bool,
+}
+
+impl Fact for FileFact {
+    const KIND: &'static str = "artifact-file";
+}
+
+/// What was seen in a pickle.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct PickleFact {
+    /// The machine's facts.
+    #[serde(flatten)]
+    pub pickle: gauntlet_pickle::PickleFacts,
+    /// The bytes in front of it are those of an `.npy` file with object elements.
+    pub in_npy: bool,
+    /// The name, or the first bytes, promise a pickle, so that an error in it is one of the file.
+    pub announced: bool,
+}
+
+impl Fact for PickleFact {
+    const KIND: &'static str = "pickle";
+}
+
+/// A safetensors header.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct SafetensorsFact(pub SafetensorsFacts);
+
+impl Fact for SafetensorsFact {
+    const KIND: &'static str = "safetensors";
+}
+
+/// An ONNX model, or why a file that claims to be one is none.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum OnnxFact {
+    /// What was read.
+    Model(Box<gauntlet_onnx::OnnxFacts>),
+    /// The wire format is broken.
+    Broken {
+        /// Where and what.
+        message: String,
+    },
+}
+
+impl Fact for OnnxFact {
+    const KIND: &'static str = "onnx";
+}
+
+/// A NumPy array file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct NpyFact(pub NpyFacts);
+
+impl Fact for NpyFact {
+    const KIND: &'static str = "npy";
+}
+
+/// A container and what its readings disagree about.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct ArchiveFact {
+    /// `zip` or `tar`.
+    pub container: String,
+    /// Members.
+    pub members: u64,
+    /// The container was found behind or inside bytes of another format.
+    pub hidden: bool,
+    /// Zip conflicts, with the member's name.
+    pub conflicts: Vec<NamedConflict>,
+    /// Conflicts beyond those kept.
+    pub more_conflicts: u64,
+    /// Tar entries that are remarkable.
+    pub entries: Vec<TarFact>,
+    /// Members whose content does not have the stated checksum.
+    pub wrong_checksums: Vec<String>,
+    /// Members that expand more than a hundredfold to at least 10 MB: name, compressed and expanded bytes.
+    pub expanding: Vec<(String, u64, u64)>,
+}
+
+impl Fact for ArchiveFact {
+    const KIND: &'static str = "archive";
+}
+
+/// A conflict and the member that it is about.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct NamedConflict {
+    /// Printable name; absent for the archive as a whole.
+    pub name: Option<String>,
+    /// The conflict.
+    #[serde(flatten)]
+    pub conflict: Conflict,
+}
+
+/// A remarkable tar entry.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct TarFact {
+    /// Printable name.
+    pub name: String,
+    /// What it is.
+    pub kind: TarKind,
+    /// Printable link target.
+    pub link: Option<String>,
+    /// What is remarkable.
+    pub problems: Vec<TarProblem>,
+}
+
+/// Whether unpacking by this name may write outside the target folder.
+pub(crate) fn leaves_folder(problem: TarProblem) -> bool {
+    matches!(problem, TarProblem::Name(NameProblem::Absolute | NameProblem::Drive | NameProblem::Parent))
+}

@@ -1,0 +1,4 @@
+//! Readers of formats that need no crate of their own.
+
+pub(crate) mod npy;
+pub(crate) mod safetensors;
