@@ -10,7 +10,10 @@ mod facts;
 mod formats;
 mod rules;
 
-use gauntlet_core::{Check, Gate};
+use std::path::Path;
+
+use gauntlet_core::{Check, Facts, Gate, Limits};
+use gauntlet_limits::ReadAt;
 
 /// The gate: its reader and its checks.
 pub static GATE: Gate = Gate { extractor: &extract::Artifact, checks: CHECKS };
@@ -19,8 +22,14 @@ pub static GATE: Gate = Gate { extractor: &extract::Artifact, checks: CHECKS };
 const CHECKS: &[&dyn Check] =
     &[&checks::pickle::Pickle, &checks::archive::Archive, &checks::safetensors::Safetensors, &checks::onnx::Onnx];
 
-/// Reads `bytes` as a file called `name` and judges it with every check; for fuzzing and tests.
+/// Facts of one file at `path` (relative to its subject) whose bytes are `source`; what the gate does for each file.
 #[must_use]
-pub fn exercise(name: &str, bytes: &[u8], limits: &gauntlet_core::Limits) -> gauntlet_core::Facts {
-    extract::file(std::path::Path::new(name), &bytes.to_vec(), limits)
+pub fn extract(path: &Path, source: &dyn ReadAt, limits: &Limits) -> Facts {
+    extract::file(path, source, limits)
+}
+
+/// [`extract()`] over bytes in memory; for fuzzing and tests.
+#[must_use]
+pub fn exercise(name: &str, bytes: &[u8], limits: &Limits) -> Facts {
+    extract(Path::new(name), &bytes.to_vec(), limits)
 }

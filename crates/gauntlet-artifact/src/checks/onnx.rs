@@ -111,6 +111,16 @@ impl Check for Onnx {
 }
 
 fn model(location: &Location, facts: &OnnxFacts, judgement: &mut Judgement) {
+    let missing = missing_imports(facts);
+    if facts.ir_version.is_none() || !missing.is_empty() {
+        let what = match (facts.ir_version, missing.first()) {
+            (None, _) => "it has no IR version".to_owned(),
+            (_, Some(domain)) => format!("it uses operators of `{domain}` and does not say of which version"),
+            (_, None) => String::new(),
+        };
+        let message = format!("no complete ONNX model: {what}");
+        judgement.findings.push(super::draft(&INFO, "malformed-model", location, message));
+    }
     for operator in &facts.operators {
         if let Some((rule, message)) = judge_operator(operator) {
             let place = location.clone().at_offset(operator.offset);
@@ -145,6 +155,15 @@ fn model(location: &Location, facts: &OnnxFacts, judgement: &mut Judgement) {
             judgement.findings.push(draft.snippet(key).confidence(Confidence::Medium));
         }
     }
+}
+
+/// Domains that nodes use and `opset_import` does not name, which the specification forbids; functions import their own.
+fn missing_imports(facts: &OnnxFacts) -> Vec<&str> {
+    let name = |domain: &str| if domain.is_empty() { "ai.onnx".to_owned() } else { domain.to_owned() };
+    let imported: Vec<_> = facts.opsets.iter().map(|(domain, _)| name(domain)).collect();
+    let used = facts.operators.iter().filter(|o| o.within != "function" && !o.is_local_function);
+    let missing = used.filter(|o| !imported.contains(&name(&o.domain)));
+    missing.map(|o| if o.domain.is_empty() { "ai.onnx" } else { o.domain.as_str() }).collect()
 }
 
 fn judge_operator(operator: &OperatorUse) -> Option<(&'static str, String)> {

@@ -120,7 +120,8 @@ impl Walk<'_> {
         };
         let data = Window::new(source, facts.data, facts.available);
         if facts.has_objects {
-            self.pickle(&Content::Plain(&data), place, true, true);
+            // Offsets count from the data, as in every other part of a file.
+            self.pickle(&Content::Plain(&data), &place.part(facts.data), true, true);
         } else {
             self.looked_at(PICKLE);
             if let Some(expected) = facts.expected.filter(|expected| *expected < facts.available) {
