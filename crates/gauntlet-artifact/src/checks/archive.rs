@@ -305,7 +305,7 @@ fn tar_entry(location: &Location, entry: &TarFact, judgement: &mut Judgement) {
     for problem in &entry.problems {
         match problem {
             problem if leaves_folder(*problem) => {
-                push("unsafe-path", Severity::High, "the name leads out of the folder")
+                push("unsafe-path", Severity::High, "the name leads out of the folder");
             }
             TarProblem::Name(problem) => {
                 let seen = name_seen(*problem);
@@ -317,10 +317,10 @@ fn tar_entry(location: &Location, entry: &TarFact, judgement: &mut Judgement) {
             }
             TarProblem::ThroughLink => push("unsafe-link", Severity::High, "is written through a link of this archive"),
             TarProblem::NameOverridden => {
-                push("odd-entry", Severity::Medium, "an extended header gives it another name")
+                push("odd-entry", Severity::Medium, "an extended header gives it another name");
             }
             TarProblem::SizeOverridden => {
-                push("odd-entry", Severity::Medium, "an extended header gives it another size")
+                push("odd-entry", Severity::Medium, "an extended header gives it another size");
             }
             TarProblem::Duplicate => push("odd-entry", Severity::Medium, "the name occurs twice"),
             TarProblem::AfterEnd => push("odd-entry", Severity::Medium, "stands behind the end of the archive"),

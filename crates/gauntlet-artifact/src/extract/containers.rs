@@ -28,7 +28,7 @@ impl Walk<'_> {
                 self.with_random(content, place, ARCHIVE, |walk, source| match Zip::read(source, walk.budget) {
                     Ok(zip) => walk.zip(&zip, source, place, false),
                     Err(error) => walk.failed(ARCHIVE, place, &error),
-                })
+                });
             }
             Container::Tar => self.with_random(content, place, ARCHIVE, |walk, source| walk.tar(source, place)),
             packed if packed.is_stream() => self.compressed(packed, 0, content, place),
