@@ -1,22 +1,188 @@
-//! HTML: one page without scripts or references to anything outside it.
+//! One self-contained HTML page: no script, no network, light and dark, printable.
 
+use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Serde, Value};
-use minijinja::{Environment, context};
+use minijinja::{AutoEscape, Environment, context};
+use serde::Serialize;
 
-use crate::escape::terminal;
+use gauntlet_core::{Figure, Finding};
+
+use crate::error::RenderError;
 use crate::run::RunReport;
+use crate::text::visible;
+use crate::view::{self, SubjectView};
 
-/// The result as one HTML page.
+/// Findings and gaps of one subject that a page holds.
+const MAX_ROWS: usize = 2_000;
+
+/// Writes the run as HTML.
 ///
 /// # Errors
-/// When the template cannot be rendered, which is a defect of ours.
-pub fn html(run: &RunReport) -> Result<String, minijinja::Error> {
+/// [`RenderError::Template`], which is a mistake in the program.
+pub fn render(run: &RunReport) -> Result<String, RenderError> {
     let mut environment = Environment::new();
-    // Escaping follows from the name's ending.
-    environment.add_template("report.html", include_str!("../templates/report.html"))?;
-    environment.add_filter("visible", |text: String| terminal(&text));
-    let enforced = run.decisions.iter().find(|d| d.enforced);
-    environment
-        .get_template("report.html")?
-        .render(context! { run => Value::from(Serde(run)), enforced => Value::from(Serde(enforced)) })
+    // Every value is escaped, whatever the template is called.
+    environment.set_auto_escape_callback(|_| AutoEscape::Html);
+    environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
+    environment.add_filter("visible", |text: String| visible(&text));
+    environment.add_template("report", include_str!("report.html"))?;
+    let (headline, good) = view::headline(run);
+    let subjects: Vec<SubjectPart> = view::subjects(run).iter().map(SubjectPart::new).collect();
+    let page = environment.get_template("report")?.render(context! {
+        headline,
+        good,
+        tool => Value::from(Serde(&run.tool)),
+        totals => view::totals(run),
+        duration => view::duration(run.timing.total_ms),
+        decisions => Value::from(Serde(view::decisions(run))),
+        subjects => Value::from(Serde(&subjects)),
+    })?;
+    Ok(page)
+}
+
+#[derive(Serialize)]
+struct SubjectPart {
+    name: String,
+    kind: &'static str,
+    verdict: &'static str,
+    digests: Vec<(String, String)>,
+    findings: Vec<FindingPart>,
+    findings_left_out: usize,
+    suppressed: Vec<FindingPart>,
+    missed: Vec<(String, String)>,
+    gaps: Vec<(String, String)>,
+    gaps_left_out: usize,
+    checks: Vec<CheckPart>,
+    drawings: Vec<Drawing>,
+}
+
+#[derive(Serialize)]
+struct FindingPart {
+    severity: &'static str,
+    confidence: String,
+    rule: String,
+    place: String,
+    message: String,
+    fix: String,
+    references: String,
+    suppressed: String,
+}
+
+#[derive(Serialize)]
+struct CheckPart {
+    check: String,
+    version: u32,
+    verdict: &'static str,
+    looked_at: u64,
+    skipped: usize,
+    inputs: Vec<(String, String)>,
+    metrics: Vec<String>,
+}
+
+impl SubjectPart {
+    fn new(view: &SubjectView<'_>) -> Self {
+        let digests = view.subject.digest.iter().map(|(name, value)| (visible(name), visible(value)));
+        let missed = view.missed.iter().map(|(check, metric)| (visible(check), view::metric(metric)));
+        let gaps = view.gaps.iter().take(MAX_ROWS).map(|(check, skipped)| (visible(check), view::gap(skipped)));
+        let checks = view.reports.iter().map(|report| CheckPart {
+            check: visible(&report.check),
+            version: report.check_version,
+            verdict: view::answer(report),
+            looked_at: report.coverage.looked_at,
+            skipped: report.coverage.skipped.len(),
+            inputs: report.inputs.iter().map(|input| (visible(&input.name), input.digest.to_string())).collect(),
+            metrics: report.metrics.iter().take(MAX_ROWS).map(view::metric).collect(),
+        });
+        let figures = view.reports.iter().flat_map(|report| &report.figures);
+        Self {
+            name: visible(&view.subject.name),
+            kind: view.subject.kind.as_str(),
+            verdict: view.verdict().as_str(),
+            digests: digests.collect(),
+            findings: view.open.iter().take(MAX_ROWS).map(|finding| FindingPart::new(finding)).collect(),
+            findings_left_out: view.open.len().saturating_sub(MAX_ROWS),
+            suppressed: view.suppressed.iter().take(MAX_ROWS).map(|finding| FindingPart::new(finding)).collect(),
+            missed: missed.collect(),
+            gaps: gaps.collect(),
+            gaps_left_out: view.gaps.len().saturating_sub(MAX_ROWS),
+            checks: checks.collect(),
+            drawings: figures.map(Drawing::new).collect(),
+        }
+    }
+}
+
+impl FindingPart {
+    fn new(finding: &Finding) -> Self {
+        Self {
+            severity: finding.severity.as_str(),
+            confidence: finding.confidence.to_string(),
+            rule: visible(&finding.rule),
+            place: view::place(&finding.location),
+            message: visible(&finding.message),
+            fix: visible(&finding.fix),
+            references: visible(&finding.references.join(", ")),
+            suppressed: visible(finding.suppressed.as_deref().unwrap_or_default()),
+        }
+    }
+}
+
+/// A figure as SVG lines, in a box of [`WIDTH`] by [`HEIGHT`].
+#[derive(Serialize)]
+struct Drawing {
+    title: String,
+    x: String,
+    y: String,
+    range: String,
+    lines: Vec<Line>,
+}
+
+#[derive(Serialize)]
+struct Line {
+    name: String,
+    points: String,
+}
+
+const WIDTH: f64 = 600.0;
+const HEIGHT: f64 = 200.0;
+/// Series and points that are drawn.
+const MAX_SERIES: usize = 8;
+const MAX_POINTS: usize = 1_000;
+
+impl Drawing {
+    fn new(figure: &Figure) -> Self {
+        let series: Vec<Vec<(f64, f64)>> = figure
+            .series
+            .iter()
+            .take(MAX_SERIES)
+            .map(|series| {
+                let points = series.x.iter().copied().zip(series.y.iter().copied());
+                points.filter(|(x, y)| x.is_finite() && y.is_finite()).take(MAX_POINTS).collect()
+            })
+            .collect();
+        let all = || series.iter().flatten();
+        let bounds = |values: &mut dyn Iterator<Item = f64>| {
+            values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)))
+        };
+        let (x0, x1) = bounds(&mut all().map(|p| p.0));
+        let (y0, y1) = bounds(&mut all().map(|p| p.1));
+        let scale = |v: f64, low: f64, high: f64| {
+            let share = (v - low) / (high - low);
+            if share.is_finite() { share.clamp(0.0, 1.0) } else { 0.5 }
+        };
+        let lines = figure.series.iter().zip(&series).map(|(named, points)| Line {
+            name: visible(&named.name),
+            points: points
+                .iter()
+                .map(|(x, y)| format!("{:.1},{:.1} ", scale(*x, x0, x1) * WIDTH, HEIGHT - scale(*y, y0, y1) * HEIGHT))
+                .collect(),
+        });
+        let range = if all().next().is_some() { format!("{x0} to {x1}; {y0} to {y1}") } else { "no values".to_owned() };
+        Self {
+            title: visible(&figure.title),
+            x: visible(&figure.x),
+            y: visible(&figure.y),
+            range,
+            lines: lines.collect(),
+        }
+    }
 }

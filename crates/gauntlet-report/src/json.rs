@@ -1,12 +1,13 @@
-//! JSON: one object, pretty-printed, as `docs/schemas/output.schema.json` says.
+//! JSON: the run itself, one object and a line end.
 
+use crate::error::RenderError;
 use crate::run::RunReport;
 
-/// The result as JSON with a final line feed.
+/// Writes the run as indented JSON.
 ///
 /// # Errors
-/// When a number cannot be written.
-pub fn json(run: &RunReport) -> Result<String, serde_json::Error> {
+/// [`RenderError::Json`] when it cannot be expressed in JSON.
+pub fn render(run: &RunReport) -> Result<String, RenderError> {
     let mut text = serde_json::to_string_pretty(run)?;
     text.push('\n');
     Ok(text)

@@ -1,122 +1,141 @@
-//! Markdown, for a comment on a pull request.
+//! Markdown for a comment on a pull request. Every name is written so that it can neither leave its table cell nor mention,
+//! link or embed anything.
 
-use std::fmt::Write as _;
-
-use gauntlet_core::{Finding, Verdict};
-
-use crate::escape::markdown as escape;
+use crate::error::RenderError;
 use crate::run::RunReport;
+use crate::text::{counted, visible};
+use crate::view::{self, SubjectView};
 
-/// Comments have a size limit (65,536 characters on GitHub); the rest is counted.
-const MAX_FINDINGS: usize = 50;
-const MAX_GAPS: usize = 20;
-const MAX_CELL: usize = 400;
+/// GitHub takes 65,536 characters in a comment.
+const MAX_CHARS: usize = 60_000;
+const MAX_ROWS: usize = 30;
 
-/// The result as Markdown.
-#[must_use]
-pub fn markdown(run: &RunReport) -> String {
-    let mut text = format!("## Gauntlet: {}\n\n", headline(run));
-    let mut findings: Vec<&Finding> = run.reports.iter().flat_map(|r| &r.findings).collect();
-    findings.sort_by_key(|f| (f.suppressed.is_some(), std::cmp::Reverse(f.severity)));
-    if !findings.is_empty() {
-        text.push_str("| severity | where | what | fix |\n| --- | --- | --- | --- |\n");
-        for finding in findings.iter().take(MAX_FINDINGS) {
-            let severity = match &finding.suppressed {
-                Some(_) => format!("suppressed {}", finding.severity),
-                None => finding.severity.to_string(),
-            };
-            let what = format!("{} ({})", cut(&finding.message), finding.rule);
-            let _ = writeln!(
-                text,
-                "| {severity} | {} | {} | {} |",
-                escape(&place(finding)),
-                escape(&what),
-                escape(&cut(&finding.fix))
-            );
-        }
-        if findings.len() > MAX_FINDINGS {
-            let _ = writeln!(text, "\nand {} more.", findings.len() - MAX_FINDINGS);
-        }
-        text.push('\n');
+/// Writes the run as GitHub-flavoured Markdown.
+///
+/// # Errors
+/// None today; the signature is that of all formats.
+pub fn render(run: &RunReport) -> Result<String, RenderError> {
+    let mut page = Page { out: String::new(), length: 0, cut: false };
+    page.block(&format!("## Gauntlet: {}\n\n{}\n", escape(&view::headline(run).0), escape(&view::totals(run))));
+    decisions(run, &mut page);
+    for subject in view::subjects(run) {
+        self::subject(&subject, &mut page);
     }
-    gaps(run, &mut text);
-    text.push_str("| check | subject | verdict | looked at |\n| --- | --- | --- | --- |\n");
-    for report in &run.reports {
-        let _ = writeln!(
-            text,
-            "| {} | {} | {} | {} |",
-            escape(&report.check),
-            escape(&report.subject.name),
-            report.verdict,
-            report.coverage.looked_at
+    if page.cut {
+        page.out.push_str("\nThe rest does not fit here; `gauntlet run --format html` shows all.\n");
+    }
+    Ok(page.out)
+}
+
+struct Page {
+    out: String,
+    length: usize,
+    cut: bool,
+}
+
+impl Page {
+    /// Adds all of a block or nothing, so that a cut never falls into a table cell.
+    fn block(&mut self, text: &str) {
+        let length = text.chars().count();
+        if self.cut || self.length + length > MAX_CHARS {
+            self.cut = true;
+            return;
+        }
+        self.length += length;
+        self.out.push_str(text);
+    }
+}
+
+fn decisions(run: &RunReport, page: &mut Page) {
+    for decision in view::decisions(run) {
+        let word = if decision.allow { "allowed" } else { "refused" };
+        let how = if decision.enforced { "" } else { " (reported, not enforced)" };
+        page.block(&format!("\n### {}: {word}{how}\n", escape(&decision.environment)));
+        if decision.reasons.is_empty() {
+            continue;
+        }
+        page.block("\n| reason | needs | rule |\n| --- | --- | --- |\n");
+        for reason in decision.reasons.iter().take(MAX_ROWS) {
+            let cells = [&reason.message, &reason.needs, &reason.rule].map(|cell| escape(cell));
+            page.block(&format!("| {} |\n", cells.join(" | ")));
+        }
+        if decision.reasons.len() > MAX_ROWS {
+            page.block(&format!("\nand {}\n", counted((decision.reasons.len() - MAX_ROWS) as u64, "more reason")));
+        }
+    }
+}
+
+fn subject(view: &SubjectView<'_>, page: &mut Page) {
+    let kind = view.subject.kind.as_str();
+    page.block(&format!("\n### {} ({kind}): {}\n", escape(&view.subject.name), view.verdict()));
+    if !view.open.is_empty() {
+        page.block("\n| severity | where | what | fix | rule |\n| --- | --- | --- | --- | --- |\n");
+        for finding in view.open.iter().take(MAX_ROWS) {
+            let place = view::place(&finding.location);
+            let cells = [&place, &finding.message, &finding.fix, &finding.rule].map(|cell| escape(cell));
+            page.block(&format!("| {} | {} |\n", finding.severity, cells.join(" | ")));
+        }
+        if view.open.len() > MAX_ROWS {
+            page.block(&format!("\nand {}\n", counted((view.open.len() - MAX_ROWS) as u64, "more finding")));
+        }
+    }
+    for (check, metric) in view.missed.iter().take(MAX_ROWS) {
+        page.block(&format!("\nMissed by {}: {}\n", escape(check), escape(&view::metric(metric))));
+    }
+    if !view.gaps.is_empty() {
+        page.block(&format!("\nNot looked at ({}):\n\n", counted(view.gaps.len() as u64, "thing")));
+        for (check, skipped) in view.gaps.iter().take(MAX_ROWS) {
+            page.block(&format!("- {}: {}\n", escape(check), escape(&view::gap(skipped))));
+        }
+        if view.gaps.len() > MAX_ROWS {
+            page.block(&format!("- and {} more\n", view.gaps.len() - MAX_ROWS));
+        }
+    }
+    if !view.suppressed.is_empty() {
+        page.block(&format!("\nSuppressed: {}\n", counted(view.suppressed.len() as u64, "finding")));
+    }
+    let checked: Vec<String> =
+        view.reports.iter().map(|report| format!("{} {}", escape(&report.check), view::answer(report))).collect();
+    page.block(&format!("\nChecked: {}\n", checked.join(", ")));
+}
+
+/// Everything that Markdown or GitHub could read as more than text becomes a character reference: markup, HTML, cell
+/// borders, mentions, issue numbers, and the colon and dots that make links of addresses.
+fn escape(text: &str) -> String {
+    let text = visible(text);
+    let mut out = String::with_capacity(text.len());
+    for (at, c) in text.char_indices() {
+        let address = || text.get(at.saturating_sub(3)..at).is_some_and(|head| head.eq_ignore_ascii_case("www"));
+        match c {
+            '&' | '<' | '>' | '|' | '`' | '*' | '_' | '[' | ']' | '#' | '@' | '!' | '~' | '$' | '\\' | '^' => {
+                out.push_str(&format!("&#{};", c as u32));
+            }
+            ':' if text[at..].starts_with("://") => out.push_str("&#58;"),
+            '.' if address() => out.push_str("&#46;"),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn names_stay_text() {
+        assert_eq!(
+            escape("a|b\n@me #1 <img> [x](http://y) www.z.org"),
+            "a&#124;b&#92;n&#64;me &#35;1 &#60;img&#62; &#91;x&#93;(http&#58;//y) www&#46;z.org"
         );
     }
-    for decision in &run.decisions {
-        let word = if decision.allow { "allowed" } else { "refused" };
-        let enforced = if decision.enforced { "" } else { " (not enforced)" };
-        let _ = writeln!(text, "\n**{}**: {word}{enforced}\n", escape(&decision.environment));
-        for reason in &decision.reasons {
-            let _ = writeln!(text, "- {} (needs: {})", escape(&reason.message), escape(&reason.needs));
+
+    proptest! {
+        #[test]
+        fn no_cell_is_left(text in "(.|\n){0,60}") {
+            let escaped = escape(&text);
+            prop_assert!(!escaped.contains(['|', '\n', '\r', '<', '>', '`', '@', '[', '*']), "{}", escaped);
         }
-    }
-    text
-}
-
-fn headline(run: &RunReport) -> String {
-    match run.decisions.iter().find(|d| d.enforced) {
-        Some(decision) if decision.allow => format!("allowed for {}", escape(&decision.environment)),
-        Some(decision) => format!("refused for {}", escape(&decision.environment)),
-        None if run.verdict == Verdict::Error => "inconclusive".to_owned(),
-        None => run.verdict.to_string(),
-    }
-}
-
-fn gaps(run: &RunReport, text: &mut String) {
-    let skipped = run.reports.iter().flat_map(|r| &r.coverage.skipped);
-    let mut gaps: Vec<String> = skipped
-        .filter(|s| !s.reason.code.answered())
-        .map(|s| {
-            format!(
-                "- {}{}: {}",
-                escape(&s.path),
-                s.member.as_deref().map(|m| escape(&format!("!{m}"))).unwrap_or_default(),
-                escape(&s.reason.to_string())
-            )
-        })
-        .collect();
-    gaps.sort();
-    gaps.dedup();
-    if gaps.is_empty() {
-        return;
-    }
-    text.push_str("**Not looked at**\n\n");
-    for gap in gaps.iter().take(MAX_GAPS) {
-        let _ = writeln!(text, "{gap}");
-    }
-    if gaps.len() > MAX_GAPS {
-        let _ = writeln!(text, "- and {} more", gaps.len() - MAX_GAPS);
-    }
-    text.push('\n');
-}
-
-fn place(finding: &Finding) -> String {
-    let location = &finding.location;
-    let mut text = location.path.clone().unwrap_or_default();
-    if let Some(member) = &location.member {
-        text.push_str(&format!("!{member}"));
-    }
-    if let Some(line) = location.line {
-        text.push_str(&format!(":{line}"));
-    }
-    if let Some(field) = &location.field {
-        text.push_str(&format!(" {field}"));
-    }
-    cut(&text)
-}
-
-fn cut(text: &str) -> String {
-    match text.char_indices().nth(MAX_CELL) {
-        Some((at, _)) => format!("{}…", &text[..at]),
-        None => text.to_owned(),
     }
 }

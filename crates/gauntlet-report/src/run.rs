@@ -1,34 +1,34 @@
-//! The whole result of one command: exactly the JSON of `--format json`.
+//! One run of the program, exactly as its JSON output shows it. A stable interface: members are added, never changed.
 
 use std::collections::BTreeMap;
 
-use gauntlet_core::{Digest, Report, Severity, Summary, Verdict};
+use gauntlet_core::{Digest, Report, Summary, Verdict};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Everything one command found. A stable interface; readers ignore members they do not know.
+/// Everything that a run found and decided.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RunReport {
-    /// Version of this format: 1.
+    /// Version of this document: 1.
     pub schema: u32,
-    /// Who says so.
+    /// Who wrote it.
     pub tool: Tool,
     /// The worst verdict of all reports.
     pub verdict: Verdict,
-    /// The answers, in stage order.
+    /// One for each check and subject.
     pub reports: Vec<Report>,
-    /// The decision for each environment; empty when nothing was decided.
-    pub decisions: Vec<Decision>,
+    /// One for each environment.
+    pub decisions: Vec<DecisionView>,
     /// Totals.
     pub summary: Summary,
-    /// How long it took; the only part that differs between equal runs.
+    /// How long it took. Never part of anything signed.
     pub timing: Timing,
 }
 
 /// The program.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Tool {
-    /// `gauntlet`
+    /// `gauntlet`.
     pub name: String,
     /// Its version.
     pub version: String,
@@ -36,80 +36,57 @@ pub struct Tool {
 
 /// The decision for one environment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Decision {
-    /// Which one.
+pub struct DecisionView {
+    /// What it is for.
     pub environment: String,
     /// Whether the subjects may go there.
     pub allow: bool,
     /// Whether the exit status follows it.
     pub enforced: bool,
-    /// Every reason for a refusal; empty exactly when allowed.
-    pub reasons: Vec<Reason>,
-    /// Digest of the exact policy that decided.
+    /// Every reason against.
+    pub reasons: Vec<ReasonView>,
+    /// Digest of the exact policy.
     pub policy_digest: Digest,
-    /// Where the decision stands in the ledger.
+    /// Where it stands in the ledger; null when it was not recorded.
     pub ledger_index: Option<u64>,
 }
 
-/// One reason for a refusal.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
-pub struct Reason {
-    /// The policy rule.
+/// Why something is refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ReasonView {
+    /// Rule id.
     pub rule: String,
-    /// What is wrong or missing.
+    /// What is wrong.
     pub message: String,
     /// What would be needed.
     pub needs: String,
 }
 
-/// Wall-clock time.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// Wall-clock times in milliseconds.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Timing {
-    /// Milliseconds of the whole command.
-    pub total_ms: u64,
-    /// Milliseconds by check id. Checks of one gate share its reading, so each shows the whole gate.
-    pub by_check: BTreeMap<String, u64>,
-}
-
-/// What formats with a rule table (SARIF) say about a rule.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NamedRule {
-    /// `area/check/rule-name`
-    pub id: String,
-    /// What is found.
-    pub title: String,
-    /// What to do.
-    pub fix: String,
-    /// Severity unless a finding says otherwise.
-    pub severity: Severity,
-    /// CWE, OWASP, ATLAS, CVE ids.
-    pub references: Vec<String>,
+    /// The whole run.
+    pub total_ms: f64,
+    /// By check id; the sum over subjects, so it may exceed the total.
+    pub by_check: BTreeMap<String, f64>,
 }
 
 impl RunReport {
-    /// A result with its verdict and totals worked out.
+    /// A run of `reports`; the verdict is the worst of them, `pass` without any.
     #[must_use]
     pub fn new(
-        version: &str,
+        tool: Tool,
         reports: Vec<Report>,
-        decisions: Vec<Decision>,
-        files: u64,
-        bytes: u64,
+        decisions: Vec<DecisionView>,
+        summary: Summary,
         timing: Timing,
     ) -> Self {
-        Self {
-            schema: 1,
-            tool: Tool { name: "gauntlet".to_owned(), version: version.to_owned() },
-            verdict: reports.iter().map(|r| r.verdict).max().unwrap_or(Verdict::Pass),
-            summary: Summary::of(&reports, files, bytes),
-            reports,
-            decisions,
-            timing,
-        }
+        let verdict = reports.iter().map(|report| report.verdict).max().unwrap_or(Verdict::Pass);
+        Self { schema: 1, tool, verdict, reports, decisions, summary, timing }
     }
 }
 
-/// The JSON Schema of `--format json`.
+/// The JSON Schema of the document.
 #[must_use]
 pub fn schema() -> schemars::Schema {
     schemars::schema_for!(RunReport)

@@ -1,221 +1,367 @@
-//! SARIF 2.1.0, within GitHub code scanning's limits: at most 25,000 results and 20 runs a file, 20 tags a rule.
-//!
-//! One run a gate, so that uploads of one gate replace just that gate's results.
+//! SARIF 2.1.0 for code scanning, within GitHub's limits: 20 runs, 25,000 results a run, 20 tags a rule, 10 MB compressed.
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 
-use gauntlet_core::{Finding, Location, Report, Severity};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use gauntlet_core::{Confidence, Finding, Location, Report, RuleInfo, Severity, Verdict};
 use serde_json::{Value, json};
 
-use crate::escape::terminal;
-use crate::run::{NamedRule, RunReport};
+use crate::error::RenderError;
+use crate::run::RunReport;
+use crate::text::visible;
+use crate::view;
 
+/// GitHub's limits, see its page "SARIF support for code scanning".
+const MAX_RUNS: usize = 20;
 const MAX_RESULTS: usize = 25_000;
 const MAX_TAGS: usize = 20;
-const MAX_MESSAGE: usize = 2_000;
+const MAX_COMPRESSED: usize = 10_000_000;
+/// Documents shorter than this are not compressed to see how long they get.
+const SURELY_SHORT: usize = MAX_COMPRESSED;
 const MAX_NOTIFICATIONS: usize = 1_000;
 
-/// The result as SARIF. `rules` describes the rules that findings refer to.
+/// Writes the run as SARIF. `rules` describes the rules of all checks; a rule that is not among them gets its id only.
 ///
 /// # Errors
-/// When the document cannot be written as JSON.
-pub fn sarif(run: &RunReport, rules: &[NamedRule]) -> Result<String, serde_json::Error> {
+/// [`RenderError::Json`], and [`RenderError::TooLarge`] when even ten results a run exceed what GitHub takes.
+pub fn render(run: &RunReport, rules: &[&RuleInfo]) -> Result<String, RenderError> {
+    let mut most = MAX_RESULTS;
+    loop {
+        let text = serde_json::to_string(&document(run, rules, most))? + "\n";
+        if text.len() <= SURELY_SHORT || compressed_length(&text) <= MAX_COMPRESSED {
+            return Ok(text);
+        }
+        if most < 10 {
+            return Err(RenderError::TooLarge { limit: MAX_COMPRESSED });
+        }
+        most /= 2;
+    }
+}
+
+fn compressed_length(text: &str) -> usize {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    match encoder.write_all(text.as_bytes()).and_then(|()| encoder.finish()) {
+        Ok(bytes) => bytes.len(),
+        // Writing to memory does not fail; were it to, the document would count as too long.
+        Err(_) => usize::MAX,
+    }
+}
+
+fn document(run: &RunReport, rules: &[&RuleInfo], most: usize) -> Value {
+    let rules: BTreeMap<&str, &RuleInfo> = rules.iter().map(|rule| (rule.id, *rule)).collect();
     let mut gates: BTreeMap<&str, Vec<&Report>> = BTreeMap::new();
     for report in &run.reports {
-        gates.entry(report.check.split('/').next().unwrap_or("gauntlet")).or_default().push(report);
+        gates.entry(report.check.split('/').next().unwrap_or_default()).or_default().push(report);
     }
-    let mut room = MAX_RESULTS;
-    let mut runs: Vec<Value> =
-        gates.iter().map(|(gate, reports)| gate_run(run, gate, reports, rules, &mut room)).collect();
-    if runs.is_empty() {
-        runs.push(gate_run(run, "gauntlet", &[], rules, &mut room));
+    // More gates than runs share the last one, so that none is lost.
+    while gates.len() > MAX_RUNS - 1 {
+        let Some((_, reports)) = gates.pop_last() else { break };
+        gates.entry("").or_default().extend(reports);
     }
-    let document = json!({
-        "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
+    let mut runs: Vec<Value> = gates.iter().map(|(gate, reports)| gate_run(run, gate, reports, &rules, most)).collect();
+    runs.push(policy_run(run, &rules, most));
+    json!({
+        "$schema": "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json",
         "version": "2.1.0",
         "runs": runs,
-    });
-    let mut text = serde_json::to_string_pretty(&document)?;
-    text.push('\n');
-    Ok(text)
+    })
 }
 
-fn gate_run(run: &RunReport, gate: &str, reports: &[&Report], rules: &[NamedRule], room: &mut usize) -> Value {
-    let mut findings: Vec<&Finding> = reports.iter().flat_map(|r| &r.findings).collect();
-    // When there is no room for all, the worst must be in.
-    findings.sort_by_key(|f| (f.suppressed.is_some(), std::cmp::Reverse(f.severity)));
-    let total = findings.len();
-    findings.truncate(*room);
-    *room -= findings.len();
-    let mut ids: Vec<&str> = findings.iter().map(|f| f.rule.as_str()).collect();
-    ids.sort_unstable();
-    ids.dedup();
-    let described: Vec<Value> = ids.iter().map(|id| rule(id, rules, &findings)).collect();
-    let results: Vec<Value> = findings.iter().map(|f| result(f, ids.iter().position(|id| *id == f.rule))).collect();
-    let mut notifications = notifications(reports);
-    if total > findings.len() {
-        let text = format!("{} more findings did not fit; see the JSON report", total - findings.len());
-        notifications.push(json!({"level": "warning", "message": {"text": text}}));
+fn gate_run(run: &RunReport, gate: &str, reports: &[&Report], rules: &BTreeMap<&str, &RuleInfo>, most: usize) -> Value {
+    let mut found: Vec<(&Report, &Finding)> =
+        reports.iter().flat_map(|report| report.findings.iter().map(move |finding| (*report, finding))).collect();
+    found.sort_by_key(|(_, finding)| (finding.suppressed.is_some(), std::cmp::Reverse(finding.severity)));
+    let mut table = Rules::new(rules);
+    let mut results: Vec<Value> = Vec::new();
+    for report in reports {
+        for metric in report.metrics.iter().filter(|metric| metric.missed()) {
+            let rule = format!("{}/missed-threshold", report.check);
+            let message = view::metric(metric);
+            let index = table.index(&rule, Severity::High);
+            results.push(plain_result(&rule, index, &message, &report.subject.name));
+        }
     }
-    let complete = reports.iter().all(|r| r.coverage.complete());
+    results.truncate(most);
+    let room = most - results.len();
+    results.extend(found.iter().take(room).map(|(report, finding)| {
+        let index = table.index(&finding.rule, finding.severity);
+        result(report, finding, index)
+    }));
+    let mut notes: Vec<Value> = Vec::new();
+    if found.len() > room {
+        let text = format!("{} findings of the least severity are left out", found.len() - room);
+        notes.push(json!({"level": "error", "message": {"text": text}}));
+    }
+    let gaps = reports.iter().flat_map(|report| {
+        let unanswered = report.coverage.skipped.iter().filter(|skipped| !skipped.reason.code.answered());
+        unanswered.map(move |skipped| (report, skipped))
+    });
+    for (report, skipped) in gaps.take(MAX_NOTIFICATIONS) {
+        let text = format!("{} did not look at {}", visible(&report.check), view::gap(skipped));
+        let uri = uri(&skipped.path, None, &report.subject.name);
+        notes.push(json!({
+            "level": "error",
+            "message": {"text": no_links(&text)},
+            "locations": [{"physicalLocation": {"artifactLocation": artifact(&uri)}}],
+        }));
+    }
+    let answered = reports.iter().all(|report| report.verdict != Verdict::Error);
+    one_run(run, gate, answered, table, results, notes)
+}
+
+/// The decision that is enforced; the others are not this commit's fault.
+fn policy_run(run: &RunReport, rules: &BTreeMap<&str, &RuleInfo>, most: usize) -> Value {
+    let mut table = Rules::new(rules);
+    let decision = view::enforced(run).filter(|decision| !decision.allow);
+    let results = decision.iter().flat_map(|decision| decision.reasons.iter().take(most).map(move |r| (decision, r)));
+    let results: Vec<Value> = results
+        .map(|(decision, reason)| {
+            let index = table.index(&reason.rule, Severity::High);
+            let message = format!(
+                "{}: {}. Needed: {}",
+                visible(&decision.environment),
+                visible(&reason.message),
+                visible(&reason.needs)
+            );
+            plain_result(&reason.rule, index, &message, "gauntlet.yaml")
+        })
+        .collect();
+    one_run(run, "policy", true, table, results, Vec::new())
+}
+
+fn one_run(
+    run: &RunReport,
+    gate: &str,
+    answered: bool,
+    rules: Rules<'_>,
+    results: Vec<Value>,
+    notes: Vec<Value>,
+) -> Value {
     json!({
         "tool": {"driver": {
-            "name": "Gauntlet",
-            "version": run.tool.version,
-            "semanticVersion": run.tool.version,
-            "rules": described,
+            "name": visible(&run.tool.name),
+            "version": visible(&run.tool.version),
+            "semanticVersion": visible(&run.tool.version),
+            "rules": rules.descriptors,
         }},
-        "automationDetails": {"id": format!("gauntlet/{gate}/")},
+        // GitHub tells runs of one tool apart by what stands in front of the last slash.
+        "automationDetails": {"id": format!("gauntlet/{}/", if gate.is_empty() { "more".to_owned() } else { visible(gate) })},
         "columnKind": "unicodeCodePoints",
-        "invocations": [{"executionSuccessful": complete, "toolExecutionNotifications": notifications}],
+        "originalUriBaseIds": {"%SRCROOT%": {"description": {"text": "the folder that the run was started in"}}},
+        "invocations": [{"executionSuccessful": answered, "toolExecutionNotifications": notes}],
         "results": results,
-        "properties": {"verdict": reports.iter().map(|r| r.verdict).max()},
     })
 }
 
-fn rule(id: &str, rules: &[NamedRule], findings: &[&Finding]) -> Value {
-    let known = rules.iter().find(|rule| rule.id == id);
-    let worst = findings.iter().filter(|f| f.rule == id).map(|f| f.severity).max();
-    let severity = worst.or(known.map(|k| k.severity)).unwrap_or(Severity::Medium);
-    let references = known.map(|k| k.references.as_slice()).unwrap_or_default();
-    let tags: Vec<String> = std::iter::once("security".to_owned())
-        .chain(references.iter().map(|reference| match reference.strip_prefix("CWE-") {
-            // The spelling that code scanning understands.
-            Some(number) => format!("external/cwe/cwe-{number}"),
-            None => reference.clone(),
-        }))
-        .take(MAX_TAGS)
-        .collect();
-    let title = known.map_or(id, |k| k.title.as_str());
-    let fix = known.map_or("", |k| k.fix.as_str());
-    json!({
-        "id": id,
-        "name": id,
-        "shortDescription": {"text": title},
-        "fullDescription": {"text": if fix.is_empty() { title } else { fix }},
-        "help": {"text": format!("{title}. {fix} Run `gauntlet rule show {id}` for the whole page.")},
-        "defaultConfiguration": {"level": level(severity)},
-        "properties": {"tags": tags, "security-severity": security_severity(severity)},
-    })
+/// The rules that results of one run refer to, in the order of first use.
+struct Rules<'a> {
+    known: &'a BTreeMap<&'a str, &'a RuleInfo>,
+    at: BTreeMap<String, usize>,
+    descriptors: Vec<Value>,
 }
 
-fn result(finding: &Finding, rule_index: Option<usize>) -> Value {
-    let mut value = json!({
-        "ruleId": finding.rule,
-        "level": level(finding.severity),
-        "message": {"text": message(finding)},
-        "locations": [location(&finding.location)],
-        "partialFingerprints": {
-            "primaryLocationLineHash": format!("{}:1", finding.fingerprint.get(..16).unwrap_or(&finding.fingerprint)),
-            "gauntlet/v1": finding.fingerprint,
-        },
-        "properties": {"severity": finding.severity, "confidence": finding.confidence},
-    });
-    if let Some(index) = rule_index {
-        value["ruleIndex"] = json!(index);
+impl<'a> Rules<'a> {
+    fn new(known: &'a BTreeMap<&'a str, &'a RuleInfo>) -> Self {
+        Self { known, at: BTreeMap::new(), descriptors: Vec::new() }
     }
-    if let Some(why) = &finding.suppressed {
-        value["suppressions"] = json!([{"kind": "inSource", "justification": terminal(why)}]);
-    }
-    value
-}
 
-/// The message names what SARIF's own location has no place for.
-fn message(finding: &Finding) -> String {
-    let mut text = terminal(&finding.message);
-    let place = &finding.location;
-    let parts = [
-        place.member.as_ref().map(|m| format!("member {}", terminal(m))),
-        place.cell.map(|c| format!("cell {c}{}", place.cell_line.map(|l| format!(", line {l}")).unwrap_or_default())),
-        place.field.as_ref().map(|f| format!("field {}", terminal(f))),
-        place.row.map(|r| format!("row {r}")),
-    ];
-    let parts: Vec<String> = parts.into_iter().flatten().collect();
-    if !parts.is_empty() {
-        text.push_str(&format!(" ({})", parts.join(", ")));
-    }
-    if !finding.fix.is_empty() {
-        text.push_str(&format!(" Fix: {}", terminal(&finding.fix)));
-    }
-    match text.char_indices().nth(MAX_MESSAGE) {
-        Some((at, _)) => format!("{}…", &text[..at]),
-        None => text,
-    }
-}
-
-fn location(place: &Location) -> Value {
-    let path = place.path.as_deref().unwrap_or_default();
-    let mut physical = json!({"artifactLocation": artifact(path)});
-    // A finding without a line belongs to the whole file; code scanning wants a line all the same.
-    let mut region = json!({"startLine": place.line.unwrap_or(1).max(1)});
-    if let (Some(_), Some(column)) = (place.line, place.column) {
-        region["startColumn"] = json!(column.max(1));
-    }
-    if let (None, Some(offset)) = (place.line, place.offset) {
-        region = json!({"startLine": 1, "byteOffset": offset});
-    }
-    physical["region"] = region;
-    let mut value = json!({"physicalLocation": physical});
-    if let Some(member) = &place.member {
-        value["logicalLocations"] = json!([{"fullyQualifiedName": terminal(member), "kind": "member"}]);
-    }
-    value
-}
-
-fn artifact(path: &str) -> Value {
-    if let Some(absolute) = path.strip_prefix('/') {
-        json!({"uri": format!("file:///{}", percent(absolute))})
-    } else {
-        json!({"uri": percent(if path.is_empty() { "." } else { path }), "uriBaseId": "%SRCROOT%"})
-    }
-}
-
-/// RFC 3986: everything but unreserved characters and `/` is encoded.
-fn percent(path: &str) -> String {
-    path.bytes().fold(String::with_capacity(path.len()), |mut out, byte| {
-        if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
+    fn index(&mut self, id: &str, severity: Severity) -> usize {
+        if let Some(at) = self.at.get(id) {
+            return *at;
         }
-        out
+        let at = self.descriptors.len();
+        self.at.insert(id.to_owned(), at);
+        self.descriptors.push(descriptor(id, severity, self.known.get(id).copied()));
+        at
+    }
+}
+
+fn descriptor(id: &str, severity: Severity, info: Option<&RuleInfo>) -> Value {
+    let severity = info.map_or(severity, |info| info.severity);
+    let mut tags = vec!["security".to_owned()];
+    for reference in info.iter().flat_map(|info| info.references) {
+        tags.push(match reference.strip_prefix("CWE-") {
+            Some(number) => format!("external/cwe/cwe-{number}"),
+            None => (*reference).to_owned(),
+        });
+    }
+    tags.truncate(MAX_TAGS);
+    let mut properties = json!({"tags": tags, "problem.severity": problem(severity)});
+    if let Some(score) = score(severity) {
+        properties["security-severity"] = score.into();
+    }
+    let mut rule = json!({
+        "id": visible(id),
+        "defaultConfiguration": {"level": level(severity)},
+        "properties": properties,
+    });
+    if let Some(info) = info {
+        rule["shortDescription"] = json!({"text": info.title});
+        rule["fullDescription"] = json!({"text": info.title});
+        rule["help"] = json!({"text": info.fix, "markdown": info.fix});
+    }
+    rule
+}
+
+fn result(report: &Report, finding: &Finding, rule_index: usize) -> Value {
+    let Location { path, path_bytes, member, line, column, offset, cell, cell_line, field, row, case } =
+        &finding.location;
+    let uri = uri(path.as_deref().unwrap_or(""), path_bytes.as_deref(), &report.subject.name);
+    // GitHub shows nothing without a line; where a finding has none, it is about the file.
+    let mut region = json!({"startLine": line.unwrap_or(1).max(1)});
+    if let (Some(_), Some(column)) = (line, column) {
+        region["startColumn"] = (*column).max(1).into();
+    }
+    let parts = [("member", member), ("element", field), ("function", case)];
+    let mut logical = vec![json!({"name": visible(&report.subject.name), "kind": "module"})];
+    logical.extend(
+        parts.iter().filter_map(|(kind, name)| name.as_ref().map(|name| json!({"name": visible(name), "kind": kind}))),
+    );
+    let numbers = [("offset", offset), ("cell", cell), ("cellLine", cell_line), ("row", row)];
+    let mut properties = json!({
+        "severity": finding.severity,
+        "confidence": finding.confidence,
+        "fix": visible(&finding.fix),
+        "references": finding.references.iter().map(|r| visible(r)).collect::<Vec<_>>(),
+    });
+    for (name, number) in numbers {
+        if let Some(number) = number {
+            properties[name] = (*number).into();
+        }
+    }
+    let place = view::place(&finding.location);
+    let text = format!("{} ({place})\n{}", visible(&finding.message), visible(&finding.fix));
+    let mut result = json!({
+        "ruleId": visible(&finding.rule),
+        "ruleIndex": rule_index,
+        "level": level(finding.severity),
+        "rank": rank(finding.confidence),
+        "message": {"text": no_links(&text)},
+        "locations": [{
+            "physicalLocation": {"artifactLocation": artifact(&uri), "region": region},
+            "logicalLocations": logical,
+        }],
+        "partialFingerprints": {
+            "primaryLocationLineHash": format!("{}:1", visible(&finding.fingerprint)),
+            "gauntletFinding/v1": visible(&finding.fingerprint),
+        },
+        "properties": properties,
+    });
+    if let Some(why) = &finding.suppressed {
+        result["suppressions"] = json!([{"kind": "inSource", "justification": visible(why)}]);
+    }
+    result
+}
+
+/// A result that is about a subject as a whole.
+fn plain_result(rule: &str, rule_index: usize, message: &str, subject: &str) -> Value {
+    let fingerprint = gauntlet_core::sha256_hex(format!("{rule}\n{subject}\n{message}").as_bytes());
+    json!({
+        "ruleId": visible(rule),
+        "ruleIndex": rule_index,
+        "level": "error",
+        "message": {"text": no_links(message)},
+        "locations": [{
+            "physicalLocation": {"artifactLocation": artifact(&uri("", None, subject)), "region": {"startLine": 1}},
+        }],
+        "partialFingerprints": {"primaryLocationLineHash": format!("{fingerprint}:1")},
     })
 }
 
-/// What was not looked at.
-fn notifications(reports: &[&Report]) -> Vec<Value> {
-    let mut gaps: Vec<(String, String)> = reports
-        .iter()
-        .flat_map(|r| &r.coverage.skipped)
-        .filter(|s| !s.reason.code.answered())
-        .map(|s| (s.path.clone(), format!("not looked at: {}", terminal(&s.reason.to_string()))))
-        .collect();
-    gaps.sort();
-    gaps.dedup();
-    gaps.truncate(MAX_NOTIFICATIONS);
-    gaps.into_iter()
-        .map(|(path, text)| {
-            json!({"level": "error", "message": {"text": format!("{}: {text}", terminal(&path))},
-                "locations": [{"physicalLocation": {"artifactLocation": artifact(&path)}}]})
-        })
-        .collect()
+/// Plain messages may embed links, `[text](target)` (SARIF section 3.11.6); none of ours does.
+fn no_links(text: &str) -> String {
+    text.replace("](", "] (")
+}
+
+fn artifact(uri: &str) -> Value {
+    if uri.starts_with("file:") { json!({"uri": uri}) } else { json!({"uri": uri, "uriBaseId": "%SRCROOT%"}) }
+}
+
+/// A relative reference below `%SRCROOT%`, or a `file:` URI for an absolute path. `bytes` is the raw path in hex, for names
+/// that are no UTF-8; without any path it is the subject that is named.
+fn uri(path: &str, bytes: Option<&str>, subject: &str) -> String {
+    let raw = bytes.and_then(unhex);
+    let path = match &raw {
+        Some(raw) => raw.as_slice(),
+        None if path.is_empty() => subject.as_bytes(),
+        None => path.as_bytes(),
+    };
+    let (prefix, mut path) = match path.strip_prefix(b"/") {
+        Some(rest) => ("file:///", rest),
+        None => ("", path),
+    };
+    while let Some(rest) = path.strip_prefix(b"./") {
+        path = rest;
+    }
+    let mut uri = prefix.to_owned();
+    for byte in path {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => uri.push(char::from(*byte)),
+            _ => uri.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    // An empty first segment would make it an authority, or nothing at all.
+    if prefix.is_empty() && (uri.is_empty() || uri.starts_with('/')) { format!(".{uri}") } else { uri }
+}
+
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    let digits: Option<Vec<u8>> =
+        text.chars().map(|c| c.to_digit(16).and_then(|digit| u8::try_from(digit).ok())).collect();
+    let digits = digits.filter(|digits| !digits.is_empty() && digits.len() % 2 == 0)?;
+    Some(digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect())
 }
 
 fn level(severity: Severity) -> &'static str {
     match severity {
         Severity::Critical | Severity::High => "error",
-        Severity::Medium | Severity::Low => "warning",
-        Severity::Info => "note",
+        Severity::Medium => "warning",
+        Severity::Low | Severity::Info => "note",
     }
 }
 
-/// Code scanning sorts by this score (text): over 9 critical, 7 to 8.9 high, 4 to 6.9 medium, below low.
-fn security_severity(severity: Severity) -> &'static str {
+fn problem(severity: Severity) -> &'static str {
     match severity {
-        Severity::Critical => "9.5",
-        Severity::High => "8.0",
-        Severity::Medium => "5.5",
-        Severity::Low => "3.0",
-        Severity::Info => "0.0",
+        Severity::Critical | Severity::High => "error",
+        Severity::Medium => "warning",
+        Severity::Low | Severity::Info => "recommendation",
+    }
+}
+
+/// GitHub reads above 9 as critical, from 7 as high, from 4 as medium, above 0 as low.
+fn score(severity: Severity) -> Option<&'static str> {
+    match severity {
+        Severity::Critical => Some("9.5"),
+        Severity::High => Some("8.0"),
+        Severity::Medium => Some("5.5"),
+        Severity::Low => Some("2.0"),
+        Severity::Info => None,
+    }
+}
+
+fn rank(confidence: Confidence) -> f64 {
+    match confidence {
+        Confidence::High => 90.0,
+        Confidence::Medium => 60.0,
+        Confidence::Low => 30.0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn uris_hold_no_byte_that_means_something_else() {
+        assert_eq!(uri("a b/ä%.py", None, ""), "a%20b/%C3%A4%25.py");
+        assert_eq!(uri("x", Some("612fff"), ""), "a/%FF");
+        assert_eq!(uri("javascript:alert(1)", None, ""), "javascript%3Aalert%281%29");
+        assert_eq!(uri("./././a", None, ""), "a");
+        assert_eq!(uri("/etc/x", None, ""), "file:///etc/x");
+        assert_eq!(uri("", None, "churn/m"), "churn/m");
+        assert_eq!(uri("", None, ""), ".");
+        assert_eq!(uri(".//evil.example/x", None, ""), "./evil.example/x");
+        assert_eq!(uri("x", Some("zz"), ""), "x");
     }
 }
