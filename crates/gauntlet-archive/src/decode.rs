@@ -1,4 +1,4 @@
-//! Compressed single streams (gzip, zlib, bzip2, xz, lzma) under a budget.
+//! Compressed single streams (gzip, zlib, bzip2, xz, lzma, lz4) under a budget.
 
 use std::io::{self, BufRead, BufReader, Read};
 use std::sync::Arc;
@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use gauntlet_limits::{Budget, Limit, LimitHit, Stream};
 
+use crate::lz4::Lz4Reader;
 use crate::{ArchiveError, Container};
 
 /// LZMA dictionaries above this are refused: they are memory that the input asks for. Presets go up to 64 MiB.
@@ -15,7 +16,7 @@ const RATIO_GRACE: u64 = 1 << 20;
 
 /// Starts decompressing `input` as `container`.
 ///
-/// gzip, bzip2 and xz follow concatenated streams, as Python's modules do; zlib and lzma end with their stream.
+/// gzip, bzip2, xz and lz4 follow concatenated streams, as Python's modules do; zlib and lzma end with their stream.
 ///
 /// # Errors
 /// [`ArchiveError::Unsupported`] for what is no compressed stream; an error from the header of an lzma stream.
@@ -35,6 +36,7 @@ pub fn decoder<'a>(
             let reader = lzma_rust2::LzmaReader::new_mem_limit(input, LZMA_MEMORY_KIB, None)?;
             Box::new(reader)
         }
+        Container::Lz4 => Box::new(Lz4Reader::new(input)),
         other => return Err(ArchiveError::Unsupported(other)),
     };
     Ok(Decoder { inner, meter: Meter::new(budget, consumed) })
@@ -156,6 +158,12 @@ impl<R: BufRead> Inner for lzma_rust2::XzReader<R> {
 impl<R: BufRead> Inner for lzma_rust2::LzmaReader<R> {
     fn has_trailing(&mut self) -> io::Result<bool> {
         Ok(!self.inner_mut().fill_buf()?.is_empty())
+    }
+}
+
+impl<R: BufRead> Inner for Lz4Reader<R> {
+    fn has_trailing(&mut self) -> io::Result<bool> {
+        Ok(!self.get_mut().fill_buf()?.is_empty())
     }
 }
 

@@ -1,12 +1,13 @@
 //! Containers that strangers made: zip read by its directory *and* by its local headers, tar, and compressed streams.
 //!
 //! Nothing is unpacked to disk and nothing is judged: whatever two readings disagree about is a typed
-//! [`Conflict`], and the caller may read the bytes under every reading. 7z, rar, zstd and lz4 are recognised only.
+//! [`Conflict`], and the caller may read the bytes under every reading. 7z, rar and zstd are recognised only.
 
 #![forbid(unsafe_code)]
 
 mod decode;
 mod error;
+mod lz4;
 mod name;
 mod sniff;
 mod tar;

@@ -25,7 +25,7 @@ pub enum Container {
     Lzma,
     /// RFC 8878; recognised only.
     Zstd,
-    /// LZ4 frame; recognised only.
+    /// LZ4 frame.
     Lz4,
     /// 7z; recognised only.
     SevenZip,
@@ -37,7 +37,7 @@ impl Container {
     /// True for a compressed stream that [`crate::decoder`] reads.
     #[must_use]
     pub fn is_stream(self) -> bool {
-        matches!(self, Self::Gzip | Self::Zlib | Self::Bzip2 | Self::Xz | Self::Lzma)
+        matches!(self, Self::Gzip | Self::Zlib | Self::Bzip2 | Self::Xz | Self::Lzma | Self::Lz4)
     }
 }
 

@@ -142,6 +142,8 @@ fn what_cannot_be_read_is_never_clean() {
     }
     // What claims nothing and is nothing is no concern of a model scanner.
     assert!(is_clean(&exercise("README.md", b"# nothing", &Limits::default())));
+    assert!(is_clean(&exercise("iris.data", b"5.1,3.5,1.4,0.2,setosa\n", &Limits::default())));
+    assert!(!is_clean(&exercise("iris.data", b"5.1\x00\x01", &Limits::default())));
 }
 
 #[test]

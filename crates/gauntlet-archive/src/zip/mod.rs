@@ -222,6 +222,8 @@ impl Zip {
         if local.is_deferred() {
             match header::descriptor(source, data_end, central.crc, central.compressed, central.size)? {
                 Some(len) => end += len,
+                // An empty member needs none: its zeros in the local header are true.
+                None if central.compressed == 0 && central.size == 0 => {}
                 None => found.push(ConflictKind::DescriptorDiffers),
             }
         } else {

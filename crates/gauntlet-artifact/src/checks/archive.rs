@@ -114,7 +114,11 @@ fn file(location: &Location, fact: &FileFact, judgement: &mut Judgement) {
             if expected || (*kind == "llamafile" && fact.claim == Claim::Nothing) {
                 let message = format!("{kind} content where a model is expected");
                 let draft = super::draft(&INFO, "executable", location, message);
-                let sure = if fact.claim == Claim::Weights { Confidence::Medium } else { Confidence::High };
+                let sure = if matches!(fact.claim, Claim::Weights | Claim::Data) {
+                    Confidence::Medium
+                } else {
+                    Confidence::High
+                };
                 judgement.findings.push(draft.confidence(sure));
             }
         }
@@ -145,6 +149,7 @@ fn claim_words(claim: Claim) -> &'static str {
         Claim::Archive => "an archive",
         Claim::Model => "a model of another format",
         Claim::Weights => "weights",
+        Claim::Data => "data",
         Claim::Foreign => "text, a picture or code",
         Claim::Nothing => "nothing in particular",
     }

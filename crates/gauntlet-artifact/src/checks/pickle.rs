@@ -1,6 +1,6 @@
 //! What a loader would run: every global of every stream is judged by tier and by what it is used for.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
 use gauntlet_core::{
@@ -209,10 +209,10 @@ impl File<'_> {
         self.drafts.extend(judged);
     }
 
-    fn import(&self, import: &Import, stream: &StreamFacts, called: &Called) -> Vec<Judged> {
+    fn import(&self, import: &Import, stream: &StreamFacts, called: &Called<'_>) -> Vec<Judged> {
         let mut drafts = Vec::new();
         let full = format!("{}.{}", import.module, import.name);
-        let evidence = evidence(import, stream);
+        let evidence = called.evidence(import);
         let push = |drafts: &mut Vec<Judged>, rule, message: String| {
             drafts.push(self.draft(rule, stream, import.offset, message, &full));
         };
@@ -362,23 +362,29 @@ impl File<'_> {
 }
 
 /// Globals that loading calls: named by a call, or given to something that calls its arguments.
-struct Called(BTreeSet<(String, String)>);
+struct Called<'s> {
+    names: BTreeSet<(&'s str, &'s str)>,
+    /// The first call of each, to show with a finding.
+    first: BTreeMap<(&'s str, &'s str), &'s Call>,
+}
 
-impl Called {
-    fn of(stream: &StreamFacts, rules: &PickleRules) -> Self {
-        let mut called = BTreeSet::new();
+impl<'s> Called<'s> {
+    fn of(stream: &'s StreamFacts, rules: &PickleRules) -> Self {
+        let mut called = Self { names: BTreeSet::new(), first: BTreeMap::new() };
         for call in &stream.calls {
             let Target::Global { module, name } = &call.callee else { continue };
+            let callee = (module.as_str(), name.as_str());
+            called.first.entry(callee).or_insert(call);
             // NEWOBJ makes an instance without running the constructor.
             if !matches!(call.role, CallRole::NewObj | CallRole::NewObjEx) {
-                called.insert((module.clone(), name.clone()));
+                called.names.insert(callee);
             }
             if rules.tier(module, name) == Tier::Allowed(Role::Caller) {
                 let mut open: Vec<&Arg> = call.args.iter().chain(&call.kwargs).collect();
                 while let Some(arg) = open.pop() {
                     match arg {
                         Arg::Global { module, name } => {
-                            called.insert((module.clone(), name.clone()));
+                            called.names.insert((module, name));
                         }
                         Arg::Container { items, .. } => open.extend(items),
                         _ => {}
@@ -386,29 +392,25 @@ impl Called {
                 }
             }
         }
-        Self(called)
+        called
     }
 
     fn has(&self, import: &Import) -> bool {
-        let named = |module: &String, name: &String| self.0.contains(&(module.clone(), name.clone()));
-        import.uses.contains(&Use::Called)
-            || named(&import.module, &import.name)
-            || import.modern.as_ref().is_some_and(|(module, name)| named(module, name))
+        import.uses.contains(&Use::Called) || names(import).any(|name| self.names.contains(&name))
+    }
+
+    /// The arguments of the first call of a global, shortened.
+    fn evidence(&self, import: &Import) -> String {
+        let Some(call) = names(import).find_map(|name| self.first.get(&name)) else { return String::new() };
+        let shown: Vec<_> = call.args.iter().take(3).map(show).collect();
+        if shown.is_empty() { String::new() } else { format!(" with ({})", shown.join(", ")) }
     }
 }
 
-/// The first call of the global, shortened, to show with a finding.
-fn evidence(import: &Import, stream: &StreamFacts) -> String {
-    let call = stream.calls.iter().find(|call| match &call.callee {
-        Target::Global { module, name } => {
-            let modern = import.modern.as_ref().is_some_and(|(m, n)| (m, n) == (module, name));
-            modern || (&import.module, &import.name) == (module, name)
-        }
-        _ => false,
-    });
-    let Some(call) = call else { return String::new() };
-    let shown: Vec<_> = call.args.iter().take(3).map(show).collect();
-    if shown.is_empty() { String::new() } else { format!(" with ({})", shown.join(", ")) }
+/// A global's name as written, and as Python 3 calls it.
+fn names(import: &Import) -> impl Iterator<Item = (&str, &str)> {
+    let modern = import.modern.as_ref().map(|(module, name)| (module.as_str(), name.as_str()));
+    std::iter::once((import.module.as_str(), import.name.as_str())).chain(modern)
 }
 
 fn show(arg: &Arg) -> String {

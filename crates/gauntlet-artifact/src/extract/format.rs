@@ -67,8 +67,10 @@ pub(crate) enum Claim {
     Archive,
     /// A model in a format without a reader.
     Model,
-    /// Weights of no certain format (`.bin`, `.dat`).
+    /// Weights of no certain format (`.bin`, `.weights`).
     Weights,
+    /// Data of any kind (`.dat`), which may be text.
+    Data,
     /// Something that no loader of models opens: text, pictures, code.
     Foreign,
     /// Nothing.
@@ -81,8 +83,7 @@ impl Claim {
         let base = name.rsplit(['/', '\\', '!']).next().unwrap_or(name);
         let Some((_, ending)) = base.rsplit_once('.') else { return Self::Nothing };
         match ending.to_ascii_lowercase().as_str() {
-            "pkl" | "pickle" | "pck" | "pcl" | "p" | "joblib" | "dill" | "cloudpickle" | "sav" | "pdparams"
-            | "pdopt" => Self::Pickle,
+            "pkl" | "pickle" | "joblib" | "dill" | "cloudpickle" | "pdparams" | "pdopt" => Self::Pickle,
             "pt" | "pth" | "ckpt" | "ptl" | "pt2" => Self::Torch,
             "safetensors" => Self::Safetensors,
             "onnx" => Self::Onnx,
@@ -91,10 +92,11 @@ impl Claim {
             "tar" | "gz" | "tgz" | "bz2" | "tbz" | "tbz2" | "xz" | "txz" | "lzma" | "z" | "zst" | "lz4" | "7z"
             | "rar" | "nemo" => Self::Archive,
             "h5" | "hdf5" | "hdf" | "pb" | "tflite" | "gguf" | "ggml" | "ggla" | "mlmodel" | "mlpackage" | "engine"
-            | "plan" | "trt" | "pdmodel" | "pdiparams" | "params" | "caffemodel" | "cntk" | "rknn" | "om" | "mnn"
-            | "cbm" | "ubj" | "pmml" | "rds" | "rda" | "rdata" | "t7" | "pte" | "ort" | "msgpack" | "llamafile"
-            | "bmodel" | "tnn" | "dlc" | "nb" | "orbax" | "pdl" => Self::Model,
-            "bin" | "dat" | "data" | "weights" | "model" | "mdl" | "npk" => Self::Weights,
+            | "trt" | "pdmodel" | "pdiparams" | "params" | "caffemodel" | "cntk" | "rknn" | "mnn" | "cbm" | "ubj"
+            | "pmml" | "rds" | "rda" | "rdata" | "t7" | "pte" | "ort" | "msgpack" | "llamafile" | "bmodel" | "tnn"
+            | "dlc" | "orbax" => Self::Model,
+            "bin" | "weights" | "model" | "mdl" | "npk" => Self::Weights,
+            "dat" | "data" => Self::Data,
             "txt" | "md" | "json" | "jsonl" | "yaml" | "yml" | "toml" | "ini" | "cfg" | "csv" | "tsv" | "xml"
             | "html" | "log" | "png" | "jpg" | "jpeg" | "gif" | "webp" | "svg" | "pdf" | "wav" | "mp3" | "mp4"
             | "parquet" | "arrow" | "py" | "ipynb" | "rst" | "lock" => Self::Foreign,
@@ -128,7 +130,7 @@ impl Claim {
                 format,
                 Format::Model(_) | Format::Other(_) | Format::Container(Gzip | Zip | Tar | Zlib | Bzip2 | Xz)
             ),
-            Self::Weights | Self::Nothing => !matches!(format, Format::Executable(_)),
+            Self::Weights | Self::Data | Self::Nothing => !matches!(format, Format::Executable(_)),
             Self::Foreign => *format != Format::Pickle,
         }
     }

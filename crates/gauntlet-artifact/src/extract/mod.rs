@@ -120,6 +120,16 @@ fn empty() -> Facts {
     facts
 }
 
+/// Printable UTF-8, but for a character that the prefix cuts.
+fn is_text(prefix: &[u8]) -> bool {
+    let valid = match std::str::from_utf8(prefix) {
+        Ok(text) => text,
+        Err(error) if error.error_len().is_none() => std::str::from_utf8(&prefix[..error.valid_up_to()]).unwrap_or(""),
+        Err(_) => return false,
+    };
+    !valid.is_empty() && valid.chars().all(|c| !c.is_control() || matches!(c, '\n' | '\r' | '\t'))
+}
+
 /// One file with everything in it, under one budget.
 struct Walk<'b> {
     budget: &'b Budget,
@@ -153,7 +163,7 @@ impl Place {
     /// The content of a compressed stream: called like the stream without its last ending.
     fn unpacked(&self, container: &str) -> Self {
         let stem = match self.name.rsplit_once('.') {
-            Some((stem, "gz" | "bz2" | "xz" | "lzma" | "z" | "Z")) => stem.to_owned(),
+            Some((stem, "gz" | "bz2" | "xz" | "lzma" | "lz4" | "z" | "Z")) => stem.to_owned(),
             Some((stem, "tgz" | "tbz" | "tbz2" | "txz")) => format!("{stem}.tar"),
             _ => self.name.clone(),
         };
@@ -235,13 +245,15 @@ impl Walk<'_> {
         }
         let (check, what) = match claim {
             Claim::Foreign | Claim::Nothing => return,
+            // Tables and texts are called so, too; no loader of models reads them.
+            Claim::Data if is_text(&prefix.bytes) => return,
             Claim::Pickle => (PICKLE, "a pickle"),
             Claim::Torch => (PICKLE, "a PyTorch file"),
             Claim::Npy => (PICKLE, "a NumPy array"),
             Claim::Safetensors => (SAFETENSORS, "safetensors"),
             Claim::Onnx => (ONNX, "ONNX"),
             Claim::Zip | Claim::Archive => (ARCHIVE, "an archive"),
-            Claim::Model | Claim::Weights => {
+            Claim::Model | Claim::Weights | Claim::Data => {
                 let detail = if prefix.bytes.is_empty() { "empty file" } else { NO_FORMAT };
                 return self.skip(ARCHIVE, place, SkipCode::Unsupported, detail);
             }

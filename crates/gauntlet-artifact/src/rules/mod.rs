@@ -45,6 +45,8 @@ pub(crate) enum Tier {
 pub(crate) struct PickleRules {
     allow: HashMap<String, Role>,
     classes: HashSet<String>,
+    compiled: HashSet<String>,
+    reconstructors: Vec<String>,
     dangerous_globals: HashMap<String, usize>,
     dangerous_modules: HashMap<String, usize>,
     why: Vec<String>,
@@ -74,6 +76,8 @@ struct File {
     aliases: Vec<String>,
     dangerous: Vec<Dangerous>,
     stdlib: Vec<String>,
+    /// Beginnings of names of generated functions that rebuild a class.
+    reconstructors: Vec<String>,
     allow: Vec<Allow>,
 }
 
@@ -100,8 +104,12 @@ struct Allow {
     callers: Vec<String>,
     #[serde(default)]
     data: Vec<String>,
+    /// Packages whose objects hold state: their classes may be made without running a constructor.
     #[serde(default)]
     classes: Vec<String>,
+    /// Modules of those packages whose compiled classes are rebuilt by calling them.
+    #[serde(default)]
+    compiled: Vec<String>,
 }
 
 impl PickleRules {
@@ -117,6 +125,8 @@ impl PickleRules {
         let mut rules = Self {
             allow: HashMap::new(),
             classes: HashSet::new(),
+            compiled: HashSet::new(),
+            reconstructors: file.reconstructors,
             dangerous_globals: HashMap::new(),
             dangerous_modules: HashMap::new(),
             why: Vec::new(),
@@ -142,6 +152,7 @@ impl PickleRules {
                 }
             }
             rules.classes.extend(entry.classes);
+            rules.compiled.extend(entry.compiled);
         }
         for name in rules.dangerous_globals.keys().chain(rules.allow.keys()) {
             let dotted = name.split('.').count() > 1 && name.split('.').all(|part| !part.is_empty());
@@ -182,7 +193,13 @@ impl PickleRules {
             return Tier::Dangerous(self.why[*why].clone());
         }
         if prefixes(module).any(|prefix| self.classes.contains(prefix)) {
+            if self.reconstructors.iter().any(|beginning| name.starts_with(beginning)) {
+                return Tier::Allowed(Role::Function);
+            }
             let class = name.split('.').all(is_class_name);
+            if class && prefixes(module).any(|prefix| self.compiled.contains(prefix)) {
+                return Tier::Allowed(Role::Constructor);
+            }
             return if class { Tier::PackageClass } else { Tier::PackageFunction };
         }
         if self.stdlib.contains(module.split('.').next().unwrap_or(module)) {
@@ -235,7 +252,7 @@ mod tests {
     fn contradictions_and_slips_are_refused() {
         let with = |allow: &str| {
             format!(
-                "version: 1\naliases: []\ndangerous: [{{why: x, globals: [os.system]}}]\nstdlib: []\nallow: [{allow}]\n"
+                "version: 1\naliases: []\ndangerous: [{{why: x, globals: [os.system]}}]\nstdlib: []\nreconstructors: []\nallow: [{allow}]\n"
             )
         };
         assert!(PickleRules::parse(&with("{framework: f, functions: [a.b]}")).is_ok());
@@ -266,6 +283,8 @@ mod tests {
         assert!(matches!(tier("pip._internal.cli.main", "main"), Tier::Dangerous(_)));
         assert_eq!(tier("sklearn.svm._classes", "SVC"), Tier::PackageClass);
         assert_eq!(tier("sklearn.svm._base", "do_it"), Tier::PackageFunction);
+        assert_eq!(tier("sklearn.new_part", "__pyx_unpickle_Thing"), Tier::Allowed(Role::Function));
+        assert_eq!(tier("elsewhere", "__pyx_unpickle_Thing"), Tier::Unknown);
         assert_eq!(tier("secrets", "token_hex"), Tier::Stdlib);
         assert_eq!(tier("myproject.config", "TrainConfig"), Tier::Unknown);
     }
