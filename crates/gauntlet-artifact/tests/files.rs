@@ -246,3 +246,15 @@ fn mutated_files_end_in_an_answer() {
         judge(&exercise(name, &bytes, &limits));
     }
 }
+
+#[test]
+fn encrypted_members_are_an_open_question_and_a_mere_flag_is_not() {
+    // The flag alone: the bytes are plain and were looked at.
+    let flagged = exercise("c010.pt", &fixture("c010.pt"), &Limits::default());
+    assert!(!skip_codes(&flagged).contains(&SkipCode::Encrypted));
+    // The flag, and bytes that are not what the checksum was made of.
+    let mut bytes = fixture("c010.pt");
+    let content = memchr::memmem::find(&bytes, b"gauntlet-canary").unwrap();
+    bytes[content] ^= 0x55;
+    assert!(skip_codes(&exercise("c010.pt", &bytes, &Limits::default())).contains(&SkipCode::Encrypted));
+}

@@ -125,14 +125,12 @@ impl Walk<'_> {
             fact.expanding.push((name.clone(), reading.compressed, reading.size));
         }
         let holds = self.checksum_holds(reading, source);
-        if holds == Some(false) {
-            if reading.encrypted {
-                // The flag is not only set: the bytes are not what the checksum was made of.
-                self.skip(ARCHIVE, place, SkipCode::Encrypted, ArchiveError::Encrypted.to_string());
-            }
-            if fact.wrong_checksums.len() < ENTRIES {
-                fact.wrong_checksums.push(name.clone());
-            }
+        // Lenient readers ignore the flag; only a checksum that holds shows that the bytes are plain all the same.
+        if reading.encrypted && holds != Some(true) {
+            self.skip(ARCHIVE, place, SkipCode::Encrypted, ArchiveError::Encrypted.to_string());
+        }
+        if holds == Some(false) && fact.wrong_checksums.len() < ENTRIES {
+            fact.wrong_checksums.push(name.clone());
         }
         if let Some(window) = reading.stored(source) {
             return self.examine(&Content::Plain(&window), place);

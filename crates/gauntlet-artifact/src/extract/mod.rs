@@ -213,7 +213,7 @@ impl Walk<'_> {
             formats.push(zip);
         }
         self.note_unread(&formats, claim, &prefix, place);
-        if claim != Claim::Nothing || !formats.is_empty() {
+        if claim.is_model() || !formats.is_empty() {
             let weak_pickle = sniffed.is_some_and(|s| s != gauntlet_pickle::Sniff::Announced);
             let fact = FileFact { formats, claim, size, weak_pickle };
             self.facts.push(ARCHIVE, place.location.clone(), &fact);
