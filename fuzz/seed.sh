@@ -1,0 +1,101 @@
+#!/bin/sh
+# Fills fuzz/corpus/<target>/ with seeds from testdata/. More folders may be named; their files go to the targets by suffix.
+set -eu
+cd "$(dirname "$0")"
+targets="pickle zip tar safetensors onnx dsse checkpoint project python patterns"
+for target in $targets; do
+    mkdir -p "corpus/$target"
+done
+
+# Named by content, so that running it twice adds nothing.
+put() {
+    for file in "$@"; do
+        [ -f "$file" ] || continue
+        cp "$file" "$seeds/$(sha256sum "$file" | cut -c1-40)"
+    done
+}
+
+# find folder, name pattern
+put_all() {
+    find "$1" -type f -name "$2" -size -200k >"$list"
+    while IFS= read -r file; do
+        put "$file"
+    done <"$list"
+}
+
+list=$(mktemp)
+trap 'rm -f "$list"' EXIT
+
+for folder in ../testdata "$@"; do
+    seeds=corpus/pickle
+    for suffix in pkl pickle joblib pt pth ckpt bin dat; do
+        put_all "$folder" "*.$suffix"
+    done
+    seeds=corpus/zip
+    for suffix in zip pt pth npz keras mar skops ptl; do
+        put_all "$folder" "*.$suffix"
+    done
+    seeds=corpus/tar
+    for suffix in tar gz bz2 xz nemo z joblib; do
+        put_all "$folder" "*.$suffix"
+    done
+    seeds=corpus/safetensors
+    put_all "$folder" '*.safetensors'
+    seeds=corpus/onnx
+    put_all "$folder" '*.onnx'
+    seeds=corpus/dsse
+    put_all "$folder" '*.sig'
+    seeds=corpus/python
+    for suffix in py ipynb; do
+        put_all "$folder" "*.$suffix"
+    done
+    seeds=corpus/patterns
+    for suffix in py csv txt yaml yml env json md ipynb; do
+        put_all "$folder" "*.$suffix"
+    done
+done
+
+seeds=corpus/project
+put ../testdata/project/*.yaml
+seeds=corpus/python
+put ../crates/gauntlet-pickle/tests/*.py
+for target in $targets; do
+    seeds=corpus/$target
+    put "../testdata/$target/crashes"/*
+done
+
+# Texts and payloads inside JSON.
+python3 - <<'PYTHON'
+import base64, glob, hashlib, json
+
+def put(target, data):
+    with open(f"corpus/{target}/{hashlib.sha256(data).hexdigest()[:40]}", "wb") as seed:
+        seed.write(data)
+
+with open("../testdata/vectors/tlog/vectors.json", encoding="utf-8") as file:
+    vectors = json.load(file)
+notes = [*vectors["checkpoints"].values(), *(case["note"] for case in vectors["must_fail"] if "note" in case)]
+for text in [*notes, *(note.split("\n\n")[0] + "\n" for note in notes), vectors["tlog_proof_300_of_600"],
+             vectors["log_vkey"], vectors["witness_vkey"], "tile/0/x001/067.p/12", "tile/entries/000"]:
+    put("checkpoint", text.encode())
+entries = [entry.encode() for entry in vectors["entries_0_3"]]
+put("checkpoint", b"".join(len(entry).to_bytes(2, "big") + entry for entry in entries))
+record = {"kind": "report", "envelope": "sha256:" + "0" * 64, "key": "SHA256:" + "A" * 43,
+          "predicateType": "https://in-toto.io/attestation/test-result/v0.1", "subject": {"sha256": "1" * 64},
+          "time": "2026-01-31T12:00:00Z"}
+put("checkpoint", json.dumps(record, sort_keys=True, separators=(",", ":")).encode())
+
+for path in glob.glob("../testdata/vectors/oms/bundles/*.sig"):
+    with open(path, "rb") as file:
+        data = file.read()
+    try:
+        envelope = json.loads(data)["dsseEnvelope"]
+        put("dsse", json.dumps(envelope).encode())
+        put("dsse", base64.b64decode(envelope["payload"]))
+    except (ValueError, KeyError, TypeError):
+        pass
+PYTHON
+
+for target in $targets; do
+    echo "$target: $(find "corpus/$target" -type f | wc -l) seeds"
+done
