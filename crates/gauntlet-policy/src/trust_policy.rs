@@ -327,4 +327,32 @@ mod tests {
             assert_eq!(seconds(wrong), None, "{wrong}");
         }
     }
+
+    /// Any damage to the file is an error or a policy, never a panic.
+    #[test]
+    fn damaged_files_are_refused_or_read() {
+        let seed = format!(
+            "version: 1\nname: a\nfreshness: 24h\nenvironments:\n  p: {{packs: [baseline], approvals: [r], signers: [ana]}}\n\
+             people:\n  - id: ana\n    name: A\n    roles: [r]\n    keys: ['{KEY_A}']\n"
+        );
+        let mut state = 0x2545_f491_4f6c_dd1d_u64;
+        let mut next = |below: usize| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            usize::try_from(state % below as u64).unwrap()
+        };
+        for _ in 0..2_000 {
+            let mut bytes = seed.clone().into_bytes();
+            for _ in 0..=next(3) {
+                let at = next(bytes.len());
+                match next(3) {
+                    0 => bytes.truncate(at.max(1)),
+                    1 => bytes[at] = b"&*[{:-#'\n\xff"[next(10)],
+                    _ => bytes[at] ^= 1 << next(8),
+                }
+            }
+            let _ = TrustPolicy::parse("trust.yaml", &bytes, &["baseline"]);
+        }
+    }
 }

@@ -18,8 +18,6 @@ const MAX_RUNS: usize = 20;
 const MAX_RESULTS: usize = 25_000;
 const MAX_TAGS: usize = 20;
 const MAX_COMPRESSED: usize = 10_000_000;
-/// Documents shorter than this are not compressed to see how long they get.
-const SURELY_SHORT: usize = MAX_COMPRESSED;
 const MAX_NOTIFICATIONS: usize = 1_000;
 
 /// Writes the run as SARIF. `rules` describes the rules of all checks; a rule that is not among them gets its id only.
@@ -27,14 +25,20 @@ const MAX_NOTIFICATIONS: usize = 1_000;
 /// # Errors
 /// [`RenderError::Json`], and [`RenderError::TooLarge`] when even ten results a run exceed what GitHub takes.
 pub fn render(run: &RunReport, rules: &[&RuleInfo]) -> Result<String, RenderError> {
+    within(run, rules, MAX_COMPRESSED)
+}
+
+/// Halves the number of results until the compressed document fits.
+fn within(run: &RunReport, rules: &[&RuleInfo], limit: usize) -> Result<String, RenderError> {
     let mut most = MAX_RESULTS;
     loop {
         let text = serde_json::to_string(&document(run, rules, most))? + "\n";
-        if text.len() <= SURELY_SHORT || compressed_length(&text) <= MAX_COMPRESSED {
+        // What is short enough as it stands need not be compressed to see.
+        if text.len() <= limit || compressed_length(&text) <= limit {
             return Ok(text);
         }
         if most < 10 {
-            return Err(RenderError::TooLarge { limit: MAX_COMPRESSED });
+            return Err(RenderError::TooLarge { limit });
         }
         most /= 2;
     }
@@ -363,5 +367,46 @@ mod tests {
         assert_eq!(uri("", None, ""), ".");
         assert_eq!(uri(".//evil.example/x", None, ""), "./evil.example/x");
         assert_eq!(uri("x", Some("zz"), ""), "x");
+    }
+
+    #[test]
+    fn leaves_out_what_its_reader_would_refuse() {
+        let finding = |n: usize| Finding {
+            rule: "a/b/c".into(),
+            severity: Severity::Low,
+            confidence: Confidence::Low,
+            // Does not compress below half its length.
+            message: gauntlet_core::sha256_hex(&n.to_le_bytes()).repeat(2),
+            fix: String::new(),
+            references: Vec::new(),
+            fingerprint: gauntlet_core::sha256_hex(&n.to_be_bytes()),
+            suppressed: None,
+            location: Location::default(),
+        };
+        let subject = gauntlet_core::Subject {
+            name: "s".into(),
+            kind: gauntlet_core::SubjectKind::Files,
+            digest: gauntlet_core::DigestSet::default(),
+        };
+        let report = Report {
+            check: "a/b".into(),
+            check_version: 1,
+            config_digest: gauntlet_core::Digest::sha256(b""),
+            subject,
+            inputs: Vec::new(),
+            verdict: Verdict::Warn,
+            findings: (0..500).map(finding).collect(),
+            metrics: Vec::new(),
+            coverage: gauntlet_core::Coverage::default(),
+            figures: Vec::new(),
+        };
+        let tool = crate::Tool { name: "gauntlet".into(), version: "0".into() };
+        let run = RunReport::new(tool, vec![report], vec![], Default::default(), Default::default());
+        let all = within(&run, &[], MAX_COMPRESSED).unwrap();
+        let limit = compressed_length(&all) / 2;
+        let some = within(&run, &[], limit).unwrap();
+        assert!(compressed_length(&some) <= limit && some.len() > 1_000);
+        assert!(some.contains("findings of the least severity are left out"));
+        assert!(matches!(within(&run, &[], 10), Err(RenderError::TooLarge { limit: 10 })));
     }
 }

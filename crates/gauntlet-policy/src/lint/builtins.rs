@@ -89,11 +89,17 @@ pub(super) const ALLOWED: &[&str] = &[
     "upper",
 ];
 
-/// Allowed builtins that fail on values of the right type: under `not` their failure would read as truth.
+/// Allowed builtins that fail on values of the right type, or are undefined even in the strict profile: under `not` that
+/// would read as truth.
 pub(super) const FALLIBLE: &[&str] = &[
+    "array.slice",
     "base64.decode",
     "base64url.decode",
+    "bits.and",
+    "bits.or",
+    "bits.xor",
     "glob.match",
+    "graph.reachable",
     "hex.decode",
     "json.unmarshal",
     "max",
