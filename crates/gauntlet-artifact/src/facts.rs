@@ -55,7 +55,12 @@ impl Fact for SafetensorsFact {
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum OnnxFact {
     /// What was read.
-    Model(Box<gauntlet_onnx::OnnxFacts>),
+    Model {
+        /// The reader's facts; values of metadata are masked.
+        facts: Box<gauntlet_onnx::OnnxFacts>,
+        /// Keys of metadata whose values read as code or as a template that reaches into Python.
+        code_metadata: Vec<String>,
+    },
     /// The wire format is broken.
     Broken {
         /// Where and what.

@@ -12,7 +12,7 @@ mod rules;
 
 use std::path::Path;
 
-use gauntlet_core::{Check, Facts, Gate, Limits};
+use gauntlet_core::{Check, Facts, Gate, Limits, MaskKey};
 use gauntlet_limits::ReadAt;
 
 /// The gate: its reader and its checks.
@@ -24,12 +24,12 @@ const CHECKS: &[&dyn Check] =
 
 /// Facts of one file at `path` (relative to its subject) whose bytes are `source`; what the gate does for each file.
 #[must_use]
-pub fn extract(path: &Path, source: &dyn ReadAt, limits: &Limits) -> Facts {
-    extract::file(path, source, limits)
+pub fn extract(path: &Path, source: &dyn ReadAt, limits: &Limits, mask: &MaskKey) -> Facts {
+    extract::file(path, source, limits, mask)
 }
 
 /// [`extract()`] over bytes in memory; for fuzzing and tests.
 #[must_use]
 pub fn exercise(name: &str, bytes: &[u8], limits: &Limits) -> Facts {
-    extract(Path::new(name), &bytes.to_vec(), limits)
+    extract(Path::new(name), &bytes.to_vec(), limits, &MaskKey::for_project(""))
 }

@@ -6,7 +6,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use gauntlet_artifact::{GATE, exercise, extract};
-use gauntlet_core::{Facts, Finding, Judging, Limits, Severity, SkipCode, seal};
+use gauntlet_core::{Facts, Finding, Judging, Limits, MaskKey, Severity, SkipCode, seal};
 use gauntlet_limits::ReadAt;
 
 fn fixture(name: &str) -> Vec<u8> {
@@ -211,7 +211,7 @@ fn a_terabyte_of_holes_costs_little_and_is_never_clean() {
         ("a.npy", b"\x93NUMPY\x01\0\x10\0"),
     ];
     for (name, start) in starts {
-        let facts = extract(Path::new(name), &Huge(start), &Limits::default());
+        let facts = extract(Path::new(name), &Huge(start), &Limits::default(), &MaskKey::for_project("test"));
         assert!(!is_clean(&facts), "{name} {start:?}");
     }
 }

@@ -1,7 +1,6 @@
 //! What a loader would run: every global of every stream is judged by tier and by what it is used for.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::LazyLock;
 
 use gauntlet_core::{
     Check, CheckInfo, Confidence, Draft, Facts, Judgement, Judging, Location, Severity, SkipCode, Stage,
@@ -13,7 +12,7 @@ use gauntlet_pickle::{
 
 use super::{FINDINGS, each, plural, rule};
 use crate::facts::{NpyFact, PickleFact};
-use crate::rules::{PICKLE as RULES, PickleRules, Role, RulesError, Tier};
+use crate::rules::{self, PickleRules, Role, Tier};
 
 /// `artifact/pickle`
 pub(crate) struct Pickle;
@@ -119,8 +118,6 @@ pub(crate) static INFO: CheckInfo = CheckInfo {
     page: include_str!("../../../../docs/src/checks/artifact-pickle.md"),
 };
 
-static TABLES: LazyLock<Result<PickleRules, RulesError>> = LazyLock::new(|| PickleRules::parse(RULES));
-
 impl Check for Pickle {
     fn info(&self) -> &'static CheckInfo {
         &INFO
@@ -128,7 +125,7 @@ impl Check for Pickle {
 
     fn judge(&self, facts: &Facts, _judging: &Judging<'_>) -> Judgement {
         let mut judgement = Judgement::default();
-        let rules = match &*TABLES {
+        let rules = match rules::pickle() {
             Ok(rules) => rules,
             // A test keeps the committed data valid; without it nothing can be judged.
             Err(error) => {

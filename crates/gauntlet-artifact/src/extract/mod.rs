@@ -3,6 +3,7 @@
 mod containers;
 mod content;
 mod format;
+mod mask;
 mod readers;
 
 use std::collections::BTreeSet;
@@ -11,7 +12,8 @@ use std::path::Path;
 
 use gauntlet_archive::{ArchiveError, Container};
 use gauntlet_core::{
-    Context, Extractor, Facts, Limit, LimitHit, Limits, Location, SkipCode, SkipReason, Target, TreeFile, open_regular,
+    Context, Extractor, Facts, Limit, LimitHit, Limits, Location, MaskKey, SkipCode, SkipReason, Target, TreeFile,
+    open_regular,
 };
 use gauntlet_limits::{Budget, ReadAt};
 use rayon::prelude::*;
@@ -45,7 +47,7 @@ impl Extractor for Artifact {
             .files
             .par_iter()
             .map(|entry| {
-                let facts = tree_file(target.root, entry, context.limits);
+                let facts = tree_file(target.root, entry, context.limits, context.mask);
                 context.progress.file_done(entry);
                 facts
             })
@@ -64,7 +66,9 @@ impl Extractor for Artifact {
 fn note_external_data(facts: &mut Facts) {
     let mut named = BTreeSet::new();
     for (location, fact) in facts.of::<OnnxFact>().flatten() {
-        let (Some(path), None, OnnxFact::Model(model)) = (&location.path, &location.member, &fact) else { continue };
+        let (Some(path), None, OnnxFact::Model { facts: model, .. }) = (&location.path, &location.member, &fact) else {
+            continue;
+        };
         let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
         for external in model.external.iter().filter(|external| external.problems.is_empty()) {
             let name = external.location.trim_start_matches("./");
@@ -80,7 +84,7 @@ fn note_external_data(facts: &mut Facts) {
 }
 
 /// Facts of one file of a tree. A file that changes while it is read has no facts.
-fn tree_file(root: &Path, entry: &TreeFile, limits: &Limits) -> Facts {
+fn tree_file(root: &Path, entry: &TreeFile, limits: &Limits, mask: &MaskKey) -> Facts {
     let unreadable = |error: &io::Error| {
         let mut facts = empty();
         let path = Location::file(&entry.path).path.unwrap_or_default();
@@ -90,7 +94,7 @@ fn tree_file(root: &Path, entry: &TreeFile, limits: &Limits) -> Facts {
     match open_regular(root, entry) {
         Err(error) => unreadable(&error),
         Ok(handle) => {
-            let facts = file(&entry.path, &handle, limits);
+            let facts = file(&entry.path, &handle, limits, mask);
             match entry.unchanged(&handle) {
                 Ok(()) => facts,
                 Err(error) => unreadable(&error),
@@ -100,11 +104,11 @@ fn tree_file(root: &Path, entry: &TreeFile, limits: &Limits) -> Facts {
 }
 
 /// Facts of one file, whose bytes are `source`.
-pub(crate) fn file(path: &Path, source: &dyn ReadAt, limits: &Limits) -> Facts {
+pub(crate) fn file(path: &Path, source: &dyn ReadAt, limits: &Limits, mask: &MaskKey) -> Facts {
     let budget = Budget::new(limits.clone());
     let location = Location::file(path);
     let name = location.path.clone().unwrap_or_default();
-    let mut walk = Walk { budget: &budget, facts: empty() };
+    let mut walk = Walk { budget: &budget, mask, facts: empty() };
     walk.examine(&Content::Plain(source), &Place { location, name, depth: 0 });
     // Every file was at least recognised or noted as not; what could not be read to the end is in `skipped`.
     walk.facts.coverage_mut(ARCHIVE).looked_at += 1;
@@ -133,6 +137,7 @@ fn is_text(prefix: &[u8]) -> bool {
 /// One file with everything in it, under one budget.
 struct Walk<'b> {
     budget: &'b Budget,
+    mask: &'b MaskKey,
     facts: Facts,
 }
 

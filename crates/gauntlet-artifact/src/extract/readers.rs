@@ -1,11 +1,12 @@
 //! Formats that are no containers: pickle, safetensors, ONNX, NumPy arrays.
 
-use gauntlet_core::SkipCode;
+use gauntlet_core::{MaskKey, Masked, SkipCode};
 use gauntlet_limits::{ReadAt, Window};
 use gauntlet_onnx::{Model, OnnxError, OnnxFacts};
 use gauntlet_pickle::{Options, Origin, PickleFacts, StreamEnd};
 
 use super::content::{Content, Spool};
+use super::mask::mask;
 use super::{Place, Walk};
 use crate::checks::{ONNX, PICKLE, SAFETENSORS};
 use crate::facts::{NpyFact, OnnxFact, PickleFact, SafetensorsFact};
@@ -18,8 +19,9 @@ impl Walk<'_> {
             Ok(stream) => stream,
             Err(error) => return self.failed(PICKLE, place, &error),
         };
-        let facts = gauntlet_pickle::interpret(&mut *stream, self.budget, &Options::default());
+        let mut facts = gauntlet_pickle::interpret(&mut *stream, self.budget, &Options::default());
         self.pickle_coverage(&facts, place, announced);
+        mask(&mut facts, crate::rules::pickle().as_ref().ok(), self.mask);
         self.facts.push(PICKLE, place.location.clone(), &PickleFact { pickle: facts, in_npy, announced });
     }
 
@@ -74,13 +76,18 @@ impl Walk<'_> {
     pub(super) fn onnx(&mut self, source: &dyn ReadAt, place: &Place) {
         match Model::read(source, self.budget) {
             Ok(model) => {
-                let facts = OnnxFacts::of(&model);
+                let mut facts = OnnxFacts::of(&model);
+                let code_metadata = mask_metadata(&mut facts, self.mask);
                 if facts.truncated.is_empty() {
                     self.looked_at(ONNX);
                 } else {
                     self.skip(ONNX, place, SkipCode::Limit, "more entries than are kept");
                 }
-                self.facts.push(ONNX, place.location.clone(), &OnnxFact::Model(Box::new(facts)));
+                self.facts.push(
+                    ONNX,
+                    place.location.clone(),
+                    &OnnxFact::Model { facts: Box::new(facts), code_metadata },
+                );
             }
             Err(OnnxError::Limit(hit)) => self.limit(ONNX, place, hit),
             Err(OnnxError::Io(error)) => self.io_failed(ONNX, place, &error),
@@ -136,4 +143,24 @@ impl Walk<'_> {
         let rest = Window::new(source, offset, u64::MAX);
         self.examine(&Content::Plain(&rest), &place.part(offset));
     }
+}
+
+/// Masks the values, which may name people; returns the keys whose values read as code.
+fn mask_metadata(facts: &mut OnnxFacts, key: &MaskKey) -> Vec<String> {
+    let mut code = Vec::new();
+    for (name, value) in &mut facts.metadata {
+        if reads_as_code(value) {
+            code.push(name.clone());
+        }
+        *value = Masked::new(value, 8, key).as_str().to_owned();
+    }
+    code
+}
+
+/// Markers that no description of a model has by accident.
+fn reads_as_code(value: &str) -> bool {
+    let inner = ["__class__", "__globals__", "__mro__", "__subclasses__", "__builtins__", "__import__"];
+    let template = value.contains("{{") || value.contains("{%");
+    (template && inner.iter().any(|name| value.contains(name)))
+        || ["os.system(", "subprocess.", "__import__("].iter().any(|call| value.contains(call))
 }

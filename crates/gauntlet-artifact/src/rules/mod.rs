@@ -1,12 +1,19 @@
 //! The rule data of `artifact/pickle`: which globals a pickle may name, and what for.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::LazyLock;
 
 use gauntlet_core::{ConfigError, yaml};
 use serde::Deserialize;
 
 /// The committed rule data.
 pub(crate) const PICKLE: &str = include_str!("../../rules/pickle.yaml");
+
+/// The committed rule data, parsed once.
+pub(crate) fn pickle() -> &'static Result<PickleRules, RulesError> {
+    static TABLES: LazyLock<Result<PickleRules, RulesError>> = LazyLock::new(|| PickleRules::parse(PICKLE));
+    &TABLES
+}
 
 /// What an allowed global is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
