@@ -11,17 +11,16 @@ use crate::yaml::{self, Located};
 pub const FILE_NAME: &str = "gauntlet.yaml";
 
 impl Project {
-    /// Reads `file`. Paths in it are relative to its folder and must stay there.
+    /// Reads `file`. Paths in it are relative to `root`, the project's folder, and must stay there.
     ///
     /// # Errors
     /// All mistakes that could be told apart, each with file, line and column.
-    pub fn load(file: &Path) -> Result<Self, Vec<ConfigError>> {
+    pub fn load(file: &Path, root: &Path) -> Result<Self, Vec<ConfigError>> {
         let shown = file.display().to_string();
         let bytes = std::fs::read(file).map_err(|error| {
             vec![ConfigError::file(&shown, format!("cannot be read: {error}; `gauntlet init` writes one"))]
         })?;
         let project = Self::parse(&shown, &bytes)?;
-        let root = file.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let errors = project.check_paths(&shown, root);
         if errors.is_empty() { Ok(project) } else { Err(errors) }
     }
@@ -210,7 +209,7 @@ mod tests {
         );
         let file = dir.path().join(FILE_NAME);
         std::fs::write(&file, text).unwrap();
-        let errors = Project::load(&file).unwrap_err();
+        let errors = Project::load(&file, dir.path()).unwrap_err();
         let short: Vec<_> = errors.iter().map(|e| (e.line.unwrap(), e.column.unwrap(), e.message.as_str())).collect();
         assert_eq!(
             short,
