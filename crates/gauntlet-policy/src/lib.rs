@@ -29,4 +29,4 @@ pub use outcome::{Outcome, Refusal, Violation, Why};
 pub use pack::{Module, Pack, PackError, PolicySet, shipped_names};
 pub use testing::{FileCoverage, TestCase, TestError, TestRun, TestState, run_tests};
 pub use trust_policy::{Person, TrustEnvironment, TrustPolicy};
-pub use vsa::{InputAttestation, SummaryContext, VERIFICATION_SUMMARY_TYPE, VERIFIER_ID, VerificationSummary};
+pub use vsa::{SummaryContext, VERIFIER_ID, verification_summary};

@@ -305,12 +305,12 @@ pub enum VerificationResult {
 }
 
 impl VerificationSummary {
-    /// The statement of this decision about `subject`.
+    /// The statement of this decision about `subjects`.
     ///
     /// # Errors
     /// [`StatementError::Levels`] when `verified_levels` contradicts the result: a refusal carries exactly `FAILED`, a
     /// pass does not, and a SLSA track is named at most once.
-    pub fn statement(self, subject: &Subject) -> Result<Statement<Self>, StatementError> {
+    pub fn statement(self, subjects: &[&Subject]) -> Result<Statement<Self>, StatementError> {
         let failed = self.verified_levels.iter().any(|level| level == "FAILED");
         let consistent = match self.verification_result {
             VerificationResult::Failed => failed && self.verified_levels.len() == 1,
@@ -321,7 +321,7 @@ impl VerificationSummary {
         if !consistent || tracks.windows(2).any(|pair| pair[0] == pair[1]) {
             return Err(StatementError::Levels);
         }
-        Ok(Statement::new(vec![subject.into()], VERIFICATION_SUMMARY, self))
+        Ok(Statement::new(subjects.iter().map(|s| (*s).into()).collect(), VERIFICATION_SUMMARY, self))
     }
 }
 
@@ -475,14 +475,14 @@ mod tests {
             extensions: serde_json::Map::new(),
         };
         let subject = report(Verdict::Pass).subject;
-        let written = |s: VerificationSummary| s.statement(&subject).is_ok();
+        let written = |s: VerificationSummary| s.statement(&[&subject]).is_ok();
         use VerificationResult::{Failed, Passed};
         assert!(written(summary(Passed, &["SLSA_BUILD_LEVEL_1", "GAUNTLET_SCAN_PASSED"])));
         assert!(written(summary(Failed, &["FAILED"])));
         assert!(!written(summary(Failed, &["GAUNTLET_SCAN_PASSED"])));
         assert!(!written(summary(Passed, &["FAILED"])));
         assert!(!written(summary(Passed, &["SLSA_BUILD_LEVEL_1", "SLSA_BUILD_LEVEL_2"])));
-        let statement = summary(Failed, &["FAILED"]).statement(&subject).unwrap();
+        let statement = summary(Failed, &["FAILED"]).statement(&[&subject]).unwrap();
         let back = Statement::parse(&statement.to_bytes().unwrap()).unwrap();
         assert_eq!(back.predicate_type, VERIFICATION_SUMMARY);
         let typed: VerificationSummary = serde_json::from_value(back.predicate.unwrap()).unwrap();
