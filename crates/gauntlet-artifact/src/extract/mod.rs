@@ -12,8 +12,8 @@ use std::path::Path;
 
 use gauntlet_archive::{ArchiveError, Container};
 use gauntlet_core::{
-    Context, Extractor, Facts, Limit, LimitHit, Limits, Location, MaskKey, SkipCode, SkipReason, Target, TreeFile,
-    open_regular,
+    Context, Coverage, Extractor, Facts, Limit, LimitHit, Limits, Location, MaskKey, SkipCode, SkipReason, Target,
+    TreeFile, open_regular,
 };
 use gauntlet_limits::{Budget, ReadAt};
 use rayon::prelude::*;
@@ -110,8 +110,9 @@ pub(crate) fn file(path: &Path, source: &dyn ReadAt, limits: &Limits, mask: &Mas
     let name = location.path.clone().unwrap_or_default();
     let mut walk = Walk { budget: &budget, mask, facts: empty() };
     walk.examine(&Content::Plain(source), &Place { location, name, depth: 0 });
-    // Every file was at least recognised or noted as not; what could not be read to the end is in `skipped`.
-    walk.facts.coverage_mut(ARCHIVE).looked_at += 1;
+    // A file of no concern (a text, a picture) was not looked at: nothing may be concluded about it.
+    let concerned = !walk.facts.rows.is_empty() || walk.facts.coverage.values().any(|c| *c != Coverage::default());
+    walk.facts.coverage_mut(ARCHIVE).looked_at += u64::from(concerned);
     walk.facts
 }
 
