@@ -1,0 +1,12 @@
+import pickle
+
+
+def half(:
+    pass
+
+
+value = (1,
+
+
+def later(fh):
+    return pickle.load(fh)  # finds: unsafe-pickle
