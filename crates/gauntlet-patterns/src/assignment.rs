@@ -43,30 +43,44 @@ pub(crate) const NAMES: &[&str] = &[
 ];
 const PASSWORDS: usize = 5;
 
-/// Names that end in a keyword and yet hold no secret: markers of tokenizers, cursors, halves of a pair that may be seen.
+/// Names that end in a keyword and yet hold no secret: markers of tokenizers, cursors of lists, halves of a pair that
+/// may be seen. Compared without separators, so `next_token` and `nextToken` are one.
 const HARMLESS: &[&str] = &[
-    "pad_token",
-    "eos_token",
-    "bos_token",
-    "unk_token",
-    "cls_token",
-    "sep_token",
-    "mask_token",
-    "special_token",
-    "next_token",
-    "page_token",
-    "start_token",
-    "end_token",
-    "stop_token",
-    "image_token",
-    "continuation_token",
-    "public_key",
-    "primary_key",
-    "foreign_key",
-    "partition_key",
-    "sort_key",
-    "cache_key",
-    "publishable_key",
+    "padtoken",
+    "eostoken",
+    "bostoken",
+    "unktoken",
+    "clstoken",
+    "septoken",
+    "masktoken",
+    "specialtoken",
+    "imagetoken",
+    "starttoken",
+    "endtoken",
+    "stoptoken",
+    "nexttoken",
+    "pagetoken",
+    "paginationtoken",
+    "continuationtoken",
+    "forwardtoken",
+    "backwardtoken",
+    "sequencetoken",
+    "changetoken",
+    "updatetoken",
+    "requesttoken",
+    "clienttoken",
+    "idempotencytoken",
+    "inputtoken",
+    "outputtoken",
+    "synctoken",
+    "locktoken",
+    "publickey",
+    "primarykey",
+    "foreignkey",
+    "partitionkey",
+    "sortkey",
+    "cachekey",
+    "publishablekey",
 ];
 
 /// Parts of a name that say that the value is a digest or an address.
@@ -109,6 +123,9 @@ const ISSUERS: &[(&str, &str, &str)] = &[
     ("azure", "azure-key", "Azure key"),
 ];
 
+/// How often the judgement goes over a value, for its cost in steps.
+const PASSES: usize = 6;
+
 /// Longest name and longest value that are looked at.
 const NAME_MOST: usize = 80;
 const VALUE_MOST: usize = 512;
@@ -126,9 +143,14 @@ pub(crate) fn examine(
         return Ok(None);
     }
     let start = hit.start - NAME.run_back(&text[..hit.start], NAME_MOST);
+    // `AWS::IAM::AccessKey` names a type.
+    if start > 0 && text[start - 1] == b':' {
+        return Ok(None);
+    }
     let name = text[start..hit.end].to_ascii_lowercase();
     let found = literal(text, start, hit.end, dialect);
-    let cost = name.len() + found.as_ref().map_or(8, |value| value.range.len() + (value.range.start - hit.end));
+    let cost =
+        name.len() + found.as_ref().map_or(8, |value| PASSES * value.range.len() + (value.range.start - hit.end));
     if !steps.take(cost) {
         return Err(Exhausted);
     }
@@ -157,7 +179,8 @@ fn literal(text: &[u8], start: usize, end: usize, dialect: Dialect) -> Option<Li
     match operator {
         b'=' if matches!(text.get(at + 1), Some(b'=' | b'~')) => return None,
         b'=' | b':' => at += 1,
-        b',' if quoted_name => at += 1,
+        // `setdefault("KEY", "value")`; names in a list are no pairs.
+        b',' if quoted_name && start >= 2 && text[start - 2] == b'(' => at += 1,
         _ if spaced && takes_word(text, start) => return word(text, at),
         _ => return None,
     }
@@ -256,14 +279,24 @@ fn word(text: &[u8], at: usize) -> Option<Literal> {
     (length > 0 && !expression).then_some(Literal { range: at..at + length })
 }
 
+fn is_harmless(name: &[u8]) -> bool {
+    let solid: Vec<u8> = name.iter().copied().filter(|&b| ALNUM.has(b)).collect();
+    HARMLESS.iter().any(|h| solid.ends_with(h.as_bytes()))
+}
+
 /// Whether the value is a secret, given its name.
 fn judge(keyword: usize, name: &[u8], text: &[u8], range: Range<usize>) -> Option<Match> {
     let value = &text[range.clone()];
     let named = |needles: &[&str]| needles.iter().any(|n| find(name, n.as_bytes()).is_some());
-    if value.len() < 8 || HARMLESS.iter().any(|h| name.ends_with(h.as_bytes())) || named(DIGEST_NAMES) {
+    if value.len() < 8 || is_harmless(name) || named(DIGEST_NAMES) {
         return None;
     }
-    if is_reference(value) || is_placeholder(value) || is_wordy(value) {
+    if is_reference(value) || is_placeholder(value) || is_wordy(value) || is_template(value) {
+        return None;
+    }
+    // Issuers do not mint brackets; regular expressions and grammars have them.
+    const BRACKETS: Alphabet = Alphabet::of(b"[](){}|\\^");
+    if keyword >= PASSWORDS && value.iter().any(|&b| BRACKETS.has(b)) {
         return None;
     }
     let aws = name.ends_with(b"secret_access_key")
@@ -294,6 +327,12 @@ fn judge(keyword: usize, name: &[u8], text: &[u8], range: Range<usize>) -> Optio
     let (kind, title) =
         issuer.map_or(("generic-secret", "Literal assigned to a secret's name"), |&(_, kind, title)| (kind, title));
     Some(secret(kind, title, range, confidence, Proof::Context))
+}
+
+/// Whether something is to be filled in: `{name}`.
+fn is_template(value: &[u8]) -> bool {
+    let open = value.iter().position(|&b| b == b'{');
+    open.is_some_and(|at| value[at..].contains(&b'}'))
 }
 
 /// Whether the value says where a secret is, rather than being one: addresses, paths, resource names, lookups.
@@ -339,7 +378,9 @@ fn is_wordy(value: &[u8]) -> bool {
     }
     if digits == 0 {
         let mixed = value.iter().any(|&b| UPPER.has(b)) && value.iter().any(|&b| LOWER.has(b));
-        return separated || !mixed || value.len() < 20 || entropy(value) < 4.0;
+        // `ExclusiveStartBackupArn` has a capital for each word, random letters have one for each two.
+        let capitals = value.iter().filter(|&&b| UPPER.has(b)).count();
+        return separated || !mixed || value.len() < 20 || entropy(value) < 4.0 || capitals * 10 < value.len() * 3;
     }
     // `bert-base-v2`, `node_7_primary`: each part is a word, or a word with up to three digits behind it.
     separated
@@ -413,6 +454,12 @@ mod tests {
             "token = \"<YOUR_TOKEN>\"",
             "if password == \"q7Jd0sPzm4TqRx\": pass",
             "access_token = \"access_token_v2\"",
+            "\"NextToken\": \"eyJOZXh0VG9rZW4iOiBudWxsLCAi\"",
+            "\"output_token\": \"ExclusiveStartBackupArn\"",
+            "\"AWS::IAM::AccessKey\": \"62d91b17309e76c8\"",
+            "names = ['gss_krb5_token', 'gss_krb5_rfc1964_keydata']",
+            "TOKEN = r\"[!#$%&'*+.^_`|~0-9A-Za-z]{1,}\"",
+            "share_token = f\"share-{portfolio_id}-{org_type}\"",
             "checksum_token = \"0123456789abcdef0123456789abcdef\"",
         ] {
             assert_eq!(found(text, Dialect::Code), Vec::<String>::new(), "{text}");

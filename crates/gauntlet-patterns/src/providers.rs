@@ -189,12 +189,9 @@ const PROVIDERS: &[Provider] = &[
     row("anthropic-key", "Anthropic API key", "sk-ant-api03-", &[exactly(URLSAFE, 95)], &["{u:93}AA"]),
     row("anthropic-key", "Anthropic admin key", "sk-ant-admin01-", &[exactly(URLSAFE, 95)], &["{u:93}AA"]),
     row("anthropic-key", "Anthropic OAuth token", "sk-ant-oat01-", &[exactly(URLSAFE, 95)], &["{u:93}AA"]),
-    row("huggingface-token", "Hugging Face user token", "hf_", &[exactly(LETTER, 34)], &["{l:34}"]).not(&[
-        "{l:33}",
-        "{l:35}",
-        "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
-        "hub_download",
-    ]),
+    row("huggingface-token", "Hugging Face user token", "hf_", &[exactly(ALNUM, 34)], &["{l:34}", "{an:34}"])
+        .with(Extra::Entropy(35))
+        .not(&["{l:33}", "{l:35}", "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx", "hub_download"]),
     row("huggingface-token", "Hugging Face organisation token", "api_org_", &[exactly(LETTER, 34)], &["{l:34}"]),
     row(ML, "Weights & Biases API key", "wandb_v1_", &[Run(WORD, 60, 90)], &["{an:27}_{an:45}"]),
     row(ML, "Groq API key", "gsk_", &[exactly(ALNUM, 52)], &["{an:52}"]),

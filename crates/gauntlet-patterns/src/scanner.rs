@@ -37,7 +37,7 @@ pub struct Scanner {
 
 /// Steps that a text of `len` bytes may cost: one step is one byte looked at behind a keyword.
 const fn allowance(len: usize) -> usize {
-    len.saturating_mul(24).saturating_add(1 << 16)
+    len.saturating_mul(24).saturating_add(1 << 20)
 }
 
 /// What a scan has left to spend.

@@ -1,6 +1,6 @@
 //! Fills scopes from the tree: who binds which name where, and which calls there are.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use ruff_python_ast::visitor::{self, Visitor};
 use ruff_python_ast::{
@@ -10,6 +10,9 @@ use ruff_python_ast::{
 use ruff_text_size::Ranged;
 
 use crate::scope::{Binding, Bound, Class, ClassId, Item, Kind, Scope, ScopeId, Seen, Slot};
+
+/// Bases of a class that are followed.
+const BASES: usize = 16;
 
 /// Binds the names of a module.
 pub(crate) fn bind(body: &[Stmt]) -> Bound<'_> {
@@ -30,8 +33,14 @@ struct Binder<'a> {
 
 impl<'a> Binder<'a> {
     fn enter(&mut self, kind: Kind, parent: Option<ScopeId>) -> ScopeId {
-        let scope =
-            Scope { kind, parent, names: HashMap::new(), globals: Vec::new(), outer: Vec::new(), stars: Vec::new() };
+        let scope = Scope {
+            kind,
+            parent,
+            names: HashMap::new(),
+            globals: HashSet::new(),
+            outer: HashSet::new(),
+            stars: Vec::new(),
+        };
         self.bound.scopes.push(scope);
         self.at = self.bound.scopes.len() - 1;
         self.at
@@ -52,9 +61,9 @@ impl<'a> Binder<'a> {
     /// The slot that an assignment to `name` in this scope fills.
     fn slot(&mut self, name: &'a str) -> &mut Slot<'a> {
         let here = &self.bound.scopes[self.at];
-        let target = if here.globals.contains(&name) {
+        let target = if here.globals.contains(name) {
             0
-        } else if here.outer.contains(&name) {
+        } else if here.outer.contains(name) {
             self.enclosing(name)
         } else {
             self.at
@@ -194,7 +203,7 @@ impl<'a> Binder<'a> {
 
     fn class(&mut self, class: &'a StmtClassDef) {
         let id = self.bound.classes.len();
-        let bases = class.bases().iter().filter(|b| !b.is_starred_expr()).map(|b| self.seen(b)).collect();
+        let bases = class.bases().iter().take(BASES).filter(|b| !b.is_starred_expr()).map(|b| self.seen(b)).collect();
         self.bound.classes.push(Class { bases, body: 0, attributes: HashMap::new(), restricts: false });
         self.bind(class.name.as_str(), Binding::Class(id));
         class.decorator_list.iter().for_each(|d| self.visit_decorator(d));

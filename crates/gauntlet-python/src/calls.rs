@@ -12,6 +12,9 @@ use crate::value::{Call, Invocation, Value};
 const ELEMENTS: usize = 32;
 /// Calls inside arguments of calls that are described.
 const NESTED: u32 = 2;
+/// Lists, dictionaries and calls inside each other that are described. Each costs up to three levels of JSON, of which
+/// readers of stored facts take 128.
+const LEVELS: u32 = 16;
 /// Bytes of text that folding builds.
 const TEXT: usize = 4096;
 
@@ -20,9 +23,10 @@ pub(crate) fn describe(bound: &Bound<'_>, lines: &Lines<'_>) -> Vec<Call> {
     let mut calls: Vec<Call> = bound
         .calls
         .iter()
-        .map(|&(call, scope)| Call {
-            invocation: Resolver::new(bound).invocation(call, scope, NESTED),
-            place: lines.place(call.range()),
+        .map(|&(call, scope)| {
+            let mut invocation = Resolver::new(bound).invocation(call, scope, NESTED);
+            invocation.cut(LEVELS);
+            Call { invocation, place: lines.place(call.range()) }
         })
         .collect();
     calls.sort_by_key(|c| (c.place.start, c.place.end));
@@ -44,12 +48,16 @@ impl<'a> Resolver<'_, 'a> {
                     _ => out.open_arguments = true,
                 },
                 // Behind an unknown `*` positions mean nothing.
-                _ if out.open_arguments => {}
+                _ if out.open_arguments => break,
                 _ if out.arguments.len() >= ELEMENTS => out.open_arguments = true,
                 _ => out.arguments.push(self.value_at(Seen { expr, scope }, depth)),
             }
         }
         for keyword in &call.arguments.keywords {
+            if out.keywords.len() >= 2 * ELEMENTS {
+                out.open_keywords = true;
+                break;
+            }
             let value = self.value_at(Seen { expr: &keyword.value, scope }, depth);
             match (&keyword.arg, value) {
                 (Some(name), value) => out.keywords.push((name.to_string(), value)),
@@ -125,7 +133,7 @@ impl<'a> Resolver<'_, 'a> {
                 Number::Int(i) => i.as_i64().map_or(Value::Unknown, Value::Int),
                 _ => Value::Unknown,
             },
-            Expr::StringLiteral(s) => text(s.value.to_str().to_owned()),
+            Expr::StringLiteral(s) => text(s.value.to_str()),
             Expr::FString(f) => self.formatted(f.value.iter(), seen.scope),
             Expr::UnaryOp(op) => match (op.op, self.value(at(&op.operand))) {
                 (UnaryOp::Not, Value::Bool(b)) => Value::Bool(!b),
@@ -144,6 +152,9 @@ impl<'a> Resolver<'_, 'a> {
             Expr::Dict(dict) => {
                 let mut items = Vec::new();
                 for item in &dict.items {
+                    if items.len() > ELEMENTS {
+                        break;
+                    }
                     let key = item.key.as_ref().map(|k| self.value(at(k)));
                     let value = self.value_at(at(&item.value), depth);
                     match (key, value) {
@@ -205,6 +216,9 @@ impl<'a> Resolver<'_, 'a> {
     fn dictionary(&mut self, call: &'a ExprCall, scope: ScopeId, depth: u32) -> Vec<(String, Value)> {
         let open = (String::new(), Value::Unknown);
         let mut items = Vec::new();
+        if call.arguments.args.len() + call.arguments.keywords.len() > ELEMENTS {
+            return vec![open];
+        }
         for expr in &call.arguments.args {
             match self.value_at(Seen { expr, scope }, depth) {
                 Value::Dict(inner) => items.extend(inner),
@@ -344,13 +358,13 @@ impl<'a> Resolver<'_, 'a> {
     }
 }
 
-fn text(text: String) -> Value {
-    if text.len() <= TEXT { Value::Str(text) } else { Value::Unknown }
+fn text(text: &str) -> Value {
+    if text.len() <= TEXT { Value::Str(text.to_owned()) } else { Value::Unknown }
 }
 
 fn combine(left: Value, op: Operator, right: Value) -> Value {
     match (left, op, right) {
-        (Value::Str(a), Operator::Add, Value::Str(b)) => text(a + &b),
+        (Value::Str(a), Operator::Add, Value::Str(b)) => text(&(a + &b)),
         (Value::List(mut a), Operator::Add, Value::List(b)) if a.len() + b.len() <= ELEMENTS => {
             a.extend(b);
             Value::List(a)

@@ -10,7 +10,9 @@ const BLOCKS: usize = 100;
 /// Strings with fields inside each other; CPython stops at 150, and ruff's lexer slows down long before.
 const STRINGS: usize = 16;
 /// Operators that may stack up in one expression, all open brackets together: the depth of its tree.
-const OPERATORS: usize = 3_000;
+const OPERATORS: usize = 20_000;
+/// Lambdas inside each other: each is a scope that names are looked up through.
+const LAMBDAS: usize = 100;
 
 /// Why code is not parsed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -21,6 +23,8 @@ pub(crate) enum TooDeep {
     Blocks,
     #[error("formatted strings nest more than {STRINGS} deep")]
     Strings,
+    #[error("lambdas nest more than {LAMBDAS} deep")]
+    Lambdas,
     #[error("an expression has more than {OPERATORS} operators in a row")]
     Operators,
 }
@@ -39,7 +43,7 @@ struct Level {
 pub(crate) fn check(source: &str, mode: Mode) -> Result<(), TooDeep> {
     let mut lexer = lexer::lex(source, mode);
     let mut levels = vec![Level::default()];
-    let (mut total, mut blocks, mut strings) = (0usize, 0usize, 0usize);
+    let (mut total, mut blocks, mut strings, mut lambdas) = (0usize, 0usize, 0usize, 0usize);
     loop {
         let kind = lexer.next_token();
         let Some(level) = levels.last_mut() else { return Err(TooDeep::Brackets) };
@@ -51,7 +55,7 @@ pub(crate) fn check(source: &str, mode: Mode) -> Result<(), TooDeep> {
                 // A newline is logical only outside brackets, or where the lexer gave the brackets up.
                 levels.clear();
                 levels.push(Level::default());
-                total = 0;
+                (total, lambdas) = (0, 0);
             }
             TokenKind::Comma => {
                 total -= level.loose;
@@ -76,11 +80,13 @@ pub(crate) fn check(source: &str, mode: Mode) -> Result<(), TooDeep> {
                 if levels.len() > 1 {
                     levels.pop();
                     total -= closed.loose + closed.kept;
+                    lambdas -= closed.kept;
                 }
             }
             TokenKind::Lambda => {
                 level.kept += 1;
                 total += 1;
+                lambdas += 1;
             }
             TokenKind::Name
             | TokenKind::Int
@@ -104,6 +110,9 @@ pub(crate) fn check(source: &str, mode: Mode) -> Result<(), TooDeep> {
         }
         if strings > STRINGS {
             return Err(TooDeep::Strings);
+        }
+        if lambdas > LAMBDAS {
+            return Err(TooDeep::Lambdas);
         }
         if total > OPERATORS {
             return Err(TooDeep::Operators);
@@ -135,7 +144,7 @@ mod tests {
             (format!("x{}", ".b".repeat(n)), TooDeep::Operators),
             (format!("{}1", "-".repeat(n)), TooDeep::Operators),
             (format!("1{}", "+1".repeat(n)), TooDeep::Operators),
-            (format!("{}1", "lambda x, y: ".repeat(n)), TooDeep::Operators),
+            (format!("{}1", "lambda x, y: ".repeat(n)), TooDeep::Lambdas),
             (format!("x = {}0", "not ".repeat(n)), TooDeep::Operators),
             (format!("f{}", "()".repeat(n)), TooDeep::Operators),
             ("f'{".repeat(n), TooDeep::Strings),

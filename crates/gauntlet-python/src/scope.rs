@@ -1,6 +1,6 @@
 //! Scopes, bindings and classes of one module.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use ruff_python_ast::{Expr, ExprCall};
 use ruff_text_size::TextSize;
@@ -90,9 +90,9 @@ pub(crate) struct Scope<'a> {
     pub(crate) parent: Option<ScopeId>,
     pub(crate) names: HashMap<&'a str, Slot<'a>>,
     /// Names declared `global`.
-    pub(crate) globals: Vec<&'a str>,
+    pub(crate) globals: HashSet<&'a str>,
     /// Names declared `nonlocal`.
-    pub(crate) outer: Vec<&'a str>,
+    pub(crate) outer: HashSet<&'a str>,
     /// Modules of `from m import *`.
     pub(crate) stars: Vec<String>,
 }
@@ -122,7 +122,7 @@ impl<'a> Bound<'a> {
         let mut at = Some(scope);
         while let Some(id) = at {
             let here = &self.scopes[id];
-            if here.globals.contains(&name) {
+            if here.globals.contains(name) {
                 return self.scopes[0].names.get(name);
             }
             let visible = id == scope || !matches!(here.kind, Kind::Class(_));

@@ -70,7 +70,29 @@ pub enum Argument<'a> {
     Perhaps,
 }
 
+impl Value {
+    /// Makes what lies deeper than `levels` unknown.
+    fn cut(&mut self, levels: u32) {
+        match (self, levels.checked_sub(1)) {
+            (Self::List(values), Some(inner)) => values.iter_mut().for_each(|value| value.cut(inner)),
+            (Self::Dict(items), Some(inner)) => items.iter_mut().for_each(|(_, value)| value.cut(inner)),
+            (Self::Call(call), Some(inner)) => call.cut(inner),
+            (deep @ (Self::List(_) | Self::Dict(_) | Self::Call(_)), None) => *deep = Self::Unknown,
+            _ => {}
+        }
+    }
+}
+
 impl Invocation {
+    /// Makes what lies deeper than `levels` inside the arguments unknown.
+    pub(crate) fn cut(&mut self, levels: u32) {
+        self.arguments.iter_mut().for_each(|value| value.cut(levels));
+        self.keywords.iter_mut().for_each(|(_, value)| value.cut(levels));
+        if let Some(receiver) = &mut self.receiver {
+            receiver.cut(levels);
+        }
+    }
+
     /// The argument with this keyword, or at this position.
     #[must_use]
     pub fn argument(&self, keyword: &str, position: Option<usize>) -> Argument<'_> {

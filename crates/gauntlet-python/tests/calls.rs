@@ -206,16 +206,37 @@ fn deep_code_is_an_error_and_no_abort() {
     }
     // Just below the limits everything still fits on the stack.
     for source in [
-        format!("x{}", ".b".repeat(2_990)),
+        format!("x{}", ".b".repeat(19_990)),
         format!("x = {}1{}", "[".repeat(190), "]".repeat(190)),
-        format!("{}1", "-".repeat(2_990)),
-        format!("x = 1{}", "+f(1)".repeat(1_400)),
-        format!("x = {}1", "lambda: ".repeat(1_400)),
-        format!("f{}", "()".repeat(1_400)),
+        format!("{}1", "-".repeat(19_990)),
+        format!("x = 1{}", "+f(1)".repeat(9_900)),
+        format!("x = {}1", "lambda: ".repeat(99)),
+        format!("f{}", "()".repeat(19_000)),
         format!("x = {}0{}", "f(".repeat(190), ")".repeat(190)),
         (0..99).map(|i| format!("{}if x:\n", " ".repeat(i))).chain([" ".repeat(99) + "pass\n"]).collect(),
     ] {
         analyze(&source, &Limits::default()).unwrap();
+    }
+}
+
+#[test]
+fn large_tables_cost_linear_time() {
+    let n = 20_000;
+    let items: String = (0..n).map(|i| format!("'k{i}': {i}, ")).collect();
+    let names: String = (0..n).map(|i| format!("k{i}={i}, ")).collect();
+    let globals: String = (0..n).map(|i| format!("g{i}, ")).collect();
+    for source in [
+        format!("T = {{{items}}}\n{}", "f(**T)\n".repeat(n)),
+        format!("T = {{{items}}}\n{}", "T['k9']()\n".repeat(n)),
+        format!("T = {{}}\nT.update({names})\n{}", "f(**T)\n".repeat(n)),
+        format!("x = a({names})\n{}", "x.b()\n".repeat(n)),
+        format!("class A({}): pass\n{}", "B, ".repeat(n), "A().b()\n".repeat(n)),
+        format!("def f():\n    global {}z\n    {}", globals, "g1(); ".repeat(n)),
+        format!("s = '{}'\n{}", "a".repeat(1 << 20), "f(s)\n".repeat(n)),
+    ] {
+        let start = std::time::Instant::now();
+        module(&source);
+        assert!(start.elapsed().as_secs() < 20, "{} took {:?}", &source[..30], start.elapsed());
     }
 }
 

@@ -145,10 +145,14 @@ impl Sinks {
                 return None;
             }
         }
-        // `map(pickle.loads, blobs)`: judged as if called without further arguments.
+        // `map(pickle.loads, blobs)`: judged as if called without further arguments; `partial` brings its own.
         let arguments = call.arguments.iter().chain(call.keywords.iter().map(|(_, v)| v));
         arguments.filter_map(|v| if let Value::Name(name) = v { Some(name) } else { None }).find_map(|name| {
-            let bare = Invocation { names: vec![name.clone()], certain: true, ..Invocation::default() };
+            let mut bare = Invocation { names: vec![name.clone()], certain: true, ..Invocation::default() };
+            if call.names.iter().any(|n| n == "functools.partial") {
+                bare.arguments = call.arguments.get(1..).unwrap_or_default().to_vec();
+                bare.keywords = call.keywords.clone();
+            }
             let row = self.rows.iter().filter(|r| r.names(name)).find(|r| r.truth(&bare) == Truth::Yes)?;
             Some(Hit { row, name: name.clone(), truth: Truth::Yes, certain: call.certain, handed_on: true })
         })

@@ -99,7 +99,11 @@ pub(crate) fn is_binary(bytes: &[u8]) -> bool {
     head.contains(&0) && !head.starts_with(b"\xFF\xFE") && !head.starts_with(b"\xFE\xFF")
 }
 
-/// The text of Python source: UTF-8, or Latin-1 where a coding line says so (PEP 263).
+/// Declared encodings of one byte a character that extend ASCII. Letters above it are read as Latin-1: other letters in
+/// strings and comments change nothing for calls.
+const SINGLE_BYTE: &[&str] = &["latin", "iso-8859", "iso8859", "cp125", "windows-125", "koi8", "mac"];
+
+/// The text of Python source: UTF-8, or one of [`SINGLE_BYTE`] where a coding line says so (PEP 263).
 pub(crate) fn decode(bytes: &[u8]) -> Option<Cow<'_, str>> {
     let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
     if let Ok(text) = std::str::from_utf8(bytes) {
@@ -108,7 +112,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Option<Cow<'_, str>> {
     let declared = bytes.split(|&b| b == b'\n').take(2).filter(|line| line.starts_with(b"#")).any(|line| {
         let line = String::from_utf8_lossy(line).to_ascii_lowercase();
         let coding = line.split_once("coding").map(|(_, rest)| rest.trim_start_matches([':', '=', ' ']).to_owned());
-        coding.is_some_and(|c| ["latin-1", "latin1", "iso-8859-1", "cp1252"].iter().any(|name| c.starts_with(name)))
+        coding.is_some_and(|c| SINGLE_BYTE.iter().any(|name| c.starts_with(name)))
     });
     declared.then(|| Cow::Owned(bytes.iter().map(|&b| char::from(b)).collect()))
 }
