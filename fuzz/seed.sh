@@ -59,9 +59,15 @@ seeds=corpus/project
 put ../testdata/project/*.yaml
 seeds=corpus/python
 put ../crates/gauntlet-pickle/tests/*.py
+# What broke a target once. The area of a target is its crate's folder in testdata.
 for target in $targets; do
     seeds=corpus/$target
-    put "../testdata/$target/crashes"/*
+    case $target in
+    zip | tar) area=archive ;;
+    safetensors) area=artifact ;;
+    *) area=$target ;;
+    esac
+    put "../testdata/$area/crashes"/*
 done
 
 # Texts and payloads inside JSON.

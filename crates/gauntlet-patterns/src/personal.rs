@@ -9,6 +9,7 @@ use crate::kinds::{Confidence, Family, Match, Proof};
 
 /// Adds what `text` holds to `out`. Every byte is visited a bounded number of times.
 pub(crate) fn scan(text: &[u8], out: &mut Vec<Match>) {
+    let first = out.len();
     let mut at = 0;
     while at < text.len() {
         let found = match text[at] {
@@ -24,13 +25,27 @@ pub(crate) fn scan(text: &[u8], out: &mut Vec<Match>) {
             if HEX.has(text[at] | 0x20) && (at == 0 || !ALNUM.has(text[at - 1])) { ipv6(text, at) } else { None }
         });
         match found {
-            Some(found) => {
+            Some(found) if replaces(&found, text, first, out) => {
                 at = found.range.end.max(at + 1);
                 out.push(found);
             }
-            None => at += 1,
+            _ => at += 1,
         }
     }
+}
+
+/// Takes matches away that lie inside `found`, which only an address does that begins before its marker (the number in
+/// `+49…@…`, its sign included). False when `found` cuts through one (`a@b.me@c.me`): the earlier one stays.
+fn replaces(found: &Match, text: &[u8], first: usize, out: &mut Vec<Match>) -> bool {
+    let sign = text[..found.range.start].ends_with(b"+");
+    let start = found.range.start - usize::from(sign);
+    let inside = out[first..].iter().rev().take_while(|m| m.range.start >= start).count();
+    let kept = out.len() - inside;
+    if kept > first && out[kept - 1].range.end > found.range.start {
+        return false;
+    }
+    out.truncate(kept);
+    true
 }
 
 /// A match of personal data.
