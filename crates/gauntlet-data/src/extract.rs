@@ -1,0 +1,310 @@
+//! The extractor: one pass over the data files, whatever the number of questions.
+
+use std::num::NonZero;
+use std::sync::Arc;
+
+use gauntlet_core::{Context, Extractor, Facts, Location, MaskKey, Masked, SkipCode, Target, TreeFile, display_path};
+
+use crate::checks::{CONTRACT, MANIFEST, PERSONAL_DATA};
+use crate::config::{DatasetConfig, side_file};
+use crate::contract::Contract;
+use crate::facts::{
+    ColumnFact, ConsentFact, ContractFact, DamageFact, FileFact, Format, ManifestFact, PersonalFact, RowSample,
+    RuleFact, SideFile, TableFact,
+};
+use crate::manifest::Manifest;
+use crate::personal::Kind;
+use crate::scan::{self, Answers, FirstRows, Questions, searched};
+use crate::table::{Problem, Table, family, format_of, place};
+
+/// Threads of one scan at most.
+const MAX_PARTITIONS: usize = 64;
+/// Numbers up to this size identify nobody and are shown; everything else is masked.
+const SHOWN_BELOW: f64 = 10_000.0;
+
+/// Reads datasets.
+#[derive(Debug)]
+pub(crate) struct DataExtractor;
+
+impl Extractor for DataExtractor {
+    fn name(&self) -> &'static str {
+        "data"
+    }
+
+    fn version(&self) -> u32 {
+        1
+    }
+
+    fn extract(&self, target: &Target<'_>, context: &Context<'_>) -> Facts {
+        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+        extract(target, context, cores.min(MAX_PARTITIONS))
+    }
+}
+
+/// As [`DataExtractor::extract`], in a given number of pieces; the answer does not depend on it.
+pub(crate) fn extract(target: &Target<'_>, context: &Context<'_>, partitions: usize) -> Facts {
+    let mut facts = Facts::new("data", 1);
+    for check in [MANIFEST, CONTRACT, PERSONAL_DATA] {
+        facts.coverage_mut(check);
+    }
+    match DatasetConfig::of(target.config) {
+        Ok(config) => Pass { target, context, config, facts: &mut facts }.run(partitions),
+        Err(error) => {
+            for check in [MANIFEST, CONTRACT, PERSONAL_DATA] {
+                facts.coverage_mut(check).skip("", None, SkipCode::Malformed, format!("configuration: {error}"));
+            }
+        }
+    }
+    facts.normalise();
+    facts
+}
+
+struct Pass<'a> {
+    target: &'a Target<'a>,
+    context: &'a Context<'a>,
+    config: DatasetConfig,
+    facts: &'a mut Facts,
+}
+
+impl<'a> Pass<'a> {
+    fn run(mut self, partitions: usize) {
+        let manifest = self.manifest();
+        let contract = self.contract();
+        let files = self.data_files(contract.is_some());
+        let read: Vec<_> = files.iter().filter(|(_, format)| *format != Format::Other).copied().collect();
+        let (mut table, mut problems) = Table::open(self.target.root, &read, self.context.limits);
+        if let Some(contract) = &contract {
+            table.apply_types(contract);
+        }
+        let table = Arc::new(table);
+        let consent =
+            manifest.as_ref().and_then(|m| m.consent.column.as_deref().map(|c| (c, m.consent.allowed.as_slice())));
+        let column = consent.and_then(|(name, allowed)| table.column(name).map(|i| (i, allowed)));
+        let mut answers = Answers::default();
+        if !table.files.is_empty() {
+            let questions = Questions { contract: contract.as_ref(), consent: column, partitions };
+            match scan::run(&table, &questions) {
+                Ok(found) => answers = found,
+                Err(error) => {
+                    let what: String = error.to_string().chars().take(300).collect();
+                    self.skip_all("", SkipCode::Limit, &format!("the scan stopped: {what}"));
+                    answers.nulls.clear();
+                }
+            }
+        }
+        problems.append(&mut answers.problems);
+        if let Some((name, _)) = consent {
+            self.consent(name, column.is_some(), &answers, &table);
+        }
+        self.files(&files, &table, &answers, &problems, manifest.is_some());
+        if !read.is_empty() {
+            self.facts.push(
+                CONTRACT,
+                Location::default(),
+                &TableFact { rows: answers.rows, complete: problems.is_empty() },
+            );
+            if answers.rows == 0 && problems.is_empty() {
+                self.facts.coverage_mut(PERSONAL_DATA).skip("", None, SkipCode::Malformed, "the table has no rows");
+            }
+        }
+        self.columns(&table, &answers);
+        self.rules(&table, &answers);
+        self.personal(&table, &answers);
+        self.problems(problems, contract.is_some(), consent.is_some());
+    }
+
+    fn manifest(&mut self) -> Option<Manifest> {
+        let parse = |file: &str, bytes: &[u8]| Manifest::parse(file, bytes).map_err(|error| vec![error]);
+        let side = self.config.manifest.as_ref();
+        let (file, skipped) = side_file(self.target.root, side, self.context.limits, parse);
+        if let (Some((code, what)), Some(side)) = (skipped, side) {
+            self.facts.coverage_mut(MANIFEST).skip(&side.path, None, code, what);
+        }
+        let content = file.content().cloned();
+        self.facts.push(MANIFEST, Location::default(), &ManifestFact(file));
+        content
+    }
+
+    fn contract(&mut self) -> Option<Contract> {
+        let side = self.config.contract.as_ref();
+        let (file, skipped) = side_file(self.target.root, side, self.context.limits, Contract::parse);
+        if let (Some((code, what)), Some(side)) = (skipped, side) {
+            self.facts.coverage_mut(CONTRACT).skip(&side.path, None, code, what);
+        }
+        if let SideFile::Invalid { path, .. } = &file {
+            self.facts.coverage_mut(CONTRACT).skip(path, None, SkipCode::Malformed, "the contract cannot be read");
+        }
+        let content = file.content().cloned();
+        self.facts.push(CONTRACT, Location::default(), &ContractFact(file));
+        content
+    }
+
+    /// The data files with their formats. The side files may lie in the same folder and are no data.
+    fn data_files(&mut self, asked: bool) -> Vec<(&'a TreeFile, Format)> {
+        let sides: Vec<String> =
+            [&self.config.manifest, &self.config.contract].into_iter().flatten().map(|s| s.path.clone()).collect();
+        let mut out = Vec::new();
+        for file in &self.target.tree.files {
+            let path = display_path(&file.path).0;
+            if sides.contains(&path) {
+                self.skip_all(&path, SkipCode::Ignored, "the dataset's own description");
+                continue;
+            }
+            let format = format_of(&file.path);
+            if format == Format::Other {
+                let what = "only CSV, TSV and Parquet are read as tables";
+                self.facts.coverage_mut(PERSONAL_DATA).skip(&path, None, SkipCode::Unsupported, what);
+                if asked {
+                    self.facts.coverage_mut(CONTRACT).skip(&path, None, SkipCode::Unsupported, what);
+                }
+            }
+            out.push((file, format));
+        }
+        out
+    }
+
+    /// One fact a file; hashed when a manifest says what the hash has to be.
+    fn files(
+        &mut self,
+        files: &[(&TreeFile, Format)],
+        table: &Table,
+        answers: &Answers,
+        problems: &[Problem],
+        hash: bool,
+    ) {
+        for (file, format) in files {
+            let path = display_path(&file.path).0;
+            let damaged = problems.iter().any(|p| p.path == path && p.rows == 0);
+            let index = table.files.iter().position(|f| f.tree.path == file.path).filter(|_| !damaged);
+            let rows = index.and_then(|i| answers.file_rows.get(i).copied());
+            let sha256 = if hash { self.hash(file, &path) } else { None };
+            if rows.is_some() {
+                self.facts.coverage_mut(PERSONAL_DATA).looked_at += 1;
+                self.facts.coverage_mut(CONTRACT).looked_at += 1;
+            }
+            let fact = FileFact { path, sha256, size: file.size, rows, format: *format };
+            self.facts.push(MANIFEST, Location::file(&file.path), &fact);
+            self.context.progress.file_done(file);
+        }
+    }
+
+    fn hash(&mut self, file: &TreeFile, path: &str) -> Option<String> {
+        let coverage = self.facts.coverage_mut(MANIFEST);
+        match file.sha256(self.target.root) {
+            Ok(hash) => {
+                coverage.looked_at += 1;
+                Some(hex::encode(hash))
+            }
+            Err(error) => {
+                coverage.skip(path, None, SkipCode::Unreadable, error.to_string());
+                None
+            }
+        }
+    }
+
+    fn consent(&mut self, column: &str, present: bool, answers: &Answers, table: &Table) {
+        let (failing, first) = match &answers.consent {
+            Some(rows) => (rows.count, self.samples(rows, table, false)),
+            None => (0, Vec::new()),
+        };
+        let nulls = table.column(column).and_then(|i| answers.nulls.get(i)).copied().unwrap_or(0);
+        let fact = ConsentFact { column: column.to_owned(), present, rows: answers.rows, nulls, failing, first };
+        self.facts.push(MANIFEST, Location::default().in_field(column), &fact);
+    }
+
+    fn columns(&mut self, table: &Table, answers: &Answers) {
+        for (i, column) in table.columns.iter().enumerate() {
+            let family = family(&column.stored).map_or("other", |f| if column.text_file { "text" } else { f.as_str() });
+            let nested = column.stored.is_nested();
+            if nested {
+                let what = format!("column `{}` is nested ({})", column.name, column.stored);
+                let path = table.files.first().map_or(String::new(), |f| f.path.clone());
+                self.facts.coverage_mut(PERSONAL_DATA).skip(path, None, SkipCode::Unsupported, what);
+            }
+            let fact = ColumnFact {
+                name: column.name.clone(),
+                position: i as u64,
+                data_type: column.stored.to_string(),
+                family: family.to_owned(),
+                nulls: answers.nulls.get(i).copied().unwrap_or(0),
+                searched: searched(&column.scanned),
+            };
+            self.facts.push(CONTRACT, Location::default().in_field(&column.name), &fact);
+        }
+    }
+
+    fn rules(&mut self, table: &Table, answers: &Answers) {
+        for (rule, evaluated, failing) in &answers.rules {
+            let column = &table.columns[rule.column];
+            let fact = RuleFact {
+                column: column.name.clone(),
+                rule: rule.name.to_owned(),
+                expected: rule.expected.clone(),
+                evaluated: *evaluated,
+                nulls: answers.nulls[rule.column],
+                failing: failing.count,
+                accepted: rule.accepted,
+                severity: rule.severity,
+                first: self.samples(failing, table, column.rule_type().is_numeric()),
+            };
+            self.facts.push(CONTRACT, Location::default().in_field(&column.name), &fact);
+        }
+    }
+
+    fn personal(&mut self, table: &Table, answers: &Answers) {
+        for (i, seen) in &answers.personal {
+            let name = &table.columns[*i].name;
+            for kind in Kind::ALL {
+                let hits = &seen.hits[kind.index()];
+                if hits.count == 0 {
+                    continue;
+                }
+                let fact = PersonalFact {
+                    column: name.clone(),
+                    kind,
+                    values: answers.rows - answers.nulls[*i],
+                    hits: hits.count,
+                    whole: seen.whole[kind.index()],
+                    digit_runs: seen.digit_runs,
+                    first: self.samples(hits, table, false),
+                };
+                self.facts.push(PERSONAL_DATA, Location::default().in_field(name), &fact);
+            }
+        }
+    }
+
+    /// A file that was not read to the end answers no question that needs its rows.
+    fn problems(&mut self, problems: Vec<Problem>, contract: bool, consent: bool) {
+        for problem in problems {
+            let asked = [(PERSONAL_DATA, true), (CONTRACT, contract), (MANIFEST, consent)];
+            for (check, _) in asked.into_iter().filter(|(_, asked)| *asked) {
+                self.facts.coverage_mut(check).skip(&problem.path, None, problem.code, &problem.what);
+            }
+            let location = Location { path: Some(problem.path), ..Location::default() };
+            let fact = DamageFact { what: problem.what, rows: problem.rows, schema: problem.schema };
+            self.facts.push(CONTRACT, location, &fact);
+        }
+    }
+
+    fn samples(&self, rows: &FirstRows, table: &Table, numeric: bool) -> Vec<RowSample> {
+        let sample = |(&position, value): (&u64, &String)| {
+            let (file, row) = place(position);
+            let path = table.files.get(file).map_or(String::new(), |f| f.path.clone());
+            RowSample { path, row, sample: masked(value, numeric, self.context.mask) }
+        };
+        rows.first.iter().map(sample).collect()
+    }
+
+    fn skip_all(&mut self, path: &str, code: SkipCode, what: &str) {
+        for check in [MANIFEST, CONTRACT, PERSONAL_DATA] {
+            self.facts.coverage_mut(check).skip(path, None, code, what);
+        }
+    }
+}
+
+/// Short numbers of numeric columns as they are, everything else masked.
+fn masked(value: &str, numeric: bool, key: &MaskKey) -> String {
+    let shown = value == "null"
+        || numeric && value.len() <= 8 && value.parse::<f64>().is_ok_and(|n| n.abs() < SHOWN_BELOW || n.is_nan());
+    if shown { value.to_owned() } else { Masked::new(value, 2, key).as_str().to_owned() }
+}

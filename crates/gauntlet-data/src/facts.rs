@@ -1,0 +1,232 @@
+//! What the extractor of this gate saw: files, columns, results of contract rules, personal data, the side files.
+//! Values of cells are in here only masked.
+
+use gauntlet_core::Fact;
+use serde::{Deserialize, Serialize};
+
+use crate::contract::{Contract, Level};
+use crate::manifest::Manifest;
+use crate::personal::Kind;
+
+/// Rows of which a fact keeps the place and a masked sample.
+pub const KEPT_ROWS: usize = 20;
+
+/// How a data file is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// Comma- or tab-separated text.
+    Csv,
+    /// Apache Parquet.
+    Parquet,
+    /// Hashed, not read.
+    Other,
+}
+
+/// One file of the dataset.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FileFact {
+    /// Path relative to the target's root.
+    pub path: String,
+    /// Hex SHA-256 of the bytes; `None` when no manifest asks for it or it could not be read.
+    pub sha256: Option<String>,
+    /// Bytes.
+    pub size: u64,
+    /// Rows, when the file was read to the end.
+    pub rows: Option<u64>,
+    /// How it was read.
+    pub format: Format,
+}
+
+impl Fact for FileFact {
+    const KIND: &'static str = "data-file";
+}
+
+/// The table that the files of the dataset form together.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TableFact {
+    /// Rows of all files.
+    pub rows: u64,
+    /// Whether every file was read to the end.
+    pub complete: bool,
+}
+
+impl Fact for TableFact {
+    const KIND: &'static str = "data-table";
+}
+
+/// One column of the table.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ColumnFact {
+    /// Name.
+    pub name: String,
+    /// Place in the table, from 0.
+    pub position: u64,
+    /// Arrow's name of the type as stored; `Utf8` for every column of a CSV file.
+    pub data_type: String,
+    /// Word of the contract's vocabulary for the type, `text` for CSV columns, or `other`.
+    pub family: String,
+    /// Rows with a null.
+    pub nulls: u64,
+    /// Whether values of this type are searched for personal data.
+    pub searched: bool,
+}
+
+impl Fact for ColumnFact {
+    const KIND: &'static str = "data-column";
+}
+
+/// A row that a rule names.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RowSample {
+    /// File, relative to the target's root.
+    pub path: String,
+    /// Row in that file, from 0.
+    pub row: u64,
+    /// The value: short numbers as they are, everything else masked.
+    pub sample: String,
+}
+
+/// What one rule of the contract found over all rows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RuleFact {
+    /// The column.
+    pub column: String,
+    /// The rule: `type`, `nullable`, `max_null_share`, `range`, `allowed`, `pattern`, `length` or `unique`.
+    pub rule: String,
+    /// What the contract expects, in words.
+    pub expected: String,
+    /// Rows that the rule judged.
+    pub evaluated: u64,
+    /// Rows with a null, which value rules skip.
+    pub nulls: u64,
+    /// Rows that fail.
+    pub failing: u64,
+    /// Largest share of failing rows that is accepted.
+    pub accepted: f64,
+    /// What a failure counts as.
+    pub severity: Level,
+    /// The first failing rows.
+    pub first: Vec<RowSample>,
+}
+
+impl Fact for RuleFact {
+    const KIND: &'static str = "data-rule";
+}
+
+/// Rows or bytes of a file that do not form a table.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DamageFact {
+    /// What is wrong.
+    pub what: String,
+    /// Rows concerned; 0 when the file as a whole is.
+    pub rows: u64,
+    /// Whether the file's schema differs from the first file's.
+    pub schema: bool,
+}
+
+impl Fact for DamageFact {
+    const KIND: &'static str = "data-damage";
+}
+
+/// Personal data seen in one column.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PersonalFact {
+    /// The column.
+    pub column: String,
+    /// What was seen.
+    pub kind: Kind,
+    /// Rows that are no null.
+    pub values: u64,
+    /// Rows that hold at least one.
+    pub hits: u64,
+    /// Rows of which the whole value is one.
+    pub whole: u64,
+    /// Rows whose value is 13 to 19 digits and nothing else: ids look like that too.
+    pub digit_runs: u64,
+    /// The first rows, masked.
+    pub first: Vec<RowSample>,
+}
+
+impl Fact for PersonalFact {
+    const KIND: &'static str = "data-personal";
+}
+
+/// The per-row consent column.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ConsentFact {
+    /// The column that the manifest names.
+    pub column: String,
+    /// Whether the table has it.
+    pub present: bool,
+    /// Rows looked at.
+    pub rows: u64,
+    /// Rows without a value.
+    pub nulls: u64,
+    /// Rows whose value is not allowed, nulls included.
+    pub failing: u64,
+    /// The first failing rows; samples are the values, which are words of the consent vocabulary, masked.
+    pub first: Vec<RowSample>,
+}
+
+impl Fact for ConsentFact {
+    const KIND: &'static str = "data-consent";
+}
+
+/// Where the lines of a side file stand: `license.spdx` to line 12.
+pub type Lines = std::collections::BTreeMap<String, u64>;
+
+/// A side file as it was found.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SideFile<T> {
+    /// The configuration names none.
+    Missing,
+    /// It is there and does not follow its format.
+    Invalid {
+        /// Path relative to the target's root.
+        path: String,
+        /// What is wrong, and where: (line if known, message).
+        problems: Vec<(Option<u64>, String)>,
+    },
+    /// It could not be read; coverage says why.
+    Unread,
+    /// Read.
+    Read {
+        /// Path relative to the target's root.
+        path: String,
+        /// Hex SHA-256.
+        sha256: String,
+        /// Content.
+        content: Box<T>,
+        /// Where its keys stand.
+        lines: Lines,
+    },
+}
+
+impl<T> SideFile<T> {
+    /// The content when it was read.
+    #[must_use]
+    pub fn content(&self) -> Option<&T> {
+        match self {
+            Self::Read { content, .. } => Some(content),
+            _ => None,
+        }
+    }
+}
+
+/// The dataset's manifest.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ManifestFact(pub SideFile<Manifest>);
+
+impl Fact for ManifestFact {
+    const KIND: &'static str = "data-manifest";
+}
+
+/// The dataset's contract.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ContractFact(pub SideFile<Contract>);
+
+impl Fact for ContractFact {
+    const KIND: &'static str = "data-contract";
+}

@@ -1,0 +1,94 @@
+//! What the name of a column says about its values: a dictionary over the words of snake, kebab and camel case.
+
+use super::Kind;
+
+/// The kind that `name` announces.
+pub(crate) fn kind_of_name(name: &str) -> Option<Kind> {
+    let words = words(name);
+    let has = |word: &str| words.iter().any(|w| w == word);
+    // `email_opened` and `phone_model` speak about a message or a device.
+    const OTHER: [&str; 18] = [
+        "opened", "sent", "clicked", "count", "num", "type", "model", "opt", "verified", "flag", "provider", "domain",
+        "valid", "brand", "os", "is", "has", "rate",
+    ];
+    if OTHER.iter().any(|word| has(word)) {
+        return None;
+    }
+    let pair = |a: &str, b: &str| words.windows(2).any(|w| w[0] == a && w[1] == b);
+    if has("email") || has("mail") || has("emails") || has("emailaddress") || pair("e", "mail") {
+        return Some(Kind::Email);
+    }
+    const PHONE: [&str; 11] = [
+        "phone",
+        "telephone",
+        "mobile",
+        "cellphone",
+        "msisdn",
+        "fax",
+        "tel",
+        "telefon",
+        "handy",
+        "phonenumber",
+        "whatsapp",
+    ];
+    if PHONE.iter().any(|word| has(word)) {
+        return Some(Kind::Phone);
+    }
+    let numbered = ["number", "no", "nr", "pan", "num"].iter().any(|word| has(word));
+    if has("creditcard")
+        || has("cardnumber")
+        || has("ccnumber")
+        || (has("card") && (numbered || has("credit")))
+        || (has("cc") && numbered)
+        || pair("credit", "card")
+    {
+        return Some(Kind::Card);
+    }
+    None
+}
+
+/// `customerEMail_2` is `customer e mail 2`.
+fn words(name: &str) -> Vec<String> {
+    let (mut out, mut word, mut before_lower) = (Vec::new(), String::new(), false);
+    for c in name.chars().take(256) {
+        let boundary = !c.is_alphanumeric() || (c.is_uppercase() && (before_lower || word.len() == 1 && word == "e"));
+        if boundary && !word.is_empty() {
+            out.push(std::mem::take(&mut word));
+        }
+        before_lower = c.is_lowercase() || c.is_numeric();
+        if c.is_alphanumeric() {
+            word.extend(c.to_lowercase());
+        }
+    }
+    if !word.is_empty() {
+        out.push(word);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_split_into_words() {
+        for (name, kind) in [
+            ("email", Some(Kind::Email)),
+            ("customerEmail", Some(Kind::Email)),
+            ("E-Mail", Some(Kind::Email)),
+            ("contact_mail_2", Some(Kind::Email)),
+            ("PHONE", Some(Kind::Phone)),
+            ("mobile_number", Some(Kind::Phone)),
+            ("credit_card", Some(Kind::Card)),
+            ("cardNumber", Some(Kind::Card)),
+            ("email_opened", None),
+            ("phone_model", None),
+            ("emailed", None),
+            ("hotel", None),
+            ("card", None),
+            ("postcard", None),
+        ] {
+            assert_eq!(kind_of_name(name), kind, "{name}");
+        }
+    }
+}

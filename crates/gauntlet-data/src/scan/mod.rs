@@ -1,0 +1,202 @@
+//! One scan for everything: null counts, every rule of the contract, consent and personal data are aggregates of one
+//! plan. Only uniqueness needs a stage of its own, which spills to disk when memory is short.
+
+mod personal;
+mod profile;
+mod rows;
+mod rules;
+mod unique;
+
+use std::sync::Arc;
+
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::datatypes::{DataType, Int64Type};
+use datafusion::common::Column as Reference;
+use datafusion::error::{DataFusionError, Result};
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::memory_pool::FairSpillPool;
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::functions_aggregate::expr_fn::count;
+use datafusion::logical_expr::{AggregateUDF, Expr, ExprFunctionExt, cast, lit};
+use datafusion::prelude::{SessionConfig, SessionContext};
+
+use crate::contract::Contract;
+use crate::personal::kind_of_name;
+use crate::table::{POSITION, Problem, Scan, Table, raw_name, typed_name};
+pub(crate) use personal::{PersonalRows, searched};
+pub(crate) use profile::{Profile, count_rows, profile};
+pub(crate) use rows::FirstRows;
+pub(crate) use rules::{Judged, Rule};
+
+/// Memory that sorting and grouping may take before they spill.
+const MEMORY: usize = 128 << 20;
+/// Disk that they may take then.
+const DISK: u64 = 100 << 30;
+const BATCH_ROWS: usize = 8_192;
+
+/// What to look for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Questions<'a> {
+    /// Rules of the table.
+    pub(crate) contract: Option<&'a Contract>,
+    /// Consent column (its index) and the values that count.
+    pub(crate) consent: Option<(usize, &'a [String])>,
+    /// Pieces that are read and aggregated in parallel.
+    pub(crate) partitions: usize,
+}
+
+/// What the scan saw. Values in it are not masked yet.
+#[derive(Debug, Default)]
+pub(crate) struct Answers {
+    /// Rows that were scanned.
+    pub(crate) rows: u64,
+    /// Rows of each file of the table.
+    pub(crate) file_rows: Vec<u64>,
+    /// What could not be read.
+    pub(crate) problems: Vec<Problem>,
+    /// Nulls of each column.
+    pub(crate) nulls: Vec<u64>,
+    /// Each rule with rows judged and rows failing.
+    pub(crate) rules: Vec<(Rule, u64, FirstRows)>,
+    /// Rows without consent.
+    pub(crate) consent: Option<FirstRows>,
+    /// Personal data by column.
+    pub(crate) personal: Vec<(usize, PersonalRows)>,
+}
+
+/// Runs the scan on threads of its own and waits for it.
+///
+/// # Errors
+/// What the engine says: out of memory and disk, or a fault of ours.
+pub(crate) fn run(table: &Arc<Table>, questions: &Questions<'_>) -> Result<Answers> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(questions.partitions.max(1))
+        .enable_all()
+        .build()
+        .map_err(DataFusionError::IoError)?;
+    runtime.block_on(scan(table, questions))
+}
+
+async fn scan(table: &Arc<Table>, questions: &Questions<'_>) -> Result<Answers> {
+    let context = context(questions.partitions)?;
+    let rules = questions.contract.map(|contract| rules::rules(table, contract)).transpose()?.unwrap_or_default();
+    let pass = Scan::new(Arc::clone(table), (0..table.columns.len()).collect());
+    let plan = aggregates(table, questions, &rules)?;
+    let frame = context.read_table(pass.provider(questions.partitions)?)?.aggregate(Vec::new(), plan)?;
+    let batches = frame.collect().await?;
+    let row = batches.iter().find(|batch| batch.num_rows() == 1).ok_or_else(|| rows::internal("no result row"))?;
+    let mut answers = read_answers(table, questions, rules, row)?;
+    (answers.file_rows, answers.problems) = pass.finish();
+    for (rule, evaluated, failing) in &mut answers.rules {
+        if rule.unique {
+            let nulls;
+            (*failing, nulls) = unique::repeated(&context, table, rule.column, questions.partitions).await?;
+            answers.problems.extend(nulls);
+            *evaluated = answers.rows - answers.nulls[rule.column];
+        }
+    }
+    answers.problems.sort();
+    answers.problems.dedup();
+    Ok(answers)
+}
+
+fn context(partitions: usize) -> Result<SessionContext> {
+    let disk =
+        DiskManagerBuilder::default().with_mode(DiskManagerMode::OsTmpDirectory).with_max_temp_directory_size(DISK);
+    let runtime = RuntimeEnvBuilder::new()
+        .with_memory_pool(Arc::new(FairSpillPool::new(MEMORY)))
+        .with_disk_manager_builder(disk)
+        .build_arc()?;
+    let config = SessionConfig::new().with_target_partitions(partitions.max(1)).with_batch_size(BATCH_ROWS);
+    Ok(SessionContext::new_with_config_rt(config, runtime))
+}
+
+/// A column of the plan. Names are ours, so they need no quoting.
+fn reference(name: String) -> Expr {
+    Expr::Column(Reference::from_name(name))
+}
+
+fn raw(i: usize) -> Expr {
+    reference(raw_name(i))
+}
+
+/// The column as rules see it.
+fn ruled(table: &Table, i: usize) -> Expr {
+    if table.columns[i].typed.is_some() { reference(typed_name(i)) } else { raw(i) }
+}
+
+fn call(function: &AggregateUDF, column: usize, filter: Option<Expr>) -> Result<Expr> {
+    let call = function.call(vec![reference(POSITION.to_owned()), raw(column)]);
+    match filter {
+        Some(filter) => call.filter(filter).build(),
+        None => Ok(call),
+    }
+}
+
+fn aggregates(table: &Table, questions: &Questions<'_>, rules: &[Rule]) -> Result<Vec<Expr>> {
+    let first_rows = rows::first_rows();
+    let mut out = vec![count(lit(1)).alias("n")];
+    for (i, column) in table.columns.iter().enumerate() {
+        out.push(count(raw(i)).alias(format!("k{i}")));
+        if column.typed.is_some() {
+            out.push(count(reference(typed_name(i))).alias(format!("u{i}")));
+        }
+        if searched(&column.scanned) {
+            out.push(call(&personal::personal(kind_of_name(&column.name)), i, None)?.alias(format!("s{i}")));
+        }
+    }
+    for (j, rule) in rules.iter().enumerate() {
+        if let Some(filter) = &rule.failing {
+            out.push(call(&first_rows, rule.column, Some(filter.clone()))?.alias(format!("r{j}")));
+        }
+    }
+    if let Some((column, allowed)) = questions.consent {
+        let value = cast(raw(column), DataType::Utf8);
+        let listed = allowed.iter().map(|word| lit(word.clone())).collect();
+        let failing = raw(column).is_null().or(value.in_list(listed, true));
+        out.push(call(&first_rows, column, Some(failing))?.alias("q"));
+    }
+    Ok(out)
+}
+
+fn read_answers(table: &Table, questions: &Questions<'_>, rules: Vec<Rule>, row: &RecordBatch) -> Result<Answers> {
+    let mut answers = Answers { rows: number(row, "n")?, ..Answers::default() };
+    let mut judged = Vec::new();
+    for (i, column) in table.columns.iter().enumerate() {
+        let values = number(row, &format!("k{i}"))?;
+        answers.nulls.push(answers.rows - values);
+        judged.push(if column.typed.is_some() { number(row, &format!("u{i}"))? } else { values });
+        if searched(&column.scanned) {
+            answers.personal.push((i, state(row, &format!("s{i}"))?));
+        }
+    }
+    for (j, rule) in rules.into_iter().enumerate() {
+        let failing = match &rule.failing {
+            Some(_) => state(row, &format!("r{j}"))?,
+            None => FirstRows { count: answers.nulls[rule.column], ..FirstRows::default() },
+        };
+        let evaluated = match rule.judged {
+            Judged::Rows => answers.rows,
+            Judged::Cells => answers.rows - answers.nulls[rule.column],
+            Judged::Values => judged[rule.column],
+        };
+        answers.rules.push((rule, evaluated, failing));
+    }
+    if questions.consent.is_some() {
+        answers.consent = Some(state(row, "q")?);
+    }
+    Ok(answers)
+}
+
+fn number(row: &RecordBatch, name: &str) -> Result<u64> {
+    let column = row.column_by_name(name).and_then(|c| c.as_primitive_opt::<Int64Type>());
+    let value = column.filter(|c| c.len() == 1).map(|c| c.value(0));
+    value.and_then(|v| u64::try_from(v).ok()).ok_or_else(|| rows::internal("a count is missing"))
+}
+
+fn state<T: serde::de::DeserializeOwned>(row: &RecordBatch, name: &str) -> Result<T> {
+    let column = row.column_by_name(name).and_then(|c| c.as_binary_opt::<i32>());
+    rows::decode(
+        column.filter(|c| c.len() == 1).map(|c| c.value(0)).ok_or_else(|| rows::internal("a result is missing"))?,
+    )
+}
