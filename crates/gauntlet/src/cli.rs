@@ -1,0 +1,387 @@
+//! The command line, and nothing else.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use gauntlet_core::{Severity, Stage};
+
+/// One chain of evidence from commit to deployed model: check, sign, record, decide, enforce.
+#[derive(Debug, Parser)]
+#[command(name = "gauntlet", version, max_term_width = 110, after_help = EXIT_HELP)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const EXIT_HELP: &str = "Exit status: 0 allowed, or nothing at or above --fail-on; 1 refused; 2 wrong usage or configuration; \
+                         3 could not be judged.";
+
+/// Options of every command.
+#[derive(Debug, Args)]
+pub(crate) struct Global {
+    /// Say nothing but the result.
+    #[arg(long, short, global = true)]
+    pub(crate) quiet: bool,
+    /// Show no progress on stderr.
+    #[arg(long, global = true)]
+    pub(crate) no_progress: bool,
+    /// Threads to use [default: all cores].
+    #[arg(long, short = 'j', global = true, value_name = "N")]
+    pub(crate) jobs: Option<std::num::NonZeroUsize>,
+    /// Judge as of this time (RFC 3339 or a date) instead of now; it is recorded in the decision.
+    #[arg(long, global = true, value_name = "TIME")]
+    pub(crate) at: Option<String>,
+    /// Folder of your keys, log keys and remembered ledger heads [default: the user's configuration folder].
+    #[arg(long, global = true, value_name = "DIR", env = "GAUNTLET_CONFIG_DIR", hide_env_values = true)]
+    pub(crate) config_dir: Option<PathBuf>,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Write gauntlet.yaml and dataset manifests for what is found in a folder.
+    Init(InitArgs),
+    /// Run every gate that gauntlet.yaml asks for: evidence, decision, report.
+    Run(RunArgs),
+    /// Source and artifact gates on any path, with no configuration.
+    Scan(ScanArgs),
+    /// Make keys.
+    #[command(subcommand)]
+    Key(KeyCommand),
+    /// Sign a model file or folder in the OpenSSF model-signing format.
+    Sign(SignArgs),
+    /// Verify the signature of a model file or folder.
+    Verify(VerifyArgs),
+    /// Read and check the append-only log of all evidence.
+    #[command(subcommand)]
+    Ledger(LedgerCommand),
+    /// Test and list policies.
+    #[command(subcommand)]
+    Policy(PolicyCommand),
+    /// What rules there are, why they matter, how to fix what they find.
+    #[command(subcommand)]
+    Rule(RuleCommand),
+    /// Show the configuration in force.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Evaluates one untrusted policy; started by the program itself.
+    #[command(hide = true, name = "__policy-child")]
+    PolicyChild,
+}
+
+/// How to print a result.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For a person.
+    #[default]
+    Human,
+    /// One JSON object with a documented schema.
+    Json,
+    /// SARIF 2.1.0, for code scanning.
+    Sarif,
+    /// JUnit XML, for CI.
+    Junit,
+    /// Markdown, for a pull request.
+    Markdown,
+    /// One HTML page.
+    Html,
+}
+
+/// Where the result goes.
+#[derive(Debug, Args)]
+pub(crate) struct OutputArgs {
+    /// How to print the result.
+    #[arg(long, short, value_enum, default_value_t, value_name = "FORMAT")]
+    pub(crate) format: Format,
+    /// Write the result to a file instead of stdout.
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InitArgs {
+    /// The project's folder.
+    #[arg(default_value = ".")]
+    pub(crate) dir: PathBuf,
+    /// Replace files that are already there.
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// The project's folder.
+    #[arg(default_value = ".")]
+    pub(crate) dir: PathBuf,
+    /// Enforce this environment [default: `default_environment` of gauntlet.yaml].
+    #[arg(long = "for", value_name = "ENV")]
+    pub(crate) environment: Option<String>,
+    /// Run only these stages; what they leave out counts as missing evidence.
+    #[arg(long = "stage", value_name = "STAGE", value_parser = parse_stage)]
+    pub(crate) stages: Vec<Stage>,
+    /// Another configuration file than DIR/gauntlet.yaml.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// The organisation's trust policy.
+    #[arg(long, value_name = "FILE", env = "GAUNTLET_TRUST_POLICY", hide_env_values = true)]
+    pub(crate) trust_policy: Option<PathBuf>,
+    /// The key that signs evidence [default: a local development key, and the evidence is marked `local`].
+    #[arg(long, value_name = "KEY")]
+    pub(crate) key: Option<PathBuf>,
+    /// Environment variable that holds the key's passphrase.
+    #[arg(long, value_name = "NAME", requires = "key")]
+    pub(crate) passphrase_env: Option<String>,
+    /// Take a file for unchanged when its inode, size and times are, without reading it.
+    #[arg(long)]
+    pub(crate) trust_mtime: bool,
+    /// Judge everything anew, using nothing cached.
+    #[arg(long)]
+    pub(crate) no_cache: bool,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ScanArgs {
+    /// Files and folders.
+    #[arg(required = true)]
+    pub(crate) paths: Vec<PathBuf>,
+    /// Lowest severity that makes the exit status 1; it never changes a verdict.
+    #[arg(long, value_name = "SEVERITY", default_value = "high", value_parser = parse_severity)]
+    pub(crate) fail_on: Severity,
+    /// Leave out what `.gitignore` files name.
+    #[arg(long)]
+    pub(crate) respect_gitignore: bool,
+    /// Leave out what this glob (gitignore syntax) names.
+    #[arg(long, value_name = "GLOB")]
+    pub(crate) exclude: Vec<String>,
+    /// Raise or lower a limit, such as `steps=50000000`; `gauntlet config show` lists them.
+    #[arg(long = "limit", value_name = "NAME=N")]
+    pub(crate) limits: Vec<String>,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeyCommand {
+    /// Make a signing key and its public key.
+    Generate(KeyGenerateArgs),
+    /// Print key id and algorithm of a private or public key.
+    Show(KeyShowArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct KeyGenerateArgs {
+    /// Name of the key: NAME.pem and NAME.pub in the keys folder.
+    #[arg(default_value = "signing")]
+    pub(crate) name: String,
+    /// Kind of key.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) algorithm: KeyAlgorithm,
+    /// Write the private key to this file instead; the public key goes beside it.
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Environment variable that holds the passphrase [default: ask on a terminal, none elsewhere].
+    #[arg(long, value_name = "NAME")]
+    pub(crate) passphrase_env: Option<String>,
+    /// Do not ask for a passphrase: the key lies unencrypted in a file that only you can read.
+    #[arg(long, conflicts_with = "passphrase_env")]
+    pub(crate) no_passphrase: bool,
+    /// Replace a key that is already there.
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+/// Kinds of keys that can be made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum KeyAlgorithm {
+    /// ECDSA over P-256 with SHA-256.
+    #[default]
+    EcdsaP256,
+    /// Ed25519.
+    Ed25519,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct KeyShowArgs {
+    /// PEM file of a private or public key.
+    pub(crate) key: PathBuf,
+    /// Environment variable that holds the passphrase.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) passphrase_env: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SignArgs {
+    /// Model file or folder.
+    pub(crate) model: PathBuf,
+    /// PEM file of the private key.
+    #[arg(long, value_name = "KEY")]
+    pub(crate) key: PathBuf,
+    /// Where the signature goes [default: MODEL/model.sig for a folder, MODEL.sig for a file].
+    #[arg(long, value_name = "FILE")]
+    pub(crate) signature: Option<PathBuf>,
+    /// Environment variable that holds the key's passphrase [default: ask on a terminal].
+    #[arg(long, value_name = "NAME")]
+    pub(crate) passphrase_env: Option<String>,
+    /// Leave out this path below the model; recorded in the signature.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) ignore: Vec<PathBuf>,
+    /// Hash links to files through, instead of refusing them.
+    #[arg(long)]
+    pub(crate) allow_symlinks: bool,
+    /// How files are hashed.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) hash: HashAlgorithm,
+    /// Name the one resource of a single-file model `.`, which is what the reference implementation reads.
+    #[arg(long)]
+    pub(crate) dot: bool,
+    /// Sign ranges of this many bytes instead of whole files.
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) shard_size: Option<u64>,
+}
+
+/// Hashes that the OpenSSF format knows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum HashAlgorithm {
+    /// SHA-256.
+    #[default]
+    Sha256,
+    /// BLAKE2b with 64 bytes.
+    Blake2b,
+    /// BLAKE3.
+    Blake3,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// Model file or folder.
+    pub(crate) model: PathBuf,
+    /// The signature [default: MODEL/model.sig for a folder, MODEL.sig for a file].
+    #[arg(long, value_name = "FILE")]
+    pub(crate) signature: Option<PathBuf>,
+    /// PEM file of a public key to trust; may be given several times.
+    #[arg(long = "key", value_name = "PUB", required = true)]
+    pub(crate) keys: Vec<PathBuf>,
+    /// Refuse links even where the signature allows them.
+    #[arg(long)]
+    pub(crate) refuse_symlinks: bool,
+    /// Leave out this path below the model on top of those the signature names.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) ignore: Vec<PathBuf>,
+    /// Accept files that the signature does not cover; they are listed.
+    #[arg(long)]
+    pub(crate) ignore_unsigned: bool,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+/// Where a project is.
+#[derive(Debug, Args)]
+pub(crate) struct ProjectArg {
+    /// The project's folder.
+    #[arg(long, short = 'C', default_value = ".", value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LedgerCommand {
+    /// List entries, newest last.
+    Log {
+        #[command(flatten)]
+        project: ProjectArg,
+        /// Only the newest N.
+        #[arg(long, short = 'n', value_name = "N")]
+        last: Option<u64>,
+        /// One JSON object a line.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show one entry and the statement it points to.
+    Show {
+        /// Index of the entry, or SHA-256 of its envelope.
+        entry: String,
+        #[command(flatten)]
+        project: ProjectArg,
+    },
+    /// Derive the whole tree again and compare everything that is stored; exit 1 on any difference.
+    Verify {
+        #[command(flatten)]
+        project: ProjectArg,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PolicyCommand {
+    /// Run the Rego tests of a folder and of the folders in it.
+    Test {
+        /// Folder with `*.rego` and `*_test.rego`.
+        #[arg(default_value = "policies")]
+        dir: PathBuf,
+    },
+    /// List the packs that ship with the program.
+    List,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RuleCommand {
+    /// All rules.
+    List,
+    /// One rule or check: what it does, why, example, fix, references.
+    Show {
+        /// Rule id such as `artifact/pickle/dangerous-global`, or a check id.
+        rule: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Each value in force and where it comes from.
+    Show {
+        #[command(flatten)]
+        project: ProjectArg,
+        /// The organisation's trust policy.
+        #[arg(long, value_name = "FILE", env = "GAUNTLET_TRUST_POLICY", hide_env_values = true)]
+        trust_policy: Option<PathBuf>,
+    },
+    /// Print the JSON Schema of a document.
+    Schema {
+        /// Which document.
+        #[arg(value_enum)]
+        document: SchemaName,
+    },
+}
+
+/// Documents with a JSON Schema.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SchemaName {
+    /// gauntlet.yaml
+    Project,
+    /// The JSON of `--format json`
+    Output,
+    /// A dataset manifest
+    Manifest,
+    /// A data contract
+    Contract,
+    /// The trust policy
+    TrustPolicy,
+    /// What a policy reads
+    PolicyInput,
+}
+
+fn parse_stage(text: &str) -> Result<Stage, String> {
+    let known = [Stage::Source, Stage::Data, Stage::Artifact];
+    known.into_iter().find(|stage| stage.as_str() == text).ok_or_else(|| {
+        let names: Vec<_> = known.iter().map(|s| s.as_str()).collect();
+        format!("stages that can run are {}", names.join(", "))
+    })
+}
+
+fn parse_severity(text: &str) -> Result<Severity, String> {
+    Severity::ALL.into_iter().find(|s| s.as_str() == text).ok_or_else(|| {
+        let names: Vec<_> = Severity::ALL.iter().map(|s| s.as_str()).collect();
+        format!("severities are {}", names.join(", "))
+    })
+}

@@ -1,0 +1,12 @@
+//! One file a command.
+
+pub(crate) mod config;
+pub(crate) mod init;
+pub(crate) mod key;
+pub(crate) mod ledger;
+pub(crate) mod policy;
+pub(crate) mod rule;
+pub(crate) mod run;
+pub(crate) mod scan;
+pub(crate) mod sign;
+pub(crate) mod verify;

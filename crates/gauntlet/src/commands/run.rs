@@ -1,0 +1,175 @@
+//! `gauntlet run`: every gate that gauntlet.yaml asks for, evidence, decision, report.
+
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::Context;
+use gauntlet_core::project::FILE_NAME;
+use gauntlet_core::{
+    Clock, Digest, FixedClock, Input, MaskKey, Project, Report, SystemClock, Verdict, canonical, parse_time,
+};
+use gauntlet_ledger::{Ledger, Options, Place};
+use gauntlet_report::{DecisionView, ReasonView};
+use gauntlet_trust::keys::{KeyStore, SigningKey};
+use serde_json::json;
+
+use crate::cli::{Global, RunArgs};
+use crate::commands::ledger::explain;
+use crate::decide::{self, Rules};
+use crate::evidence::{Evidence, Recorded};
+use crate::exit::{Exit, UsageError};
+use crate::hashing::KnownHashes;
+use crate::judge::{self, Bench};
+use crate::plan::{self, Task};
+use crate::progress::Meter;
+use crate::result::{self, RunResult};
+use crate::state::{State, UserConfig};
+use crate::{keys, terminal};
+
+pub(crate) fn run(args: &RunArgs, global: &Global, config: &UserConfig) -> anyhow::Result<Exit> {
+    let started = Instant::now();
+    let now = clock(global)?.now();
+    if !args.dir.is_dir() {
+        return Err(UsageError::new(format!("{} is no folder", args.dir.display())).into());
+    }
+    let file = args.config.clone().unwrap_or_else(|| args.dir.join(FILE_NAME));
+    let project = load(&file, &args.dir)?;
+    let rules = Rules::load(&project, &file, args.trust_policy.as_deref())?;
+    let enforced = rules.enforced(args.environment.as_deref())?;
+    let meter = Meter::new(!global.quiet && !global.no_progress);
+
+    let state = State::open(&args.dir, |text| {
+        if !global.quiet {
+            terminal::note(text);
+        }
+    })?;
+    let cache_key = config.cache_key()?;
+    let known = KnownHashes::load(&state.hashes(), &cache_key, args.trust_mtime, now.as_second());
+    let plan = plan::of_project(&project, &args.dir, &args.stages, (!args.no_cache).then_some(&known), &meter)?;
+
+    let (key, development) = signing_key(args, config)?;
+    let place = Place { log: state.ledger(), evidence: state.evidence(), config: config.dir().to_owned() };
+    let ledger = Ledger::open_or_create(&place, &Options::default()).map_err(explain)?;
+    // A key that no trust policy knows vouches for no more than a development key does.
+    let local = development || rules.trust.as_ref().is_none_or(|trust| trust.holder(&key.key_id()).is_none());
+    let evidence = Evidence { state: &state, ledger: &ledger, key: &key, local, now, cache_key };
+
+    let mask = MaskKey::for_project(&project.project.value);
+    let bench = Bench { limits: &project.limits, mask: &mask, now, meter: &meter };
+    let mut outcome = RunResult::about(plan.files, plan.bytes);
+    let mut recorded: Vec<Recorded> = Vec::new();
+    for task in &plan.tasks {
+        let began = Instant::now();
+        let answers = answer(task, &project, &bench, &evidence, args.no_cache)?;
+        let reports: Vec<Report> = answers.iter().map(|r| r.report.clone()).collect();
+        outcome.time(&reports, began.elapsed());
+        recorded.extend(answers);
+    }
+    known.store(&state.hashes(), &cache_key).context("cannot write the table of file hashes")?;
+    let decisions = decide::decide(&project, &rules, &plan, &recorded, enforced.as_deref(), &evidence)?;
+    meter.finish();
+
+    let exit = exit(&decisions, &recorded);
+    let prefix = result::prefix(&args.dir);
+    outcome.decisions = decisions.into_iter().map(view).collect();
+    outcome.reports = recorded.into_iter().map(|r| result::with_prefix(r.report, &prefix)).collect();
+    result::deliver(outcome, started, &args.output, global)?;
+    Ok(exit)
+}
+
+/// The moment at which a command judges: `--at`, else the system's.
+pub(crate) fn clock(global: &Global) -> anyhow::Result<Box<dyn Clock>> {
+    match &global.at {
+        Some(text) => Ok(Box::new(FixedClock(parse_time(text)?))),
+        None => Ok(Box::new(SystemClock::from_env()?)),
+    }
+}
+
+/// Reads gauntlet.yaml; paths in it are relative to the project's folder.
+pub(crate) fn load(file: &Path, dir: &Path) -> anyhow::Result<Project> {
+    Project::load(file, dir).map_err(|errors| decide::all(&errors))
+}
+
+/// The answers of a gate about a subject: from signed evidence when the same question was answered before.
+fn answer(
+    task: &Task,
+    project: &Project,
+    bench: &Bench<'_>,
+    evidence: &Evidence<'_>,
+    no_cache: bool,
+) -> anyhow::Result<Vec<Recorded>> {
+    let question = question(task, project, evidence)?;
+    let today = Input {
+        name: "evaluation-date".to_owned(),
+        digest: Digest::sha256(bench.now.strftime("%F").to_string().as_bytes()),
+    };
+    let current = |input: &Input| input.name != today.name || *input == today;
+    if !no_cache && let Some(answers) = evidence.cached(&question, current) {
+        return Ok(answers);
+    }
+    let judged = judge::judge(task, bench);
+    let answers = evidence.record(judged.reports, &judged.facts)?;
+    // An unread pipe or a file that changed may be gone tomorrow.
+    if task.tree.skipped.iter().all(|s| s.reason.code.answered()) {
+        evidence.keep(&question, &answers)?;
+    }
+    Ok(answers)
+}
+
+/// Everything that an answer depends on, but for the date, which its inputs name.
+fn question(task: &Task, project: &Project, evidence: &Evidence<'_>) -> anyhow::Result<Digest> {
+    let checks: Vec<_> = task.gate.checks.iter().map(|c| (c.info().id, c.info().version)).collect();
+    Ok(canonical::digest(&json!({
+        "program": env!("CARGO_PKG_VERSION"),
+        "extractor": [task.gate.extractor.name(), task.gate.extractor.version().to_string()],
+        "checks": checks,
+        "subject": task.subject,
+        "config": judge::config_digest(task, &project.limits),
+        "declared": task.declared,
+        "project": project.project.value,
+        "key": evidence.key.key_id(),
+        "local": evidence.local,
+    }))?)
+}
+
+fn signing_key(args: &RunArgs, config: &UserConfig) -> anyhow::Result<(SigningKey, bool)> {
+    if let Some(path) = &args.key {
+        return Ok((keys::signing_key(path, args.passphrase_env.as_deref())?, false));
+    }
+    let local = KeyStore::new(config.dir()).local_key().context("cannot make a local development key")?;
+    if local.created {
+        terminal::note(&format!(
+            "made a local development key, {}; its evidence is marked local",
+            local.path.display()
+        ));
+    }
+    Ok((local.key, true))
+}
+
+/// The enforced decision decides; without one, the worst verdict does.
+fn exit(decisions: &[gauntlet_policy::Decision], recorded: &[Recorded]) -> Exit {
+    if let Some(decision) = decisions.iter().find(|d| d.enforced) {
+        return match decision.allow {
+            true => Exit::Allowed,
+            false if decide::only_inconclusive(decision) => Exit::Inconclusive,
+            false => Exit::Refused,
+        };
+    }
+    match recorded.iter().map(|r| r.report.verdict).max() {
+        Some(Verdict::Fail) => Exit::Refused,
+        Some(Verdict::Error) | None => Exit::Inconclusive,
+        Some(Verdict::Pass | Verdict::Warn) => Exit::Allowed,
+    }
+}
+
+fn view(decision: gauntlet_policy::Decision) -> DecisionView {
+    let reasons = decision.reasons.into_iter();
+    DecisionView {
+        environment: decision.environment,
+        allow: decision.allow,
+        enforced: decision.enforced,
+        reasons: reasons.map(|r| ReasonView { rule: r.rule, message: r.message, needs: r.needs }).collect(),
+        policy_digest: decision.policy_digest,
+        ledger_index: decision.ledger_index,
+    }
+}

@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# Checks against other people's tools: the OpenSSF reference signer and CPython's pickle.
+# Installs them into a virtual environment in the user's cache directory. Usage: tests/interop/run.sh [PROGRAM]
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+program=$(realpath "${1:-${CARGO_TARGET_DIR:-target}/debug/gauntlet}")
+cache=${XDG_CACHE_HOME:-$HOME/.cache}/gauntlet
+venv=$cache/interop-venv
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+export GAUNTLET_CONFIG_DIR=$work/config
+
+mkdir -p "$cache"
+[ -x "$venv/bin/python" ] || python3 -m venv "$venv"
+"$venv/bin/pip" install --quiet 'model-signing==1.1.1' pyOpenSSL
+
+echo "== OpenSSF model signing, both directions"
+"$venv/bin/python" crates/gauntlet-trust/tests/interop/oms.py --ours "$program" --dot-flag=--dot
+
+echo "== pickles: which globals are reached, against CPython"
+python3 corpus/make_models.py "$work/models" >/dev/null
+cargo build --quiet -p gauntlet-pickle --example globals
+"$venv/bin/python" crates/gauntlet-pickle/tests/differential.py \
+    "${CARGO_TARGET_DIR:-target}/debug/examples/globals" "$work/models/pickle" "$work/models/joblib"
