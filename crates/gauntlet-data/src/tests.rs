@@ -58,7 +58,7 @@ impl Project {
         for file in &self.files {
             let bytes = std::fs::read(self.root().join(file)).unwrap();
             let name = file.strip_prefix("data/").unwrap();
-            let _ = write!(files, "  - {{path: {name}, sha256: {}, size: {}}}\n", sha256_hex(&bytes), bytes.len());
+            let _ = writeln!(files, "  - {{path: {name}, sha256: {}, size: {}}}", sha256_hex(&bytes), bytes.len());
         }
         self.manifest(&format!(
             "gauntlet_dataset: 1\nname: t\nfiles:\n{files}source: {{uri: 'urn:t', collected: [2026-01-01, 2026-02-01], method: made up}}\n\

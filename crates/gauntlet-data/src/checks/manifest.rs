@@ -313,19 +313,16 @@ impl Manifested<'_> {
         let consent = &self.manifest.consent;
         const BASES: [&str; 5] = ["consent", "contract", "legal", "public", "synthetic"];
         let what = "why the data of people may be used: `consent`, `contract`, `legal`, `public` or `synthetic`";
-        if self.require("missing-consent", "consent.basis", consent.basis.as_deref(), what) {
-            let basis = consent.basis.as_deref().unwrap_or_default().trim();
-            if !BASES.contains(&basis) {
-                let shown: String = basis.chars().take(40).collect();
-                self.add(
-                    "missing-consent",
-                    "consent.basis",
-                    format!("`{shown}` is no basis that is known: {}", BASES.join(", ")),
-                );
-            } else if !matches!(basis, "public" | "synthetic") {
-                let what = "the URI of the record that proves the basis";
-                self.require("missing-consent", "consent.record", consent.record.as_deref(), what);
-            }
+        let basis = consent.basis.as_deref().unwrap_or_default().trim();
+        let stated = self.require("missing-consent", "consent.basis", consent.basis.as_deref(), what);
+        if stated && !BASES.contains(&basis) {
+            let shown: String = basis.chars().take(40).collect();
+            let message = format!("`{shown}` is no basis that is known: {}", BASES.join(", "));
+            self.add("missing-consent", "consent.basis", message);
+        }
+        if !matches!(basis, "public" | "synthetic") {
+            let what = "the URI of the record that proves the basis";
+            self.require("missing-consent", "consent.record", consent.record.as_deref(), what);
         }
         let purposes: Vec<&str> = consent.purposes.iter().filter_map(|p| given(Some(p))).collect();
         if purposes.is_empty() {
@@ -353,7 +350,7 @@ impl Manifested<'_> {
                 "`consent.expires` is not filled in: a person has to write the last day of use, or remove the line",
             ),
             Some(Err(_)) => {
-                self.add("incomplete", "consent.expires", "`consent.expires` is no day of the form YYYY-MM-DD")
+                self.add("incomplete", "consent.expires", "`consent.expires` is no day of the form YYYY-MM-DD");
             }
             Some(Ok(last)) if last < today(judging) => {
                 self.add(

@@ -160,7 +160,7 @@ mod tests {
     fn problems_are_told_with_line_and_nearest_name() {
         let text = "contract: 1\ncolumns:\n  age:\n    type: integer\n    pattern: '('\n    range: [9, 1]\n    mostly: 2\n    \
                     exact_type: Utf8\n  name:\n    type: string\n    allowed: [1]\norder: [nam]\n";
-        insta::assert_snapshot!(errors(text).join("\n"), @r"");
+        insta::assert_snapshot!(errors(text).join("\n"));
         assert_eq!(errors("contract: 1\ncolums: {}\n"), ["c.yaml:2:1: unknown key `colums`, did you mean `columns`?"]);
     }
 }

@@ -177,7 +177,7 @@ impl<R: Read> CsvReader<R> {
 
     fn take_record(&mut self, content: usize, builders: &mut [StringBuilder], rows: &mut Vec<u64>) {
         if self.fields.len() != builders.len() {
-            let what = format!("{} fields where the header has {}", self.fields.len(), builders.len());
+            let what = format!("{} of {} fields", self.fields.len(), builders.len());
             self.misfits.add(self.row, what);
             return;
         }
@@ -273,15 +273,7 @@ mod tests {
         let (rows, misfits) = read(b"a,b\n1,2\n3\n4,5,6\n\xff,1\n\n7,8\n\n\n").unwrap();
         assert_eq!(rows, [0, 5]);
         let seen: Vec<_> = misfits.first.iter().map(|(row, what)| (*row, what.as_str())).collect();
-        assert_eq!(
-            seen,
-            [
-                (1, "1 fields where the header has 2"),
-                (2, "3 fields where the header has 2"),
-                (3, "not UTF-8"),
-                (4, "an empty line"),
-            ]
-        );
+        assert_eq!(seen, [(1, "1 of 2 fields"), (2, "3 of 2 fields"), (3, "not UTF-8"), (4, "an empty line"),]);
     }
 
     #[test]

@@ -185,8 +185,11 @@ impl Scan {
         let misfits = &reader.misfits;
         if misfits.count > 0 {
             let first: Vec<_> = misfits.first.iter().take(3).map(|(row, what)| format!("row {row}: {what}")).collect();
-            let what =
-                format!("{} rows do not fit the header and were not checked ({})", misfits.count, first.join("; "));
+            let what = format!(
+                "rows that do not fit the header and were not checked: {} ({})",
+                misfits.count,
+                first.join("; ")
+            );
             self.note(file, SkipCode::Malformed, what, misfits.count);
         }
         outcome?;
