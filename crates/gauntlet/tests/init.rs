@@ -46,6 +46,9 @@ fn once_filled_in_it_is_allowed() {
         assert!(text.contains("FILL-IN"), "{text}");
         fs::write(&path, filled(&text)).unwrap();
     }
+    let file = sandbox.project().join("gauntlet.yaml");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, text.replace("owners: {}", "owners: {model: ana, security: bo}")).unwrap();
     let (exit, result) = sandbox.json(&["run"]);
     assert_eq!(exit, 0, "{result:#}");
 }

@@ -53,7 +53,17 @@ fn the_sarif_is_valid() {
     let output = sandbox.gauntlet(["run", "--format", "sarif"]).output().unwrap();
     let document: Value = serde_json::from_slice(&output.stdout).unwrap();
     let schema = fs::read(support::repository().join("testdata/schemas/sarif-2.1.0-rtm.5.json")).unwrap();
-    let validator = jsonschema::validator_for(&serde_json::from_slice(&schema).unwrap()).unwrap();
+    let mut schema: Value = serde_json::from_slice(&schema).unwrap();
+    for owner in ["run", "toolComponent"] {
+        // The standard's own pattern for language tags is no regular expression.
+        schema
+            .pointer_mut(&format!("/definitions/{owner}/properties/language"))
+            .unwrap()
+            .as_object_mut()
+            .unwrap()
+            .remove("pattern");
+    }
+    let validator = jsonschema::validator_for(&schema).unwrap();
     let errors: Vec<_> = validator.iter_errors(&document).map(|e| e.to_string()).collect();
     assert!(errors.is_empty(), "{errors:?}");
     let results =

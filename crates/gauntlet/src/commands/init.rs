@@ -174,7 +174,7 @@ fn project_file(root: &Path, found: &Found, datasets: &str) -> anyhow::Result<St
          kind: {kind}                    # tabular | vision | text | audio | generative\n\
          risk: high                      # minimal | limited | high; high until somebody who may says otherwise\n\
          default_environment: staging\n\
-         owners: {{}}                      # who answers: {{model: ..., security: ..., legal: ...}}\n\
+         owners: {{}}                      # who answers; high risk needs model and security: {{model: ..., security: ...}}\n\
          source:\n  paths: [.]\n  exclude: []\n\
          {}{}\
          policy:\n  packs: [baseline, high-risk]\n\
