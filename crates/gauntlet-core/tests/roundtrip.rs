@@ -1,5 +1,13 @@
 //! The serde forms of the vocabulary: what is written reads back as what it was.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "helpers of tests fail the test"
+)]
+
 use std::collections::BTreeMap;
 
 use gauntlet_core::{

@@ -1,5 +1,13 @@
 //! Who may know whom: reads `cargo metadata` and fails when a crate knows one it may not.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "helpers of tests fail the test"
+)]
+
 use std::collections::BTreeMap;
 use std::process::Command;
 

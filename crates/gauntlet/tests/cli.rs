@@ -1,5 +1,13 @@
 //! Small commands through the built program.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "helpers of tests fail the test"
+)]
+
 mod support;
 
 use std::fs;

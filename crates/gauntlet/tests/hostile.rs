@@ -1,5 +1,13 @@
 //! Files made to run code, hang, exhaust the machine or slip through, given to the built program.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "helpers of tests fail the test"
+)]
+
 mod support;
 
 use std::fs::{self, File};

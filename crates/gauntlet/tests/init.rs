@@ -1,5 +1,13 @@
 //! `gauntlet init` in a folder with data, notebooks and models.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "helpers of tests fail the test"
+)]
+
 mod support;
 
 use std::fs;

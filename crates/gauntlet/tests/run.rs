@@ -1,5 +1,13 @@
 //! The main job, end to end, on the examples.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "helpers of tests fail the test"
+)]
+
 mod support;
 
 use std::fs;

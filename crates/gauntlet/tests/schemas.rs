@@ -1,5 +1,13 @@
 //! The committed JSON Schemas are those the types give. `UPDATE_SCHEMAS=1 cargo test -p gauntlet --test schemas` writes them.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "helpers of tests fail the test"
+)]
+
 use std::path::Path;
 
 use assert_cmd::Command;

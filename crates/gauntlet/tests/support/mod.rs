@@ -1,6 +1,6 @@
 //! Runs the built program in a folder and configuration of its own.
 
-#![allow(dead_code, clippy::unwrap_used, clippy::missing_panics_doc, unreachable_pub)]
+#![allow(dead_code, clippy::unwrap_used, clippy::panic, unreachable_pub, reason = "each test file uses a part of this")]
 
 use std::path::{Path, PathBuf};
 
