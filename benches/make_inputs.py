@@ -145,7 +145,7 @@ version: "1.0.0"
 files:
   - {{path: {path}, sha256: {sha256}, size: {size}, rows: {rows}, split: train}}
 source:
-  uri: benches/make_inputs.py
+  uri: file:benches/make_inputs.py
   collected: ["2026-01-01", "2026-01-01"]
   method: Random numbers.
   upstream: []

@@ -9,8 +9,14 @@ mkdir -p "$cache"
 export GAUNTLET_CONFIG_DIR=$cache/config
 inputs=$cache/inputs
 mkdir -p "$inputs"
-[ -e "$inputs/big.safetensors" ] || python3 benches/make_inputs.py safetensors "$inputs/big.safetensors"
-[ -e "$inputs/project/gauntlet.yaml" ] || python3 benches/make_inputs.py project "$inputs/project"
+# The generator writes Parquet.
+if [ ! -e "$inputs/project/gauntlet.yaml" ]; then
+    [ -x "$cache/venv/bin/python" ] || python3 -m venv "$cache/venv"
+    "$cache/venv/bin/pip" install --quiet numpy pyarrow
+fi
+python=$cache/venv/bin/python
+[ -e "$inputs/big.safetensors" ] || "$python" benches/make_inputs.py safetensors "$inputs/big.safetensors"
+[ -e "$inputs/project/gauntlet.yaml" ] || "$python" benches/make_inputs.py project "$inputs/project"
 
 exec python3 - "$program" "$inputs" "$cache" <<'PY'
 import json, os, pathlib, resource, shutil, statistics, subprocess, sys, time
