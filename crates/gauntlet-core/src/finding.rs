@@ -38,7 +38,7 @@ impl Location {
     /// A whole file. `path` is relative to the target's root.
     #[must_use]
     pub fn file(path: &std::path::Path) -> Self {
-        let (path, path_bytes) = crate::tree::display_path(path);
+        let (path, path_bytes) = crate::path::display_path(path);
         Self { path: Some(path), path_bytes, ..Self::default() }
     }
 

@@ -5,7 +5,7 @@ use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use gauntlet_limits::{Limit, Limits};
 use ignore::overrides::OverrideBuilder;
@@ -13,6 +13,7 @@ use ignore::{DirEntry, WalkBuilder};
 use sha2::{Digest as _, Sha256};
 
 use crate::digest::{Digest, DigestSet, dir_hash};
+use crate::path::display_path;
 use crate::report::{SkipCode, SkipReason, Skipped};
 
 /// Folders that are never part of a subject: version control's own store and our own state.
@@ -363,20 +364,6 @@ pub fn open_regular(root: &Path, file: &TreeFile) -> io::Result<File> {
     let handle = File::from(rustix::fs::open(root.join(&file.path), flags, Mode::empty())?);
     file.unchanged(&handle)?;
     Ok(handle)
-}
-
-/// A path for people (`/` between parts, lossy) and, when that lost something, its raw bytes in hex.
-#[must_use]
-pub fn display_path(path: &Path) -> (String, Option<String>) {
-    let text = path
-        .components()
-        .filter(|c| !matches!(c, Component::CurDir))
-        .map(|c| c.as_os_str().to_string_lossy())
-        .collect::<Vec<_>>()
-        .join("/")
-        .replace("//", "/");
-    let raw = path.to_str().is_none().then(|| hex::encode(path.as_os_str().as_bytes()));
-    (text, raw)
 }
 
 fn has_never_part(path: &Path) -> bool {
