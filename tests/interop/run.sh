@@ -19,6 +19,6 @@ echo "== OpenSSF model signing, both directions"
 
 echo "== pickles: which globals are reached, against CPython"
 python3 corpus/make_models.py "$work/models" >/dev/null
-cargo build --quiet -p gauntlet-pickle --example globals
+cargo build --quiet --workspace --example globals
 "$venv/bin/python" crates/gauntlet-pickle/tests/differential.py \
     "${CARGO_TARGET_DIR:-target}/debug/examples/globals" "$work/models/pickle" "$work/models/joblib"
