@@ -6,8 +6,9 @@
 
 DIR/labels.csv is that of corpus/make_models.py or corpus/make_real.py: a row
 names a file, or a folder whose files count together. VENV is a virtual
-environment with picklescan, modelscan, fickling and modelaudit from PyPI; a
-missing one is reported, not measured. Each tool reads all files in one
+environment with picklescan, modelscan, fickling and modelaudit from PyPI (the
+last with the packages its readers ask for: h5py, onnx, tflite, py7zr, lz4,
+msgpack); a peer that cannot run gives no answer for any file. Each tool reads all files in one
 process, by the way in that suits it best (below), so that start-up counts once.
 
 What `flagged` means for each tool (medium or above, in its own words):
@@ -198,7 +199,7 @@ def child_modelaudit(root, files):
 
     def place(location):
         """The file an issue belongs to: `file`, `file:member`, `file (pos 7)`."""
-        where = os.path.relpath(location, root) if location else ""
+        where = (location or "").removeprefix(root + os.sep)  # no relpath: a member may be named ../x
         if where in verdicts:
             return where
         return next((p for p in longest if where.startswith(p) and not re.match(r"[\w.-]", where[len(p):])), None)

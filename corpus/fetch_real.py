@@ -37,7 +37,7 @@ FORMATS = {
     "tensorflow": (".pb", ".pbtxt", ".index", ".meta"),
     "numpy": (".npy", ".npz"),
     "gguf": (".gguf",),
-    "ggml": (".ggml", ".ggml.bin"),
+    "ggml": (".ggml",),
     "safetensors": (".safetensors",),
     "coreml": (".mlmodel", ".mlpackage"),
     "catboost": (".cbm",),
@@ -52,13 +52,15 @@ FORMATS = {
 def format_of(name):
     """The format a file name stands for, or None when it is no model file."""
     low = name.lower()
+    if "ggml" in low.rsplit("/", 1)[-1] and low.endswith(".bin"):
+        return "ggml"
     return next((kind for kind, endings in FORMATS.items() if low.endswith(endings)), None)
 
 
 def download(name, version, kind, folder):
     """The path of the distribution that pip fetched."""
     want = f"{name}=={version}" if version else name
-    flags = ["--no-binary", ":all:"] if kind == "sdist" else ["--only-binary", ":all:"]
+    flags = ["--no-binary", name] if kind == "sdist" else ["--only-binary", ":all:"]
     done = subprocess.run([sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--no-cache-dir", "-d", folder, *flags, want], capture_output=True, text=True, check=False)
     found = os.listdir(folder)
     if not found:
@@ -128,7 +130,7 @@ def add(outdir, want, kind):
 def fetch(outdir, only, wheels_only):
     table, bad = [r for r in read_table() if r["kind"] == "wheel" or not wheels_only], 0
     for name in sorted({r["package"] for r in table}):
-        rows = {r["file"]: r for r in table if r["package"] == name}
+        rows, before = {r["file"]: r for r in table if r["package"] == name}, bad
         if only and name not in only:
             continue
         first = next(iter(rows.values()))
@@ -155,7 +157,8 @@ def fetch(outdir, only, wheels_only):
         for member in rows:
             print(f"FAILED {name} {member}: not in the package")
             bad += 1
-        print(f"{name} {first['version']}: fetched")
+        if bad == before:
+            print(f"{name} {first['version']}: fetched")
     return 1 if bad else 0
 
 

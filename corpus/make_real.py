@@ -86,8 +86,10 @@ def version_of(need):
 
 
 def program_version(program):
-    """First line of `program --version`, for the record."""
+    """First line of `program --version`, or of the bare program where that is no option."""
     got = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)
+    if got.returncode:
+        got = subprocess.run([program], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
     return ((got.stdout + got.stderr).strip().splitlines() or [""])[0]
 
 
