@@ -47,6 +47,7 @@ PICKS = {
     "mar": ["mar/script_builtin.mar"],
     "nemo": ["nemo/tiny.nemo", "nemo/packed.nemo"],
     "hf": ["hf/bert"],
+    "tfjs": ["tfjs/layers"],
     "mxnet": ["old/mxnet/net", "old/mxnet/gluon.params"],
     "executorch": ["executorch/sequential.pte"],
     "sentencepiece": ["sentencepiece/tokenizer.model"],

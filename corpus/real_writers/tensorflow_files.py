@@ -212,3 +212,23 @@ def keras_two(out):
     double.save(out.file("keras2/lambda.h5", "keras-h5", "Lambda layer, code inside", label="malicious"))
     if versioned:
         double.save(out.file("keras2/lambda.keras", "keras", "Lambda layer, code inside", label="malicious"))
+
+
+@writer("tensorflowjs", "tensorflowjs", "tf_keras")
+def browser(out):
+    """TensorFlow.js layers models: model.json and weight shards."""
+    import sys
+    import types
+
+    for name in ("tensorflow_decision_forests", "tensorflow_hub", "tensorflowjs.converters.jax_conversion"):  # imported by the converter, not needed for Keras models
+        sys.modules.setdefault(name, types.ModuleType(name)).convert_jax = None
+    os.environ["TF_USE_LEGACY_KERAS"] = "1"
+    import tf_keras as keras
+    from tensorflowjs.converters.converter import dispatch_keras_h5_to_tfjs_layers_model_conversion as convert
+    import tempfile
+
+    net = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(4, 3, activation="relu"), keras.layers.Flatten(), keras.layers.Dense(2)])
+    with tempfile.TemporaryDirectory() as work:
+        path = os.path.join(work, "net.h5")
+        net.save(path)
+        convert(path, out.folder("tfjs/layers", "tfjs", "layers model from Keras 2 HDF5"))
