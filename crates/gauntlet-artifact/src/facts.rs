@@ -19,6 +19,9 @@ pub(crate) struct FileFact {
     pub size: Option<u64>,
     /// A pickle was recognised only by running it, not by its first bytes.
     pub weak_pickle: bool,
+    /// The format that the ending promises, when the content is another one that has a reader.
+    #[serde(default)]
+    pub promised: Option<String>,
 }
 
 impl Fact for FileFact {

@@ -8,6 +8,7 @@ mod checks;
 mod extract;
 mod facts;
 mod formats;
+mod readers;
 mod rules;
 
 use std::path::Path;
