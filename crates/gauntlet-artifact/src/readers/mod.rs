@@ -4,14 +4,21 @@
 //! and NumPy arrays are routed by [`crate::extract`] itself.
 #![allow(dead_code, reason = "the families that use all of it arrive one by one")]
 
+mod gguf;
+
 use crate::extract::{Content, Place, Walk};
 use crate::formats::json::Document;
 
 /// Formats with a native reader, recognised by content.
-pub(crate) static READERS: &[&dyn Reader] = &[];
+#[rustfmt::skip]
+pub(crate) static READERS: &[&dyn Reader] = &[
+    &gguf::Gguf,
+];
 
 /// Families of JSON documents.
-pub(crate) static DOCUMENTS: &[&dyn DocumentReader] = &[];
+#[rustfmt::skip]
+pub(crate) static DOCUMENTS: &[&dyn DocumentReader] = &[
+];
 
 /// The beginning of a file or member.
 pub(crate) struct Head<'a> {
