@@ -8,6 +8,7 @@ use crate::extract::{Claim, Format};
 use crate::formats::gguf::GgufFacts;
 use crate::formats::npy::NpyFacts;
 use crate::formats::safetensors::SafetensorsFacts;
+use crate::formats::tflite::TfliteFacts;
 
 /// What a file or member is, by content, and what its name claims.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,6 +84,15 @@ pub(crate) struct GgufFact(pub GgufFacts);
 
 impl Fact for GgufFact {
     const KIND: &'static str = "gguf";
+}
+
+/// A TensorFlow Lite model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct TfliteFact(pub TfliteFacts);
+
+impl Fact for TfliteFact {
+    const KIND: &'static str = "tflite";
 }
 
 /// A NumPy array file.

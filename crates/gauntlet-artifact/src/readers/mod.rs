@@ -5,6 +5,7 @@
 #![allow(dead_code, reason = "the families that use all of it arrive one by one")]
 
 mod gguf;
+mod tflite;
 
 use crate::extract::{Content, Place, Walk};
 use crate::formats::json::Document;
@@ -13,6 +14,7 @@ use crate::formats::json::Document;
 #[rustfmt::skip]
 pub(crate) static READERS: &[&dyn Reader] = &[
     &gguf::Gguf,
+    &tflite::Tflite,
 ];
 
 /// Families of JSON documents.
