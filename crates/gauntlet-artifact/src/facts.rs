@@ -5,6 +5,7 @@ use gauntlet_core::Fact;
 use serde::{Deserialize, Serialize};
 
 use crate::extract::{Claim, Format};
+use crate::formats::boosting::BoostingFacts;
 use crate::formats::gguf::GgufFacts;
 use crate::formats::npy::NpyFacts;
 use crate::formats::safetensors::SafetensorsFacts;
@@ -93,6 +94,15 @@ pub(crate) struct TfliteFact(pub TfliteFacts);
 
 impl Fact for TfliteFact {
     const KIND: &'static str = "tflite";
+}
+
+/// A boosted-tree model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct BoostingFact(pub BoostingFacts);
+
+impl Fact for BoostingFact {
+    const KIND: &'static str = "boosting";
 }
 
 /// A NumPy array file.

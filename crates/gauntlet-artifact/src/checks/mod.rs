@@ -1,6 +1,7 @@
 //! The checks of this gate: one file each, facts to findings, no bytes.
 
 pub(crate) mod archive;
+pub(crate) mod boosting;
 pub(crate) mod gguf;
 pub(crate) mod onnx;
 pub(crate) mod pickle;
@@ -10,6 +11,7 @@ pub(crate) mod tflite;
 use gauntlet_core::{CheckInfo, Draft, Fact, Facts, Judgement, Location, SkipCode};
 
 pub(crate) const ARCHIVE: &str = "artifact/archive";
+pub(crate) const BOOSTING: &str = "artifact/boosting";
 pub(crate) const GGUF: &str = "artifact/gguf";
 pub(crate) const ONNX: &str = "artifact/onnx";
 pub(crate) const PICKLE: &str = "artifact/pickle";
@@ -83,6 +85,7 @@ mod tests {
     fn every_rule_that_code_names_exists() {
         let sources = [
             (include_str!("archive.rs"), &super::archive::INFO),
+            (include_str!("boosting.rs"), &super::boosting::INFO),
             (include_str!("gguf.rs"), &super::gguf::INFO),
             (include_str!("onnx.rs"), &super::onnx::INFO),
             (include_str!("pickle.rs"), &super::pickle::INFO),

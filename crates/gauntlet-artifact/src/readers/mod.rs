@@ -4,6 +4,7 @@
 //! and NumPy arrays are routed by [`crate::extract`] itself.
 #![allow(dead_code, reason = "the families that use all of it arrive one by one")]
 
+mod boosting;
 mod gguf;
 mod tflite;
 
@@ -15,11 +16,15 @@ use crate::formats::json::Document;
 pub(crate) static READERS: &[&dyn Reader] = &[
     &gguf::Gguf,
     &tflite::Tflite,
+    &boosting::XgboostUbjson,
+    &boosting::Lightgbm,
+    &boosting::Catboost,
 ];
 
 /// Families of JSON documents.
 #[rustfmt::skip]
 pub(crate) static DOCUMENTS: &[&dyn DocumentReader] = &[
+    &boosting::XgboostJson,
 ];
 
 /// The beginning of a file or member.
