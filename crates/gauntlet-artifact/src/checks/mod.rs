@@ -3,9 +3,11 @@
 pub(crate) mod archive;
 pub(crate) mod boosting;
 pub(crate) mod gguf;
+pub(crate) mod msgpack;
 pub(crate) mod onnx;
 pub(crate) mod pickle;
 pub(crate) mod safetensors;
+pub(crate) mod skops;
 pub(crate) mod tflite;
 
 use gauntlet_core::{CheckInfo, Draft, Fact, Facts, Judgement, Location, SkipCode};
@@ -13,9 +15,11 @@ use gauntlet_core::{CheckInfo, Draft, Fact, Facts, Judgement, Location, SkipCode
 pub(crate) const ARCHIVE: &str = "artifact/archive";
 pub(crate) const BOOSTING: &str = "artifact/boosting";
 pub(crate) const GGUF: &str = "artifact/gguf";
+pub(crate) const MSGPACK: &str = "artifact/msgpack";
 pub(crate) const ONNX: &str = "artifact/onnx";
 pub(crate) const PICKLE: &str = "artifact/pickle";
 pub(crate) const SAFETENSORS: &str = "artifact/safetensors";
+pub(crate) const SKOPS: &str = "artifact/skops";
 pub(crate) const TFLITE: &str = "artifact/tflite";
 
 /// Findings of one rule about one place; the rest becomes one line.
@@ -87,9 +91,11 @@ mod tests {
             (include_str!("archive.rs"), &super::archive::INFO),
             (include_str!("boosting.rs"), &super::boosting::INFO),
             (include_str!("gguf.rs"), &super::gguf::INFO),
+            (include_str!("msgpack.rs"), &super::msgpack::INFO),
             (include_str!("onnx.rs"), &super::onnx::INFO),
             (include_str!("pickle.rs"), &super::pickle::INFO),
             (include_str!("safetensors.rs"), &super::safetensors::INFO),
+            (include_str!("skops.rs"), &super::skops::INFO),
             (include_str!("tflite.rs"), &super::tflite::INFO),
         ];
         for (source, info) in sources {

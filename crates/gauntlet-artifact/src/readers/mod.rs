@@ -5,7 +5,9 @@
 #![allow(dead_code, reason = "the families that use all of it arrive one by one")]
 
 mod boosting;
+mod flax;
 mod gguf;
+mod skops;
 mod tflite;
 
 use crate::extract::{Content, Place, Walk};
@@ -19,12 +21,14 @@ pub(crate) static READERS: &[&dyn Reader] = &[
     &boosting::XgboostUbjson,
     &boosting::Lightgbm,
     &boosting::Catboost,
+    &flax::Flax,
 ];
 
 /// Families of JSON documents.
 #[rustfmt::skip]
 pub(crate) static DOCUMENTS: &[&dyn DocumentReader] = &[
     &boosting::XgboostJson,
+    &skops::Skops,
 ];
 
 /// The beginning of a file or member.
