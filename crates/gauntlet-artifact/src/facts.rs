@@ -11,6 +11,7 @@ use crate::formats::msgpack::MsgpackFacts;
 use crate::formats::npy::NpyFacts;
 use crate::formats::safetensors::SafetensorsFacts;
 use crate::formats::tflite::TfliteFacts;
+use crate::formats::torchscript::ScriptFacts;
 
 /// What a file or member is, by content, and what its name claims.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -146,6 +147,56 @@ pub(crate) struct SkopsNode {
 
 impl Fact for SkopsFact {
     const KIND: &'static str = "skops";
+}
+
+/// A file of TorchScript code.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct ScriptFact(pub ScriptFacts);
+
+impl Fact for ScriptFact {
+    const KIND: &'static str = "torchscript";
+}
+
+/// The graph of an exported PyTorch program.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct GraphFact {
+    /// What nodes call, and how many do.
+    pub targets: std::collections::BTreeMap<String, u64>,
+}
+
+impl Fact for GraphFact {
+    const KIND: &'static str = "torch-graph";
+}
+
+/// A Python module inside a model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct CodeFact {
+    /// Qualified names of everything imported.
+    pub imports: Vec<String>,
+    /// Every call in the order of the text.
+    pub calls: Vec<CodeCall>,
+    /// Calls beyond those kept.
+    pub more: u64,
+}
+
+/// A call in a Python module.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct CodeCall {
+    /// Qualified names that the callee may stand for.
+    pub names: Vec<String>,
+    /// From 1.
+    pub line: u64,
+    /// Importing the module runs it.
+    pub at_import: bool,
+    /// What is given; texts only where the call is dangerous.
+    pub arguments: Vec<String>,
+    /// Names of the calls that the arguments are made of.
+    pub made_of: Vec<String>,
+}
+
+impl Fact for CodeFact {
+    const KIND: &'static str = "code";
 }
 
 /// A NumPy array file.

@@ -2,6 +2,7 @@
 
 pub(crate) mod archive;
 pub(crate) mod boosting;
+pub(crate) mod code;
 pub(crate) mod gguf;
 pub(crate) mod msgpack;
 pub(crate) mod onnx;
@@ -9,11 +10,13 @@ pub(crate) mod pickle;
 pub(crate) mod safetensors;
 pub(crate) mod skops;
 pub(crate) mod tflite;
+pub(crate) mod torch;
 
 use gauntlet_core::{CheckInfo, Draft, Fact, Facts, Judgement, Location, SkipCode};
 
 pub(crate) const ARCHIVE: &str = "artifact/archive";
 pub(crate) const BOOSTING: &str = "artifact/boosting";
+pub(crate) const CODE: &str = "artifact/code";
 pub(crate) const GGUF: &str = "artifact/gguf";
 pub(crate) const MSGPACK: &str = "artifact/msgpack";
 pub(crate) const ONNX: &str = "artifact/onnx";
@@ -21,6 +24,7 @@ pub(crate) const PICKLE: &str = "artifact/pickle";
 pub(crate) const SAFETENSORS: &str = "artifact/safetensors";
 pub(crate) const SKOPS: &str = "artifact/skops";
 pub(crate) const TFLITE: &str = "artifact/tflite";
+pub(crate) const TORCH: &str = "artifact/torch";
 
 /// Findings of one rule about one place; the rest becomes one line.
 const FINDINGS: usize = 100;
@@ -90,6 +94,7 @@ mod tests {
         let sources = [
             (include_str!("archive.rs"), &super::archive::INFO),
             (include_str!("boosting.rs"), &super::boosting::INFO),
+            (include_str!("code.rs"), &super::code::INFO),
             (include_str!("gguf.rs"), &super::gguf::INFO),
             (include_str!("msgpack.rs"), &super::msgpack::INFO),
             (include_str!("onnx.rs"), &super::onnx::INFO),
@@ -97,6 +102,7 @@ mod tests {
             (include_str!("safetensors.rs"), &super::safetensors::INFO),
             (include_str!("skops.rs"), &super::skops::INFO),
             (include_str!("tflite.rs"), &super::tflite::INFO),
+            (include_str!("torch.rs"), &super::torch::INFO),
         ];
         for (source, info) in sources {
             for before in ["rule: \"", "draft(&INFO, \""] {

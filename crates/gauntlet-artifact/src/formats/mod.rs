@@ -9,3 +9,5 @@ pub(crate) mod npy;
 pub(crate) mod safetensors;
 pub(crate) mod text;
 pub(crate) mod tflite;
+pub(crate) mod torchscript;
+pub(crate) mod yaml;

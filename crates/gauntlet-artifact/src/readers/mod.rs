@@ -5,10 +5,12 @@
 #![allow(dead_code, reason = "the families that use all of it arrive one by one")]
 
 mod boosting;
+mod code;
 mod flax;
 mod gguf;
 mod skops;
 mod tflite;
+mod torch;
 
 use crate::extract::{Content, Place, Walk};
 use crate::formats::json::Document;
@@ -29,6 +31,7 @@ pub(crate) static READERS: &[&dyn Reader] = &[
 pub(crate) static DOCUMENTS: &[&dyn DocumentReader] = &[
     &boosting::XgboostJson,
     &skops::Skops,
+    &torch::ExportedProgram,
 ];
 
 /// The beginning of a file or member.
