@@ -189,6 +189,8 @@ pub(crate) struct CodeCall {
     pub line: u64,
     /// Importing the module runs it.
     pub at_import: bool,
+    /// The callee is looked up by a name that is data.
+    pub looked_up: bool,
     /// What is given; texts only where the call is dangerous.
     pub arguments: Vec<String>,
     /// Names of the calls that the arguments are made of.

@@ -100,17 +100,18 @@ fn finding(location: &Location, call: &CodeCall, rules: &CodeRules) -> Option<(S
             ("runs-on-import", severity)
         } else {
             let severity = if matches!(category, "command" | "code") { Severity::Medium } else { Severity::Low };
-            // Evaluation of a literal is sloppy, not hostile.
             ("dangerous-call", severity)
         };
         return Some(make(rule, severity, name, message));
     }
-    let computed = call.names.iter().any(|name| name == "?") && call.at_import;
     let shell = call.names.iter().find(|name| matches!(name.as_str(), "?.system" | "?.popen" | "?.check_output"));
     if let Some(name) = shell {
         let severity = if call.at_import { Severity::High } else { Severity::Medium };
         let rule = if call.at_import { "runs-on-import" } else { "dangerous-call" };
         return Some(make(rule, severity, name, format!("{when} a `{}` of something unknown", &name[2..])));
     }
-    computed.then(|| make("computed-callee", Severity::Medium, "?", format!("{when} something that has no name")))
+    (call.looked_up && call.at_import).then(|| {
+        let message = format!("{when} something that it looks up by a name that is data");
+        make("computed-callee", Severity::Medium, "?", message)
+    })
 }

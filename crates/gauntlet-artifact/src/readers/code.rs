@@ -66,6 +66,7 @@ fn describe(call: gauntlet_python::Call) -> CodeCall {
         names: invocation.names,
         line: u64::from(call.place.line),
         at_import: call.at_import,
+        looked_up: call.looked_up,
         made_of: invocation.arguments.iter().flat_map(callees).collect(),
         arguments,
     }
