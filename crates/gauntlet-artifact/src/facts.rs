@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::extract::{Claim, Format};
 use crate::formats::boosting::BoostingFacts;
 use crate::formats::gguf::GgufFacts;
+use crate::formats::json::TagFact;
 use crate::formats::msgpack::MsgpackFacts;
 use crate::formats::npy::NpyFacts;
 use crate::formats::safetensors::SafetensorsFacts;
@@ -199,6 +200,43 @@ pub(crate) struct CodeCall {
 
 impl Fact for CodeFact {
     const KIND: &'static str = "code";
+}
+
+/// Configuration that names code or paths.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct ConfigurationFact {
+    pub settings: Vec<Setting>,
+    /// YAML tags that are not of the core schema.
+    pub tags: Vec<TagFact>,
+    /// Settings beyond those kept.
+    pub more: u64,
+}
+
+/// A setting that a loader acts on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Setting {
+    /// Where in the document.
+    pub place: String,
+    pub kind: SettingKind,
+    pub value: String,
+}
+
+/// What a loader does with a setting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum SettingKind {
+    /// Imports and calls it.
+    Target,
+    /// Imports it.
+    Module,
+    /// Opens it below the model's folder.
+    Path,
+    /// Opens a file named so.
+    Digest,
+}
+
+impl Fact for ConfigurationFact {
+    const KIND: &'static str = "configuration";
 }
 
 /// A NumPy array file.

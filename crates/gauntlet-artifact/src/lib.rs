@@ -33,6 +33,7 @@ const CHECKS: &[&dyn Check] = &[
     &checks::skops::Skops,
     &checks::torch::Torch,
     &checks::code::Code,
+    &checks::configuration::Configuration,
 ];
 
 /// Facts of one file at `path` (relative to its subject) whose bytes are `source`; what the gate does for each file.

@@ -3,6 +3,7 @@
 pub(crate) mod archive;
 pub(crate) mod boosting;
 pub(crate) mod code;
+pub(crate) mod configuration;
 pub(crate) mod gguf;
 pub(crate) mod msgpack;
 pub(crate) mod onnx;
@@ -17,6 +18,7 @@ use gauntlet_core::{CheckInfo, Draft, Fact, Facts, Judgement, Location, SkipCode
 pub(crate) const ARCHIVE: &str = "artifact/archive";
 pub(crate) const BOOSTING: &str = "artifact/boosting";
 pub(crate) const CODE: &str = "artifact/code";
+pub(crate) const CONFIGURATION: &str = "artifact/configuration";
 pub(crate) const GGUF: &str = "artifact/gguf";
 pub(crate) const MSGPACK: &str = "artifact/msgpack";
 pub(crate) const ONNX: &str = "artifact/onnx";
@@ -95,6 +97,7 @@ mod tests {
             (include_str!("archive.rs"), &super::archive::INFO),
             (include_str!("boosting.rs"), &super::boosting::INFO),
             (include_str!("code.rs"), &super::code::INFO),
+            (include_str!("configuration.rs"), &super::configuration::INFO),
             (include_str!("gguf.rs"), &super::gguf::INFO),
             (include_str!("msgpack.rs"), &super::msgpack::INFO),
             (include_str!("onnx.rs"), &super::onnx::INFO),
