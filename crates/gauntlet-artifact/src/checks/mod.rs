@@ -12,6 +12,7 @@ pub(crate) mod safetensors;
 pub(crate) mod skops;
 pub(crate) mod tflite;
 pub(crate) mod torch;
+pub(crate) mod weights;
 
 use gauntlet_core::{CheckInfo, Draft, Fact, Facts, Judgement, Location, SkipCode};
 
@@ -27,6 +28,7 @@ pub(crate) const SAFETENSORS: &str = "artifact/safetensors";
 pub(crate) const SKOPS: &str = "artifact/skops";
 pub(crate) const TFLITE: &str = "artifact/tflite";
 pub(crate) const TORCH: &str = "artifact/torch";
+pub(crate) const WEIGHTS: &str = "artifact/weights";
 
 /// Findings of one rule about one place; the rest becomes one line.
 const FINDINGS: usize = 100;
@@ -106,6 +108,7 @@ mod tests {
             (include_str!("skops.rs"), &super::skops::INFO),
             (include_str!("tflite.rs"), &super::tflite::INFO),
             (include_str!("torch.rs"), &super::torch::INFO),
+            (include_str!("weights.rs"), &super::weights::INFO),
         ];
         for (source, info) in sources {
             for before in ["rule: \"", "draft(&INFO, \""] {
