@@ -25,6 +25,8 @@ pub(crate) fn read(text: &str) -> ScriptFacts {
     let mut facts = ScriptFacts::default();
     let mut words = Words { rest: text, line: 1 };
     // The words joined by dots so far, and whether the last one was a dot.
+    // Behind `from`, the word `import` begins no second module.
+    let mut from = false;
     let (mut path, mut line, mut dotted, mut importing) = (Vec::new(), 1, false, None);
     while let Some(word) = words.next() {
         match word {
@@ -38,12 +40,16 @@ pub(crate) fn read(text: &str) -> ScriptFacts {
                 path.clear();
                 dotted = false;
                 match other {
-                    Word::Name("import" | "from") => importing = Some(words.line),
+                    Word::Name("import") if from => {}
+                    Word::Name(keyword @ ("import" | "from")) => {
+                        importing = Some(words.line);
+                        from = keyword == "from";
+                    }
                     Word::Name(name) => {
                         path.push(name);
                         line = words.line;
                     }
-                    Word::Newline => importing = None,
+                    Word::Newline => (importing, from) = (None, false),
                     Word::Dot | Word::Other => {}
                 }
             }
