@@ -2,12 +2,14 @@
 
 mod containers;
 mod content;
+mod embedded;
 mod format;
 mod mask;
 mod readers;
+mod weights;
 
 use std::collections::BTreeSet;
-use std::io;
+use std::io::{self, Read};
 use std::path::Path;
 
 use gauntlet_archive::{ArchiveError, Container};
@@ -20,8 +22,25 @@ use rayon::prelude::*;
 
 use crate::checks::{ARCHIVE, ONNX, PICKLE, SAFETENSORS};
 use crate::facts::{FileFact, OnnxFact};
-use content::{Content, Spool};
+use crate::formats::json::{Document, JsonError};
+use crate::formats::yaml::{self, YamlError};
+use crate::readers::{DOCUMENTS, Head, READERS};
+pub(crate) use content::Content;
+use content::{Prefix, Spool};
 pub(crate) use format::{Claim, Format};
+pub(crate) use weights::Depth;
+
+/// Files by which loaders recognise a folder whose own files belong to a model.
+const MODEL_FILES: [&str; 6] = [
+    "config.json",
+    "tokenizer_config.json",
+    "adapter_config.json",
+    "preprocessor_config.json",
+    "config.pbtxt",
+    "meta.json",
+];
+/// Files by which loaders recognise a folder that belongs to a model with everything below.
+const MODEL_TREES: [&str; 4] = ["MLmodel", "model_index.json", "modules.json", "saved_model.pb"];
 
 /// Why weights of no format are an open question.
 const NO_FORMAT: &str = "no known format";
@@ -42,12 +61,17 @@ impl Extractor for Artifact {
     }
 
     fn extract(&self, target: &Target<'_>, context: &Context<'_>) -> Facts {
+        let folders = folders_with(&target.tree.files, &MODEL_FILES);
+        let trees = folders_with(&target.tree.files, &MODEL_TREES);
+        let weights = Depth::of(target.config);
         let mut facts = target
             .tree
             .files
             .par_iter()
             .map(|entry| {
-                let facts = tree_file(target.root, entry, context.limits, context.mask);
+                let model_folder = entry.path.parent().is_some_and(|folder| folders.contains(folder))
+                    || entry.path.ancestors().skip(1).any(|folder| trees.contains(folder));
+                let facts = tree_file(target.root, entry, context.limits, context.mask, model_folder, weights);
                 context.progress.file_done(entry);
                 facts
             })
@@ -60,6 +84,14 @@ impl Extractor for Artifact {
         facts.normalise();
         facts
     }
+}
+
+/// Folders that hold a file with one of these names.
+fn folders_with<'t>(files: &'t [TreeFile], names: &[&str]) -> BTreeSet<&'t Path> {
+    let marks = |file: &&TreeFile| {
+        file.path.file_name().and_then(|name| name.to_str()).is_some_and(|name| names.contains(&name))
+    };
+    files.iter().filter(marks).filter_map(|file| file.path.parent()).collect()
 }
 
 /// Raw weights that an ONNX model of this subject names are no open question: they are numbers of that model.
@@ -84,7 +116,14 @@ fn note_external_data(facts: &mut Facts) {
 }
 
 /// Facts of one file of a tree. A file that changes while it is read has no facts.
-fn tree_file(root: &Path, entry: &TreeFile, limits: &Limits, mask: &MaskKey) -> Facts {
+fn tree_file(
+    root: &Path,
+    entry: &TreeFile,
+    limits: &Limits,
+    mask: &MaskKey,
+    model_folder: bool,
+    weights: Depth,
+) -> Facts {
     let unreadable = |error: &io::Error| {
         let mut facts = empty();
         let path = Location::file(&entry.path).path.unwrap_or_default();
@@ -94,7 +133,7 @@ fn tree_file(root: &Path, entry: &TreeFile, limits: &Limits, mask: &MaskKey) -> 
     match open_regular(root, entry) {
         Err(error) => unreadable(&error),
         Ok(handle) => {
-            let facts = file(&entry.path, &handle, limits, mask);
+            let facts = file(&entry.path, &handle, limits, mask, model_folder, weights);
             match entry.unchanged(&handle) {
                 Ok(()) => facts,
                 Err(error) => unreadable(&error),
@@ -104,11 +143,18 @@ fn tree_file(root: &Path, entry: &TreeFile, limits: &Limits, mask: &MaskKey) -> 
 }
 
 /// Facts of one file, whose bytes are `source`.
-pub(crate) fn file(path: &Path, source: &dyn ReadAt, limits: &Limits, mask: &MaskKey) -> Facts {
+pub(crate) fn file(
+    path: &Path,
+    source: &dyn ReadAt,
+    limits: &Limits,
+    mask: &MaskKey,
+    model_folder: bool,
+    weights: Depth,
+) -> Facts {
     let budget = Budget::new(limits.clone());
     let location = Location::file(path);
     let name = location.path.clone().unwrap_or_default();
-    let mut walk = Walk { budget: &budget, mask, facts: empty() };
+    let mut walk = Walk { budget: &budget, mask, facts: empty(), model_folder, weights };
     walk.examine(&Content::Plain(source), &Place { location, name, depth: 0 });
     // A file of no concern (a text, a picture) was not looked at: nothing may be concluded about it.
     let concerned = !walk.facts.rows.is_empty() || walk.facts.coverage.values().any(|c| *c != Coverage::default());
@@ -116,11 +162,43 @@ pub(crate) fn file(path: &Path, source: &dyn ReadAt, limits: &Limits, mask: &Mas
     walk.facts
 }
 
+/// How a document is written.
+#[derive(Clone, Copy)]
+enum Syntax {
+    Json,
+    Yaml,
+}
+
+impl Syntax {
+    fn parse(self, bytes: &[u8], limits: &Limits) -> Result<Document, (SkipCode, String)> {
+        match self {
+            Self::Json => Document::parse(bytes, limits).map_err(|error| match error {
+                JsonError::Limit(hit) => (SkipCode::Limit, hit.to_string()),
+                JsonError::Malformed(_) => (SkipCode::Malformed, format!("no JSON document: {error}")),
+            }),
+            Self::Yaml => yaml::parse(&String::from_utf8_lossy(bytes), limits).map_err(|error| match error {
+                YamlError::Limit(_) | YamlError::Depth => (SkipCode::Limit, error.to_string()),
+                YamlError::Malformed(_) => (SkipCode::Malformed, format!("no YAML document: {error}")),
+            }),
+        }
+    }
+}
+
+/// What the ending promises, when the content is something else that is known, and no container of it.
+fn unkept_promise(formats: &[Format], ending: &str) -> Option<String> {
+    let known = |format: &Format| {
+        matches!(format, Format::Read(_) | Format::Model(_) | Format::Safetensors | Format::Onnx | Format::Npy)
+    };
+    let promised: Vec<_> = format::promised_by(ending).collect();
+    let kept = formats.iter().any(|format| !known(format) || promised.contains(&format.name().as_str()));
+    (!promised.is_empty() && !formats.is_empty() && !kept).then(|| promised.join(" or "))
+}
+
 fn empty() -> Facts {
     let mut facts = Facts::new("artifact", VERSION);
     // A check that found nothing of its format has looked all the same.
-    for check in [ARCHIVE, PICKLE, SAFETENSORS, ONNX] {
-        facts.coverage_mut(check);
+    for check in crate::CHECKS {
+        facts.coverage_mut(check.info().id);
     }
     facts
 }
@@ -136,25 +214,29 @@ fn is_text(prefix: &[u8]) -> bool {
 }
 
 /// One file with everything in it, under one budget.
-struct Walk<'b> {
-    budget: &'b Budget,
-    mask: &'b MaskKey,
-    facts: Facts,
+pub(crate) struct Walk<'b> {
+    pub(crate) budget: &'b Budget,
+    pub(crate) mask: &'b MaskKey,
+    pub(crate) facts: Facts,
+    /// The file lies beside what makes a folder a model, so that loading may import code from there.
+    pub(crate) model_folder: bool,
+    /// How closely weights are looked at.
+    pub(crate) weights: Depth,
 }
 
 /// Where some bytes are.
 #[derive(Clone)]
-struct Place {
-    location: Location,
+pub(crate) struct Place {
+    pub(crate) location: Location,
     /// What the bytes are called, for what that claims.
-    name: String,
+    pub(crate) name: String,
     /// Containers around them.
-    depth: u64,
+    pub(crate) depth: u64,
 }
 
 impl Place {
     /// A member of the container at this place.
-    fn member(&self, name: &str) -> Self {
+    pub(crate) fn member(&self, name: &str) -> Self {
         let member = match &self.location.member {
             Some(outer) => format!("{outer}!{name}"),
             None => name.to_owned(),
@@ -177,14 +259,14 @@ impl Place {
     }
 
     /// Bytes of this file that no format owns.
-    fn part(&self, offset: u64) -> Self {
+    pub(crate) fn part(&self, offset: u64) -> Self {
         Self { name: String::new(), ..self.member(&format!("<bytes from {offset}>")) }
     }
 }
 
 impl Walk<'_> {
     /// Recognises `content` and hands it to every reader that it concerns. Depth is bounded by `limits.depth`.
-    fn examine(&mut self, content: &Content<'_>, place: &Place) {
+    pub(crate) fn examine(&mut self, content: &Content<'_>, place: &Place) {
         if let Err(hit) = self.budget.limits().check(Limit::Depth, place.depth) {
             return self.limit(ARCHIVE, place, hit);
         }
@@ -197,7 +279,8 @@ impl Walk<'_> {
         }
         let claim = Claim::of(&place.name);
         let size = content.size();
-        let (mut formats, sniffed) = format::detect(&prefix.bytes, prefix.complete, size.unwrap_or(u64::MAX), claim);
+        let head = Head { prefix: &prefix.bytes, complete: prefix.complete, size, name: &place.name };
+        let (mut formats, sniffed) = format::detect(&head, claim);
         if formats.is_empty() && claim == Claim::Pickle && !prefix.bytes.is_empty() {
             formats.push(Format::Pickle);
         }
@@ -205,10 +288,21 @@ impl Walk<'_> {
         if claim != Claim::Onnx && formats.contains(&Format::Onnx) && !self.is_onnx(content) {
             formats.retain(|format| *format != Format::Onnx);
         }
+        let promised = unkept_promise(&formats, &head.ending());
         for format in &formats {
             let announced =
                 sniffed == Some(gauntlet_pickle::Sniff::Announced) || matches!(claim, Claim::Pickle | Claim::Torch);
             self.read(format, content, place, announced);
+        }
+        if is_text(&prefix.bytes) {
+            let ending = head.ending();
+            if format::begins_like_json(&prefix.bytes) {
+                formats.extend(self.document(content, &prefix, place, Syntax::Json));
+            } else if matches!(ending.as_str(), "yaml" | "yml") || head.base() == "MLmodel" {
+                formats.extend(self.document(content, &prefix, place, Syntax::Yaml));
+            } else if ending == "py" && (place.location.member.is_some() || self.model_folder) {
+                self.python(content, place);
+            }
         }
         // A zip stored last in a tar ends near the tar's end; it was read as a member.
         let is_archive = |f: &Format| matches!(f, Format::Container(Container::Zip | Container::Tar));
@@ -221,7 +315,7 @@ impl Walk<'_> {
         self.note_unread(&formats, claim, &prefix, place);
         if claim.is_model() || !formats.is_empty() {
             let weak_pickle = sniffed.is_some_and(|s| s != gauntlet_pickle::Sniff::Announced);
-            let fact = FileFact { formats, claim, size, weak_pickle };
+            let fact = FileFact { formats, claim, size, weak_pickle, promised };
             self.facts.push(ARCHIVE, place.location.clone(), &fact);
         }
     }
@@ -236,6 +330,11 @@ impl Walk<'_> {
             Format::Npy => self.with_random(content, place, PICKLE, |walk, source| walk.npy(source, place)),
             Format::Container(container) => self.container(*container, content, place),
             Format::JoblibOld => self.joblib_old(content, place),
+            Format::Read(name) => {
+                for reader in READERS.iter().filter(|reader| reader.format() == name) {
+                    reader.read(self, content, place);
+                }
+            }
             Format::Model(name) => {
                 let detail = format!("there is no reader for {name} yet");
                 self.skip(ARCHIVE, place, SkipCode::Unsupported, detail);
@@ -244,8 +343,68 @@ impl Walk<'_> {
         }
     }
 
+    /// Hands a JSON or YAML document to the families that it concerns, whose names come back.
+    fn document(&mut self, content: &Content<'_>, prefix: &Prefix, place: &Place, syntax: Syntax) -> Vec<Format> {
+        if DOCUMENTS.is_empty() {
+            return Vec::new();
+        }
+        let expecting = DOCUMENTS.iter().filter(|reader| reader.expects(&place.name));
+        let parsed = match self.whole(content, prefix) {
+            Ok(bytes) => syntax.parse(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes), self.budget.limits()),
+            Err(error) => {
+                expecting.for_each(|reader| self.io_failed(reader.check(), place, &error));
+                return Vec::new();
+            }
+        };
+        match parsed {
+            Ok(document) => {
+                let concerned = DOCUMENTS.iter().filter(|reader| reader.concerns(&place.name, &document));
+                let read = concerned.map(|reader| {
+                    reader.read(self, &document, place);
+                    Format::Read(reader.format().to_owned())
+                });
+                read.collect()
+            }
+            Err((code, detail)) => {
+                expecting.for_each(|reader| self.skip(reader.check(), place, code, detail.clone()));
+                Vec::new()
+            }
+        }
+    }
+
+    /// All of a text file; at most `text_bytes`, bytes that are no UTF-8 replaced.
+    pub(crate) fn text(&self, content: &Content<'_>) -> io::Result<String> {
+        let limits = self.budget.limits();
+        let mut bytes = Vec::new();
+        let stream = content.open().map_err(io::Error::other)?;
+        stream.take(limits.text_bytes.saturating_add(1)).read_to_end(&mut bytes)?;
+        limits.check(Limit::TextBytes, bytes.len() as u64)?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// All of a content that is a document; at most `header_bytes`.
+    fn whole(&self, content: &Content<'_>, prefix: &Prefix) -> io::Result<Vec<u8>> {
+        if prefix.complete {
+            return Ok(prefix.bytes.clone());
+        }
+        let limits = self.budget.limits();
+        if let Some(size) = content.size() {
+            limits.check(Limit::HeaderBytes, size)?;
+        }
+        let mut bytes = Vec::new();
+        let stream = content.open().map_err(io::Error::other)?;
+        stream.take(limits.header_bytes.saturating_add(1)).read_to_end(&mut bytes)?;
+        limits.check(Limit::HeaderBytes, bytes.len() as u64)?;
+        Ok(bytes)
+    }
+
+    /// Reads a part of the file that has a name of its own (an attribute, a buffer, a field) as if it were a member.
+    pub(crate) fn part(&mut self, content: &Content<'_>, place: &Place, name: &str) {
+        self.examine(content, &place.member(name));
+    }
+
     /// A file that claims to be a model and was not recognised is an open question, never clean.
-    fn note_unread(&mut self, formats: &[Format], claim: Claim, prefix: &content::Prefix, place: &Place) {
+    fn note_unread(&mut self, formats: &[Format], claim: Claim, prefix: &Prefix, place: &Place) {
         if !formats.is_empty() || prefix.error.is_some() {
             return;
         }
@@ -269,7 +428,7 @@ impl Walk<'_> {
     }
 
     /// Gives `read` random access to `content`, unpacking it to a bounded spool when need be.
-    fn with_random(
+    pub(crate) fn with_random(
         &mut self,
         content: &Content<'_>,
         place: &Place,
@@ -290,20 +449,20 @@ impl Walk<'_> {
         }
     }
 
-    fn looked_at(&mut self, check: &str) {
+    pub(crate) fn looked_at(&mut self, check: &str) {
         self.facts.coverage_mut(check).looked_at += 1;
     }
 
-    fn skip(&mut self, check: &str, place: &Place, code: SkipCode, detail: impl Into<String>) {
+    pub(crate) fn skip(&mut self, check: &str, place: &Place, code: SkipCode, detail: impl Into<String>) {
         let path = place.location.path.clone().unwrap_or_default();
         self.facts.coverage_mut(check).skip(path, place.location.member.clone(), code, detail);
     }
 
-    fn limit(&mut self, check: &str, place: &Place, hit: LimitHit) {
+    pub(crate) fn limit(&mut self, check: &str, place: &Place, hit: LimitHit) {
         self.skip(check, place, SkipCode::Limit, hit.to_string());
     }
 
-    fn failed(&mut self, check: &str, place: &Place, error: &ArchiveError) {
+    pub(crate) fn failed(&mut self, check: &str, place: &Place, error: &ArchiveError) {
         let code = match error {
             ArchiveError::Io(error) => return self.io_failed(check, place, error),
             ArchiveError::Limit(hit) => return self.limit(check, place, *hit),
@@ -314,7 +473,7 @@ impl Walk<'_> {
         self.skip(check, place, code, error.to_string());
     }
 
-    fn io_failed(&mut self, check: &str, place: &Place, error: &io::Error) {
+    pub(crate) fn io_failed(&mut self, check: &str, place: &Place, error: &io::Error) {
         if let Some(hit) = LimitHit::in_io(error) {
             return self.limit(check, place, hit);
         }
