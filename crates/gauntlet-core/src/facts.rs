@@ -27,6 +27,16 @@ pub struct FactRow {
     pub fact: serde_json::Value,
 }
 
+impl FactRow {
+    /// The fact in its type. The caller has looked at the kind.
+    ///
+    /// # Errors
+    /// When the fact does not have the type's shape.
+    pub fn read<F: Fact>(&self) -> Result<F, serde_json::Error> {
+        F::deserialize(&self.fact)
+    }
+}
+
 /// Everything one extractor saw in one subject.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Facts {
@@ -71,7 +81,7 @@ impl Facts {
         self.rows
             .iter()
             .filter(|row| row.kind == F::KIND)
-            .map(|row| F::deserialize(&row.fact).map(|fact| (&row.location, fact)))
+            .map(|row| row.read().map(|fact| (&row.location, fact)))
     }
 
     /// Adds the facts of another file or thread.
