@@ -27,6 +27,7 @@ const EXTRACTOR_KEY: &str = "gauntlet.facts.extractor";
 const VERSION_KEY: &str = "gauntlet.facts.extractor_version";
 const SUBJECT_KEY: &str = "gauntlet.facts.subject";
 const CONFIG_KEY: &str = "gauntlet.facts.config";
+const CHECKS_KEY: &str = "gauntlet.facts.checks";
 
 /// Rows of a row group, and of a batch while reading.
 const GROUP_ROWS: usize = 16_384;
@@ -77,6 +78,8 @@ pub struct Header {
     pub subject: String,
     /// The configuration it was read under, as JSON.
     pub config: String,
+    /// The checks that the facts were gathered for, as JSON: what they hold nothing about, later checks may not conclude.
+    pub checks: String,
 }
 
 /// One record.
@@ -140,6 +143,7 @@ pub fn write(file: &FactFile) -> Result<Vec<u8>, FactsError> {
         (VERSION_KEY, header.extractor_version.to_string()),
         (SUBJECT_KEY, header.subject.clone()),
         (CONFIG_KEY, header.config.clone()),
+        (CHECKS_KEY, header.checks.clone()),
     ];
     let metadata = metadata.into_iter().map(|(key, value)| KeyValue::new(key.to_owned(), value)).collect();
     // Everything that could differ between two builds is said here. Statistics would only repeat texts in the footer.
@@ -165,17 +169,33 @@ pub fn write(file: &FactFile) -> Result<Vec<u8>, FactsError> {
 /// # Errors
 /// [`FactsError`]
 pub fn read(bytes: impl Into<Bytes>, limits: &Limits) -> Result<FactFile, FactsError> {
-    let bytes: Bytes = bytes.into();
+    guarded(bytes.into(), limits, |builder| read_table(builder, limits))
+}
+
+/// Reads whose facts they are, and none of them.
+///
+/// # Errors
+/// As [`read`], for the file's metadata.
+pub fn read_header(bytes: impl Into<Bytes>, limits: &Limits) -> Result<Header, FactsError> {
+    guarded(bytes.into(), limits, |builder| header(builder.metadata().file_metadata().key_value_metadata()))
+}
+
+type Builder = ParquetRecordBatchReaderBuilder<Bytes>;
+
+/// The Parquet reader is not ours: should it panic over a broken file, that is this file's error and nobody else's.
+fn guarded<T>(
+    bytes: Bytes,
+    limits: &Limits,
+    read: impl FnOnce(Builder) -> Result<T, FactsError>,
+) -> Result<T, FactsError> {
     if bytes.len() as u64 > limits.file_bytes {
         return Err(FactsError::Limit { what: "bytes of a file of facts", limit: limits.file_bytes });
     }
-    // The Parquet reader is not ours: should it panic over a broken file, that is this file's error and nobody else's.
-    catch_unwind(AssertUnwindSafe(|| read_table(bytes, limits)))
+    catch_unwind(AssertUnwindSafe(|| read(Builder::try_new(bytes)?)))
         .unwrap_or_else(|_| Err(FactsError::Parquet("the reader gave up".to_owned())))
 }
 
-fn read_table(bytes: Bytes, limits: &Limits) -> Result<FactFile, FactsError> {
-    let builder = ParquetRecordBatchReaderBuilder::try_new(bytes)?;
+fn read_table(builder: Builder, limits: &Limits) -> Result<FactFile, FactsError> {
     let metadata = builder.metadata();
     let header = header(metadata.file_metadata().key_value_metadata())?;
     if builder.schema().fields() != schema().fields() {
@@ -230,6 +250,7 @@ fn header(metadata: Option<&Vec<KeyValue>>) -> Result<Header, FactsError> {
         extractor_version,
         subject: get(SUBJECT_KEY)?,
         config: get(CONFIG_KEY)?,
+        checks: get(CHECKS_KEY)?,
     })
 }
 

@@ -10,7 +10,7 @@ mod relations;
 mod rows;
 
 pub use error::FactsError;
-pub use file::{FactFile, Header, Limits, Row, SCHEMA_VERSION, read, write};
+pub use file::{FactFile, Header, Limits, Row, SCHEMA_VERSION, read, read_header, write};
 pub use place::Place;
 pub use relations::{Column, ColumnType, RELATIONS, Table, table};
 pub use rows::{Batch, Cell, RowError};

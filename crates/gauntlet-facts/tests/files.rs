@@ -39,9 +39,15 @@ fn row() -> impl Strategy<Value = Row> {
 }
 
 fn file() -> impl Strategy<Value = FactFile> {
-    let header = (text(), any::<u32>(), text(), text()).prop_map(|(extractor, extractor_version, subject, config)| {
-        Header { extractor, extractor_version, subject, config }
-    });
+    let header = (text(), any::<u32>(), text(), text(), text()).prop_map(
+        |(extractor, extractor_version, subject, config, checks)| Header {
+            extractor,
+            extractor_version,
+            subject,
+            config,
+            checks,
+        },
+    );
     (header, proptest::collection::vec(row(), 0..40)).prop_map(|(header, rows)| FactFile { header, rows })
 }
 
@@ -67,6 +73,7 @@ fn sample(rows: usize) -> FactFile {
         extractor_version: 3,
         subject: "{}".into(),
         config: "{}".into(),
+        checks: "[]".into(),
     };
     FactFile { header, rows: rows.collect() }
 }
