@@ -2,6 +2,7 @@
 
 mod function;
 mod table;
+mod values;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
