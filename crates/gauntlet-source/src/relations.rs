@@ -21,7 +21,9 @@ fn call(invocation: &Invocation) -> Vec<Relation> {
     let resolved = if invocation.certain { "literal" } else { "unresolved" };
     let mut rows = Vec::new();
     for callee in &invocation.names {
-        if let Some((module, name)) = callee.rsplit_once('.') {
+        // A method of some result is called, and imported by nobody.
+        let path = callee.rsplit_once('.').filter(|(module, _)| !module.contains(['?', '(']));
+        if let Some((module, name)) = path {
             rows.push(Relation::Import(ImportRow {
                 language: "python",
                 module: module.to_owned(),
@@ -81,6 +83,12 @@ mod tests {
     use gauntlet_core::Location;
 
     use super::*;
+
+    #[test]
+    fn a_method_of_a_result_is_no_import() {
+        let invocation = Invocation { names: vec!["a.B().c".to_owned(), "?.d".to_owned()], ..Invocation::default() };
+        assert!(call(&invocation).iter().all(|row| matches!(row, Relation::Call(_))));
+    }
 
     #[test]
     fn a_call_is_an_import_and_a_call_with_its_arguments() {

@@ -104,7 +104,9 @@ fn known_keys(args: &HuntArgs, config: &UserConfig) -> anyhow::Result<Vec<Verify
 
 fn explain(error: HuntError) -> anyhow::Error {
     match error {
-        HuntError::Query(text) => UsageError::new(format!("the query: {text}")).into(),
+        HuntError::Query(text) => {
+            UsageError::new(format!("the query: {text}; `gauntlet hunt --tables` lists tables and columns")).into()
+        },
         HuntError::Limit(text) => anyhow::anyhow!("the query takes more than it may, see --memory: {text}"),
         HuntError::Ledger(error) => ledger::explain(error),
         other => other.into(),
