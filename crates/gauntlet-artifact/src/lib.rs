@@ -21,13 +21,25 @@ use gauntlet_limits::ReadAt;
 pub static GATE: Gate = Gate { extractor: &extract::Artifact, checks: CHECKS };
 
 /// One line a check.
-const CHECKS: &[&dyn Check] =
-    &[&checks::pickle::Pickle, &checks::archive::Archive, &checks::safetensors::Safetensors, &checks::onnx::Onnx];
+#[rustfmt::skip]
+const CHECKS: &[&dyn Check] = &[
+    &checks::pickle::Pickle,
+    &checks::archive::Archive,
+    &checks::safetensors::Safetensors,
+    &checks::onnx::Onnx,
+    &checks::gguf::Gguf,
+    &checks::tflite::Tflite,
+    &checks::boosting::Boosting,
+    &checks::msgpack::Msgpack,
+    &checks::skops::Skops,
+    &checks::torch::Torch,
+    &checks::code::Code,
+];
 
 /// Facts of one file at `path` (relative to its subject) whose bytes are `source`; what the gate does for each file.
 #[must_use]
 pub fn extract(path: &Path, source: &dyn ReadAt, limits: &Limits, mask: &MaskKey) -> Facts {
-    extract::file(path, source, limits, mask)
+    extract::file(path, source, limits, mask, true)
 }
 
 /// [`extract()`] over bytes in memory; for fuzzing and tests.
