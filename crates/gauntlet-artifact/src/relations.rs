@@ -1,6 +1,7 @@
 //! From this gate's facts to the relations that people query: one arm a kind of fact. What a kind has no arm for is
 //! still among the facts themselves.
 
+mod native;
 mod values;
 
 use gauntlet_archive::TarKind;
@@ -10,7 +11,10 @@ use gauntlet_core::{
 use gauntlet_pickle::{Import, Resolved, Role, StreamFacts, Target, Use};
 use serde::Serialize;
 
-use crate::facts::{ArchiveFact, FileFact, NpyFact, OnnxFact, PickleFact, SafetensorsFact, leaves_folder};
+use crate::facts::{
+    ArchiveFact, CodeFact, FileFact, GgufFact, GraphFact, NpyFact, OnnxFact, PickleFact, SafetensorsFact, SkopsFact,
+    TfliteFact, leaves_folder,
+};
 
 type Rows = Result<Vec<Relation>, serde_json::Error>;
 
@@ -23,6 +27,11 @@ pub(crate) fn of(row: &FactRow) -> Rows {
         SafetensorsFact::KIND => row.read().map(|fact| safetensors(&fact)),
         OnnxFact::KIND => row.read().map(|fact| onnx(&fact)),
         NpyFact::KIND => row.read().map(|fact| npy(&fact)),
+        GgufFact::KIND => row.read().map(|fact| native::gguf(&fact)),
+        TfliteFact::KIND => row.read().map(|fact| native::tflite(&fact)),
+        GraphFact::KIND => row.read().map(|fact| native::torch_graph(&fact)),
+        SkopsFact::KIND => row.read().map(|fact| native::skops(&fact)),
+        CodeFact::KIND => row.read().map(|fact| native::code(&fact)),
         _ => Ok(Vec::new()),
     }
 }
@@ -127,7 +136,9 @@ fn archive(fact: &ArchiveFact) -> Vec<Relation> {
             rows.push(conflict(Some(entry.name.clone()), word(problem), detail));
         }
     }
-    rows.extend(fact.wrong_checksums.iter().map(|name| conflict(Some(name.clone()), "wrong-checksum".to_owned(), None)));
+    rows.extend(
+        fact.wrong_checksums.iter().map(|name| conflict(Some(name.clone()), "wrong-checksum".to_owned(), None)),
+    );
     rows.extend(fact.expanding.iter().map(|(name, from, to)| {
         let detail = format!(r#"{{"compressed":{from},"expanded":{to}}}"#);
         conflict(Some(name.clone()), "expands-much".to_owned(), Some(detail))
@@ -136,13 +147,7 @@ fn archive(fact: &ArchiveFact) -> Vec<Relation> {
 }
 
 fn safetensors(fact: &SafetensorsFact) -> Vec<Relation> {
-    let conflict = |problem| {
-        let (conflict, detail) = tagged(problem, "problem");
-        let value: Option<serde_json::Value> = detail.as_deref().and_then(|text| serde_json::from_str(text).ok());
-        let name = value.and_then(|v| Some(v.get("tensor").or_else(|| v.get("key"))?.as_str()?.to_owned()));
-        Relation::Conflict(ConflictRow { container: "safetensors".to_owned(), name, conflict, detail })
-    };
-    fact.0.problems.iter().map(conflict).collect()
+    fact.0.problems.iter().map(|problem| native::conflict("safetensors", problem)).collect()
 }
 
 fn onnx(fact: &OnnxFact) -> Vec<Relation> {
@@ -282,6 +287,16 @@ mod tests {
             })
             .collect();
         assert!(found.contains(&(Some("w"), "size-mismatch")), "{found:?}");
+    }
+
+    #[test]
+    fn code_inside_a_model_gives_imports_and_calls() {
+        let fact = serde_json::json!({"imports": ["os.system"], "more": 0, "calls": [{"names": ["os.system"], "line": 2,
+            "at_import": true, "looked_up": false, "arguments": ["'id'"], "made_of": []}]});
+        let rows = of(&FactRow { kind: CodeFact::KIND.to_owned(), location: Location::default(), fact }).unwrap();
+        let [Relation::Import(import), Relation::Call(call)] = rows.as_slice() else { unreachable!("{rows:?}") };
+        assert_eq!((import.module.as_str(), import.name.as_str(), import.called), ("os", "system", true));
+        assert_eq!((call.callee.as_str(), call.role), ("os.system", Some("at-import")));
     }
 
     #[test]

@@ -78,10 +78,7 @@ impl Facts {
     /// All facts of one type. Rows that do not have its shape (an older extractor wrote them) come back as errors: they
     /// are unanswered, never clean.
     pub fn of<F: Fact>(&self) -> impl Iterator<Item = Result<(&Location, F), serde_json::Error>> {
-        self.rows
-            .iter()
-            .filter(|row| row.kind == F::KIND)
-            .map(|row| row.read().map(|fact| (&row.location, fact)))
+        self.rows.iter().filter(|row| row.kind == F::KIND).map(|row| row.read().map(|fact| (&row.location, fact)))
     }
 
     /// Adds the facts of another file or thread.

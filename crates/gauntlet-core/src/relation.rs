@@ -54,7 +54,7 @@ pub struct CallRow {
     pub language: &'static str,
     /// Dotted name of what is called; `?` in part or whole when unknown.
     pub callee: String,
-    /// How, such as `reduce`, `newobj` or `build`.
+    /// How, such as `reduce`, `newobj`, `build` or `at-import`.
     pub role: Option<&'static str>,
     /// Arguments, in short.
     pub arguments: Option<String>,

@@ -255,9 +255,8 @@ fn header(metadata: Option<&Vec<KeyValue>>) -> Result<Header, FactsError> {
 }
 
 fn schema() -> SchemaRef {
-    let fields = COLUMNS.map(|(name, text)| {
-        Field::new(name, if text { DataType::Utf8 } else { DataType::UInt64 }, name != "record")
-    });
+    let fields = COLUMNS
+        .map(|(name, text)| Field::new(name, if text { DataType::Utf8 } else { DataType::UInt64 }, name != "record"));
     Arc::new(Schema::new(fields.to_vec()))
 }
 

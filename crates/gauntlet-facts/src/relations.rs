@@ -65,8 +65,7 @@ impl Table {
     /// The columns as Arrow knows them.
     #[must_use]
     pub fn schema(&self) -> SchemaRef {
-        let fields: Vec<Field> =
-            self.columns.iter().map(|c| Field::new(c.name, c.column_type.arrow(), true)).collect();
+        let fields: Vec<Field> = self.columns.iter().map(|c| Field::new(c.name, c.column_type.arrow(), true)).collect();
         Arc::new(Schema::new(fields))
     }
 }
@@ -114,7 +113,7 @@ pub static RELATIONS: &[Table] = &[
         columns: about_facts![
             text("language", "`pickle` or `python`"),
             text("callee", "dotted name of what is called; `?` when unknown"),
-            text("role", "`reduce`, `newobj`, `build`, … in pickles"),
+            text("role", "`reduce`, `newobj`, `build`, … in pickles; `at-import` in Python code that an import runs"),
             text("arguments", "arguments, in short"),
             number("count", "how often"),
             number("stream", "pickle stream inside the file, from 0"),
@@ -124,7 +123,7 @@ pub static RELATIONS: &[Table] = &[
         name: "operators",
         about: "an operator that a graph uses",
         columns: about_facts![
-            text("framework", "`onnx`, `tensorflow`, `tflite`, …"),
+            text("framework", "`onnx`, `tensorflow`, `tflite`, `torch`, …"),
             text("domain", "domain; empty for the framework's own"),
             text("op_type", "operator type"),
             text("node", "name of the first node, where it is kept"),
@@ -136,7 +135,7 @@ pub static RELATIONS: &[Table] = &[
         name: "layers",
         about: "a layer, or another object that a model's configuration builds",
         columns: about_facts![
-            text("framework", "`keras`, …"),
+            text("framework", "`keras`, `skops`, …"),
             text("class", "class name as written"),
             text("module", "module that the file names for it"),
             text("registered_name", "name under which the class is registered"),

@@ -173,7 +173,9 @@ impl Catalogue {
             all.not_admitted.append(&mut one.not_admitted);
             all.superseded += one.superseded;
         }
-        all.held.sort_by(|a, b| (&a.project, &a.name, &a.entries, &a.facts).cmp(&(&b.project, &b.name, &b.entries, &b.facts)));
+        all.held.sort_by(|a, b| {
+            (&a.project, &a.name, &a.entries, &a.facts).cmp(&(&b.project, &b.name, &b.entries, &b.facts))
+        });
         all.unanswered.sort();
         Ok(all)
     }
@@ -223,7 +225,9 @@ impl Held {
     pub(crate) fn too_old(&self, gates: &[&'static Gate]) -> Option<Unanswered> {
         let (name, version) = &self.extractor;
         match self.gate.and_then(|gate| gates.get(gate)) {
-            None => Some(self.unanswered(format!("its facts are of extractor `{name}`, which this program does not have"))),
+            None => {
+                Some(self.unanswered(format!("its facts are of extractor `{name}`, which this program does not have")))
+            }
             Some(gate) if gate.extractor.version() != *version => Some(self.unanswered(format!(
                 "its facts were extracted by `{name}` {version}, this program has {}: run it again over the files",
                 gate.extractor.version()

@@ -34,9 +34,10 @@ impl Question {
             let mut found = false;
             for (index, check) in all(gates) {
                 let info = check.info();
-                let asked = info.rules.iter().filter(|rule| {
-                    info.id == name || rule.id == name || rule.renamed_from.contains(&name.as_str())
-                });
+                let asked = info
+                    .rules
+                    .iter()
+                    .filter(|rule| info.id == name || rule.id == name || rule.renamed_from.contains(&name.as_str()));
                 let before = question.rules.len();
                 let mut any = info.id == name;
                 for rule in asked {

@@ -101,7 +101,9 @@ fn judge(
         let coverage = stored.facts.coverage.get(id);
         let known = stored.checks.as_ref().is_some_and(|checks| checks.iter().any(|known| known == id));
         if coverage.is_none() && !known {
-            open.push(held.unanswered(format!("its facts were stored before there was {id}: run it again over the files")));
+            open.push(
+                held.unanswered(format!("its facts were stored before there was {id}: run it again over the files")),
+            );
             continue;
         }
         let judgement = check.judge(&stored.facts, &judging);

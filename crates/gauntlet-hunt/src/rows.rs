@@ -158,16 +158,21 @@ fn fact(held: &Held, stored: &Stored, row: &FactRow) -> Vec<Cell> {
 }
 
 fn coverage<'a>(held: &'a Held, stored: &'a Stored) -> impl Iterator<Item = Vec<Cell>> + 'a {
-    let row = |check: Option<&str>, path: Option<&str>, member: Option<&str>, looked_at: Option<u64>, reason: Option<String>| {
+    let row = |check: Option<&str>,
+               path: Option<&str>,
+               member: Option<&str>,
+               looked_at: Option<u64>,
+               reason: Option<String>| {
         let mut cells = start(held, path, member, None);
         cells.extend([check.into(), looked_at.into(), reason.into()]);
         cells
     };
     let checks = stored.facts.coverage.iter().flat_map(move |(check, coverage)| {
         let looked = row(Some(check), None, None, Some(coverage.looked_at), None);
-        let skipped = coverage.skipped.iter().map(move |s| {
-            row(Some(check), Some(&s.path), s.member.as_deref(), None, Some(s.reason.to_string()))
-        });
+        let skipped = coverage
+            .skipped
+            .iter()
+            .map(move |s| row(Some(check), Some(&s.path), s.member.as_deref(), None, Some(s.reason.to_string())));
         std::iter::once(looked).chain(skipped)
     });
     let unread = stored

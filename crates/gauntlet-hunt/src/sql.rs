@@ -136,8 +136,7 @@ fn context(limits: &QueryLimits) -> Result<SessionContext, DataFusionError> {
         .with_memory_pool(Arc::new(FairSpillPool::new(limits.memory)))
         .with_disk_manager_builder(disk)
         .build_arc()?;
-    let config =
-        SessionConfig::new().with_target_partitions(limits.threads.max(1)).with_information_schema(true);
+    let config = SessionConfig::new().with_target_partitions(limits.threads.max(1)).with_information_schema(true);
     Ok(SessionContext::new_with_config_rt(config, runtime))
 }
 

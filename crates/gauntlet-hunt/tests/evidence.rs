@@ -37,14 +37,8 @@ static RULE: RuleInfo = RuleInfo {
     retired: None,
 };
 
-static INFO: CheckInfo = CheckInfo {
-    id: "test/names",
-    version: 1,
-    stage: Stage::Artifact,
-    title: "names",
-    rules: &[RULE],
-    page: "",
-};
+static INFO: CheckInfo =
+    CheckInfo { id: "test/names", version: 1, stage: Stage::Artifact, title: "names", rules: &[RULE], page: "" };
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Name {
@@ -115,8 +109,7 @@ impl Sandbox {
     }
 
     fn ledger(&self) -> Ledger {
-        let place =
-            Place { log: self.path("ledger"), evidence: self.path("evidence"), config: self.path("config") };
+        let place = Place { log: self.path("ledger"), evidence: self.path("evidence"), config: self.path("config") };
         Ledger::open_or_create(&place, &Options::default()).unwrap()
     }
 

@@ -35,8 +35,7 @@ pub(super) fn read(project: &Project<'_>, gates: &[&'static Gate]) -> Result<Cat
         match one {
             Err(why) => all.unanswered.push(why),
             Ok(entry) => {
-                let gate =
-                    gates.iter().position(|gate| gate.checks.iter().any(|check| check.info().id == entry.check));
+                let gate = gates.iter().position(|gate| gate.checks.iter().any(|check| check.info().id == entry.check));
                 match &entry.facts {
                     Some(facts) => {
                         let known = held.entry((entry.subject.clone(), facts.clone()));
@@ -122,7 +121,9 @@ fn report(project: &Project<'_>, index: u64, record: &Record) -> Result<ReportEn
     let keys: Vec<_> = project.keys.iter().filter(|key| key.key_id() == record.key).cloned().collect();
     if keys.is_empty() {
         let short = record.key.get(..12).unwrap_or(&record.key);
-        return Err(refuse(format!("its evidence is signed by key {short}…, which is not known here: name it with --key")));
+        return Err(refuse(format!(
+            "its evidence is signed by key {short}…, which is not known here: name it with --key"
+        )));
     }
     let verified =
         parsed.verify(&keys, NonZeroUsize::MIN).map_err(|error| refuse(format!("envelope {envelope}: {error}")))?;
@@ -137,7 +138,12 @@ fn report(project: &Project<'_>, index: u64, record: &Record) -> Result<ReportEn
     let findings = member.get("findings").and_then(Value::as_object);
     Ok(ReportEntry {
         project: project.name.clone(),
-        subject: subject.clone(),
+        // What was signed, not what the record says.
+        subject: about
+            .digest
+            .primary()
+            .map(|digest| digest.hex().to_owned())
+            .ok_or_else(|| refuse(format!("envelope {envelope} names its subject by no digest that is known here")))?,
         name: about.name.clone().unwrap_or_default(),
         check: text("/check").ok_or_else(|| refuse(format!("envelope {envelope} names no check")))?,
         check_version: member.get("check_version").and_then(Value::as_u64).unwrap_or(0),

@@ -10,7 +10,8 @@ use std::io::Read;
 use std::path::Path;
 
 use gauntlet_core::{
-    Context, Coverage, Extractor, FactRow, Facts, Limits, Location, MaskKey, Relation, SkipCode, Target, TreeFile, open_regular,
+    Context, Coverage, Extractor, FactRow, Facts, Limits, Location, MaskKey, Relation, SkipCode, Target, TreeFile,
+    open_regular,
 };
 use gauntlet_patterns::Scanner;
 use rayon::prelude::*;

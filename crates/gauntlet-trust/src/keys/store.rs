@@ -103,7 +103,8 @@ impl KeyStore {
             paths.push(entry.map_err(io)?.path());
         }
         paths.sort();
-        let public = |path: &&PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().ends_with(".pub.pem"));
+        let public =
+            |path: &&PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().ends_with(".pub.pem"));
         paths.iter().filter(public).map(|path| read_public(path)).collect()
     }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use gauntlet_core::Gate;
-use gauntlet_hunt::{Answers, Catalogue, HuntError, Project, Question, QueryLimits, Source};
+use gauntlet_hunt::{Answers, Catalogue, HuntError, Project, QueryLimits, Question, Source};
 use gauntlet_ledger::Ledger;
 use gauntlet_trust::keys::{KeyStore, VerifyingKey};
 
@@ -31,7 +31,11 @@ pub(crate) fn run(args: &HuntArgs, global: &Global, config: &UserConfig) -> anyh
             let hint = |error| UsageError::new(format!("{error}; `gauntlet rule list` lists them"));
             Some(Question::new(&args.rules, &gates).map_err(hint)?)
         }
-        _ => return Err(UsageError::new("name a rule or check, or give a query with --sql (`--tables` lists tables)").into()),
+        _ => {
+            return Err(
+                UsageError::new("name a rule or check, or give a query with --sql (`--tables` lists tables)").into()
+            );
+        }
     };
     let now = commands::run::clock(global)?.now();
     let meter = Meter::new(!global.quiet && !global.no_progress);
@@ -106,7 +110,7 @@ fn explain(error: HuntError) -> anyhow::Error {
     match error {
         HuntError::Query(text) => {
             UsageError::new(format!("the query: {text}; `gauntlet hunt --tables` lists tables and columns")).into()
-        },
+        }
         HuntError::Limit(text) => anyhow::anyhow!("the query takes more than it may, see --memory: {text}"),
         HuntError::Ledger(error) => ledger::explain(error),
         other => other.into(),

@@ -24,7 +24,13 @@ pub(super) fn tables(format: HuntFormat) -> anyhow::Result<String> {
                 let _ = writeln!(text, "{}: {}", table.name, table.about);
                 let width = table.columns.iter().map(|c| c.name.len()).max().unwrap_or(0);
                 for column in table.columns {
-                    let _ = writeln!(text, "    {:width$}  {:6}  {}", column.name, column.column_type.as_str(), column.about);
+                    let _ = writeln!(
+                        text,
+                        "    {:width$}  {:6}  {}",
+                        column.name,
+                        column.column_type.as_str(),
+                        column.about
+                    );
                 }
             }
             Ok(text)
@@ -73,8 +79,21 @@ pub(super) fn answers(
         })),
         HuntFormat::Csv => {
             let header = [
-                "project", "name", "subject", "admitted", "ledger_index", "rule", "severity", "confidence", "path",
-                "member", "line", "offset", "message", "suppressed", "fingerprint",
+                "project",
+                "name",
+                "subject",
+                "admitted",
+                "ledger_index",
+                "rule",
+                "severity",
+                "confidence",
+                "path",
+                "member",
+                "line",
+                "offset",
+                "message",
+                "suppressed",
+                "fingerprint",
             ];
             let rows = answers.subjects.iter().flat_map(|s| s.findings.iter().map(move |f| finding_cells(s, f)));
             let open = answers.unanswered.iter().map(|one| {
@@ -283,7 +302,8 @@ fn csv(header: &[String], rows: impl Iterator<Item = Vec<String>>) -> String {
 }
 
 fn csv_cell(cell: &str) -> String {
-    let formula = cell.starts_with(['=', '+', '@', '\t', '\r']) || (cell.starts_with('-') && cell.parse::<f64>().is_err());
+    let formula =
+        cell.starts_with(['=', '+', '@', '\t', '\r']) || (cell.starts_with('-') && cell.parse::<f64>().is_err());
     let cell = if formula { format!("'{cell}") } else { cell.to_owned() };
     if cell.contains(['"', ',', '\n', '\r']) { format!("\"{}\"", cell.replace('"', "\"\"")) } else { cell }
 }
