@@ -183,12 +183,12 @@ impl Catalogue {
     /// Reads each file's head. What cannot be read, or is of another subject, is unanswered.
     fn inspect(&mut self, gates: &[&'static Gate], listen: &dyn Listen) {
         let held = std::mem::take(&mut self.held);
-        let looked: Vec<Result<Held, Unanswered>> =
+        let looked: Vec<Result<Held, Box<Unanswered>>> =
             held.into_par_iter().map(|held| inspect(held, gates, listen)).collect();
         for one in looked {
             match one {
                 Ok(held) => self.held.push(held),
-                Err(why) => self.unanswered.push(why),
+                Err(why) => self.unanswered.push(*why),
             }
         }
     }
@@ -222,7 +222,7 @@ impl Held {
     }
 
     /// Why rules of today cannot be asked, when they cannot.
-    pub(crate) fn too_old(&self, gates: &[&'static Gate]) -> Option<Unanswered> {
+    pub(crate) fn too_old(&self, gates: &[&'static Gate]) -> Option<Box<Unanswered>> {
         let (name, version) = &self.extractor;
         match self.gate.and_then(|gate| gates.get(gate)) {
             None => {
@@ -237,15 +237,15 @@ impl Held {
     }
 
     /// Reads the facts, after their digest.
-    pub(crate) fn load(&self) -> Result<Stored, Unanswered> {
+    pub(crate) fn load(&self) -> Result<Stored, Box<Unanswered>> {
         let bytes = self.bytes()?;
         let stored = Stored::read(bytes, self.form)
             .map_err(|error| self.unanswered(format!("{} cannot be read: {error}", self.path.display())))?;
         Ok(stored)
     }
 
-    pub(crate) fn unanswered(&self, why: String) -> Unanswered {
-        Unanswered {
+    pub(crate) fn unanswered(&self, why: String) -> Box<Unanswered> {
+        Box::new(Unanswered {
             project: self.project.clone(),
             name: self.name.clone(),
             subject: self.subject.clone(),
@@ -253,10 +253,10 @@ impl Held {
             ledger_index: self.entries.as_ref().map(|(_, (index, _))| *index),
             why,
             gate: self.gate,
-        }
+        })
     }
 
-    fn bytes(&self) -> Result<Vec<u8>, Unanswered> {
+    fn bytes(&self) -> Result<Vec<u8>, Box<Unanswered>> {
         let shown = self.path.display();
         let bytes = read_file(&self.path).map_err(|error| match error.kind() {
             std::io::ErrorKind::NotFound => self.unanswered(format!("its facts are gone: {shown} is not there")),
@@ -270,7 +270,7 @@ impl Held {
     }
 }
 
-fn inspect(mut held: Held, gates: &[&'static Gate], listen: &dyn Listen) -> Result<Held, Unanswered> {
+fn inspect(mut held: Held, gates: &[&'static Gate], listen: &dyn Listen) -> Result<Held, Box<Unanswered>> {
     let bytes = held.bytes()?;
     listen.done(bytes.len() as u64);
     let (extractor, version, subject) = Stored::read_header(bytes, held.form)

@@ -79,16 +79,16 @@ fn judge(
     listen: &dyn Listen,
 ) -> (Option<SubjectAnswer>, Vec<Unanswered>) {
     if let Some(why) = held.too_old(gates) {
-        return (None, vec![why]);
+        return (None, vec![*why]);
     }
     let stored = match held.load() {
         Ok(stored) => stored,
-        Err(why) => return (None, vec![why]),
+        Err(why) => return (None, vec![*why]),
     };
     listen.done(0);
     let Some(config) = config(held, &stored) else {
         let why = "an earlier release stored its facts without the configuration: run it again over the files";
-        return (None, vec![held.unanswered(why.to_owned())]);
+        return (None, vec![*held.unanswered(why.to_owned())]);
     };
     let mut open = Vec::new();
     let mut findings = Vec::new();
@@ -111,7 +111,7 @@ fn judge(
         coverage.merge(judgement.coverage);
         coverage.skipped.extend(stored.unread.iter().cloned());
         if let Some(why) = gaps(&coverage) {
-            open.push(held.unanswered(format!("{id} could not look at {why}")));
+            open.push(*held.unanswered(format!("{id} could not look at {why}")));
         }
         findings.extend(seal(judgement.findings).into_iter().filter(|f| question.rules.contains(f.rule.as_str())));
     }

@@ -124,7 +124,7 @@ async fn answer(
     let mut open = problems.lock().unwrap_or_else(PoisonError::into_inner).clone();
     open.extend(catalogue.unanswered.iter().cloned());
     // Facts of another version are in the answer, but an extractor of today may see more.
-    open.extend(catalogue.held.iter().filter_map(|held| held.too_old(gates)));
+    open.extend(catalogue.held.iter().filter_map(|held| held.too_old(gates).map(|why| *why)));
     Ok(Rows { schema, batches, cut, unanswered: open.into_iter().collect() })
 }
 

@@ -1,7 +1,8 @@
 //! From report to signed evidence in the ledger, and back: an answer is reused only as the signed envelope says it.
 
+use std::io::Write as _;
 use std::num::NonZeroUsize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use gauntlet_core::{Digest, Facts, Input, Report, Subject, canonical, sha256_hex, write_durably};
@@ -36,6 +37,28 @@ pub(crate) struct Evidence<'a> {
 /// Keeps a subject's facts as `<folder>/<subject>/<sha256>.parquet`, and gives their digest. Facts that hold nothing are
 /// not kept.
 pub(crate) fn store_facts(folder: &Path, task: &Task, facts: &Facts) -> anyhow::Result<Option<Digest>> {
+    let Some((path, digest, bytes)) = facts_file(folder, task, facts)? else { return Ok(None) };
+    put(&path, &bytes)?;
+    Ok(Some(digest))
+}
+
+/// As [`store_facts`] for a sweep that nobody signs: without waiting for the device for each of many files. What a crash
+/// leaves half written does not have the digest that it is named by.
+pub(crate) fn sweep_facts(folder: &Path, task: &Task, facts: &Facts) -> anyhow::Result<()> {
+    let Some((path, _, bytes)) = facts_file(folder, task, facts)? else { return Ok(()) };
+    if std::fs::read(&path).is_ok_and(|there| there == bytes) {
+        return Ok(());
+    }
+    let write = || {
+        let mut file = tempfile::NamedTempFile::new_in(path.parent().unwrap_or(folder))?;
+        file.write_all(&bytes)?;
+        file.persist(&path).map(drop).map_err(|error| error.error)
+    };
+    write().with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Where a subject's facts belong in a folder that is there then, their digest and their bytes.
+fn facts_file(folder: &Path, task: &Task, facts: &Facts) -> anyhow::Result<Option<(PathBuf, Digest, Vec<u8>)>> {
     if facts.rows.is_empty() && facts.coverage.is_empty() {
         return Ok(None);
     }
@@ -45,8 +68,7 @@ pub(crate) fn store_facts(folder: &Path, task: &Task, facts: &Facts) -> anyhow::
     let digest = Digest::sha256(&bytes);
     let folder = folder.join(name.hex());
     std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    put(&folder.join(format!("{}.parquet", digest.hex())), &bytes)?;
-    Ok(Some(digest))
+    Ok(Some((folder.join(format!("{}.parquet", digest.hex())), digest, bytes)))
 }
 
 /// Files named by their own digest are written once.

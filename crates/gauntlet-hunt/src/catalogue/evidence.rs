@@ -27,13 +27,13 @@ pub(super) fn read(project: &Project<'_>, gates: &[&'static Gate]) -> Result<Cat
             records.push((index, record));
         }
     }
-    let read: Vec<Result<ReportEntry, Unanswered>> =
+    let read: Vec<Result<ReportEntry, Box<Unanswered>>> =
         records.par_iter().map(|(index, record)| report(project, *index, record)).collect();
     let mut all = Catalogue::default();
     let mut held: BTreeMap<(String, String), Held> = BTreeMap::new();
     for one in read {
         match one {
-            Err(why) => all.unanswered.push(why),
+            Err(why) => all.unanswered.push(*why),
             Ok(entry) => {
                 let gate = gates.iter().position(|gate| gate.checks.iter().any(|check| check.info().id == entry.check));
                 match &entry.facts {
@@ -97,17 +97,19 @@ fn note(held: &mut Held, entry: &ReportEntry, gate: Option<usize>) {
 }
 
 /// One report: its envelope is there, a known key signed it, and it speaks about the record's subject.
-fn report(project: &Project<'_>, index: u64, record: &Record) -> Result<ReportEntry, Unanswered> {
+fn report(project: &Project<'_>, index: u64, record: &Record) -> Result<ReportEntry, Box<Unanswered>> {
     let digests: DigestSet = record.subject.clone().into_iter().collect();
     let subject = digests.primary().map(|digest| digest.hex().to_owned()).unwrap_or_default();
-    let refuse = |why: String| Unanswered {
-        project: project.name.clone(),
-        name: String::new(),
-        subject: subject.clone(),
-        facts: None,
-        ledger_index: Some(index),
-        why,
-        gate: None,
+    let refuse = |why: String| {
+        Box::new(Unanswered {
+            project: project.name.clone(),
+            name: String::new(),
+            subject: subject.clone(),
+            facts: None,
+            ledger_index: Some(index),
+            why,
+            gate: None,
+        })
     };
     let envelope = record.envelope.0;
     let bytes = project

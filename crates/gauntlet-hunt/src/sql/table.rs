@@ -15,7 +15,7 @@ use gauntlet_core::Gate;
 use gauntlet_facts::{Batch, Cell, Table};
 
 use super::Problems;
-use crate::catalogue::{Catalogue, Held};
+use crate::catalogue::{Catalogue, Held, Unanswered};
 use crate::rows;
 
 /// Rows, and bytes of text, of one batch.
@@ -113,8 +113,8 @@ fn read(
     problems: &Problems,
     push: impl FnMut(Vec<Cell>) -> Result<()>,
 ) -> Result<()> {
-    let note = |why| {
-        problems.lock().unwrap_or_else(PoisonError::into_inner).insert(why);
+    let note = |why: Box<Unanswered>| {
+        problems.lock().unwrap_or_else(PoisonError::into_inner).insert(*why);
     };
     match held.load() {
         Err(why) => note(why),

@@ -1,4 +1,4 @@
-//! `gauntlet scan`: source and artifact gates on any path, with no configuration and no evidence.
+//! `gauntlet scan`: source and artifact gates on any path, with no configuration and no evidence; facts are kept where asked.
 
 use std::time::Instant;
 
@@ -30,7 +30,7 @@ pub(crate) fn run(args: &ScanArgs, global: &Global) -> anyhow::Result<Exit> {
             let began = Instant::now();
             let judged = judge::judge(task, &bench);
             if let Some(folder) = &args.facts {
-                evidence::store_facts(folder, task, &judged.facts)?;
+                evidence::sweep_facts(folder, task, &judged.facts)?;
             }
             outcome.time(&judged.reports, began.elapsed());
             reports.extend(judged.reports);
