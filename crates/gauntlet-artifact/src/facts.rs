@@ -7,9 +7,11 @@ use serde::{Deserialize, Serialize};
 use crate::extract::{Claim, Format};
 use crate::formats::boosting::BoostingFacts;
 use crate::formats::gguf::GgufFacts;
+use crate::formats::json::TagFact;
 use crate::formats::msgpack::MsgpackFacts;
 use crate::formats::npy::NpyFacts;
 use crate::formats::safetensors::SafetensorsFacts;
+use crate::formats::tensor::{Stats, TensorRow};
 use crate::formats::tflite::TfliteFacts;
 use crate::formats::torchscript::ScriptFacts;
 
@@ -199,6 +201,66 @@ pub(crate) struct CodeCall {
 
 impl Fact for CodeFact {
     const KIND: &'static str = "code";
+}
+
+/// Configuration that names code or paths.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct ConfigurationFact {
+    pub settings: Vec<Setting>,
+    /// YAML tags that are not of the core schema.
+    pub tags: Vec<TagFact>,
+    /// Settings beyond those kept.
+    pub more: u64,
+}
+
+/// A setting that a loader acts on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Setting {
+    /// Where in the document.
+    pub place: String,
+    pub kind: SettingKind,
+    pub value: String,
+}
+
+/// What a loader does with a setting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum SettingKind {
+    /// Imports and calls it.
+    Target,
+    /// Imports it.
+    Module,
+    /// Opens it below the model's folder.
+    Path,
+    /// Opens a file named so.
+    Digest,
+}
+
+impl Fact for ConfigurationFact {
+    const KIND: &'static str = "configuration";
+}
+
+/// The tensors of a file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct TensorsFact {
+    pub tensors: Vec<TensorFact>,
+    /// Tensors beyond those kept.
+    pub more: u64,
+}
+
+/// A tensor.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct TensorFact {
+    #[serde(flatten)]
+    pub row: TensorRow,
+    /// What its numbers are; absent when they were not looked at.
+    pub stats: Option<Stats>,
+    /// It begins like a program, an archive or a pickle.
+    pub file: bool,
+}
+
+impl Fact for TensorsFact {
+    const KIND: &'static str = "tensors";
 }
 
 /// A NumPy array file.

@@ -7,6 +7,7 @@ pub(crate) mod json;
 pub(crate) mod msgpack;
 pub(crate) mod npy;
 pub(crate) mod safetensors;
+pub(crate) mod tensor;
 pub(crate) mod text;
 pub(crate) mod tflite;
 pub(crate) mod torchscript;

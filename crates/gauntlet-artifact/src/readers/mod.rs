@@ -6,6 +6,7 @@
 
 mod boosting;
 mod code;
+mod configuration;
 mod flax;
 mod gguf;
 mod skops;
@@ -32,6 +33,7 @@ pub(crate) static DOCUMENTS: &[&dyn DocumentReader] = &[
     &boosting::XgboostJson,
     &skops::Skops,
     &torch::ExportedProgram,
+    &configuration::Configuration,
 ];
 
 /// The beginning of a file or member.
