@@ -12,8 +12,8 @@ use gauntlet_pickle::{Import, Resolved, Role, StreamFacts, Target, Use};
 use serde::Serialize;
 
 use crate::facts::{
-    ArchiveFact, CodeFact, FileFact, GgufFact, GraphFact, NpyFact, OnnxFact, PickleFact, SafetensorsFact, SkopsFact,
-    TfliteFact, leaves_folder,
+    ArchiveFact, CodeFact, ConfigurationFact, FileFact, GgufFact, GraphFact, NpyFact, OnnxFact, PickleFact,
+    SafetensorsFact, SkopsFact, TensorsFact, TfliteFact, leaves_folder,
 };
 
 type Rows = Result<Vec<Relation>, serde_json::Error>;
@@ -31,6 +31,8 @@ pub(crate) fn of(row: &FactRow) -> Rows {
         TfliteFact::KIND => row.read().map(|fact| native::tflite(&fact)),
         GraphFact::KIND => row.read().map(|fact| native::torch_graph(&fact)),
         SkopsFact::KIND => row.read().map(|fact| native::skops(&fact)),
+        TensorsFact::KIND => row.read().map(|fact| native::tensors(&fact)),
+        ConfigurationFact::KIND => row.read().map(|fact| native::configuration(&fact)),
         CodeFact::KIND => row.read().map(|fact| native::code(&fact)),
         _ => Ok(Vec::new()),
     }
@@ -176,7 +178,7 @@ fn onnx(fact: &OnnxFact) -> Vec<Relation> {
     for tensor in &facts.odd_tensors {
         let shape = serde_json::to_string(&tensor.dims).ok();
         rows.push(Relation::Tensor(TensorRow {
-            format: "onnx",
+            format: Some("onnx"),
             name: Some(tensor.name.clone()),
             dtype: tensor.data_type.to_string(),
             shape,
@@ -198,7 +200,7 @@ fn onnx(fact: &OnnxFact) -> Vec<Relation> {
 
 fn npy(fact: &NpyFact) -> Vec<Relation> {
     vec![Relation::Tensor(TensorRow {
-        format: "npy",
+        format: Some("npy"),
         dtype: fact.0.descr.clone(),
         shape: serde_json::to_string(&fact.0.shape).ok(),
         offset: Some(fact.0.data),
@@ -287,6 +289,22 @@ mod tests {
             })
             .collect();
         assert!(found.contains(&(Some("w"), "size-mismatch")), "{found:?}");
+    }
+
+    #[test]
+    fn tensors_of_a_safetensors_file_come_with_their_figures() {
+        let header = br#"{"w":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}"#;
+        let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+        bytes.extend(header);
+        bytes.extend([1.5f32, -2.0].iter().flat_map(|x| x.to_le_bytes()));
+        let rows = relations("a.safetensors", &bytes);
+        let tensor = rows.iter().find_map(|r| match r {
+            Relation::Tensor(tensor) => Some(tensor),
+            _ => None,
+        });
+        let tensor = tensor.unwrap();
+        assert_eq!((tensor.name.as_deref(), tensor.shape.as_deref(), tensor.length), (Some("w"), Some("[2]"), Some(8)));
+        assert_eq!((tensor.min, tensor.max, tensor.nan), (Some(-2.0), Some(1.5), Some(0)));
     }
 
     #[test]

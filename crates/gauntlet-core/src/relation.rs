@@ -27,7 +27,7 @@ pub enum Relation {
 /// A global that a pickle reaches, or a name that code calls.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ImportRow {
-    /// `pickle`, `python`, or another language.
+    /// `pickle`, `python`, `configuration`, …
     pub language: &'static str,
     /// Module as the loader looks it up; `?` in part or whole when unknown.
     pub module: String,
@@ -50,7 +50,7 @@ pub struct ImportRow {
 /// A call.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CallRow {
-    /// `pickle`, `python`, or another language.
+    /// `pickle`, `python`, `configuration`, …
     pub language: &'static str,
     /// Dotted name of what is called; `?` in part or whole when unknown.
     pub callee: String,
@@ -142,8 +142,8 @@ pub struct ConflictRow {
 /// A tensor.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TensorRow {
-    /// `npy`, `onnx`, `safetensors`, `gguf`, …
-    pub format: &'static str,
+    /// `npy`, `onnx`, … where the fact says it; the relation `formats` says it for every file.
+    pub format: Option<&'static str>,
     /// Name; absent where the file holds one unnamed tensor.
     pub name: Option<String>,
     /// Element type as written.

@@ -94,9 +94,9 @@ macro_rules! about_facts {
 pub static RELATIONS: &[Table] = &[
     Table {
         name: "imports",
-        about: "a global that a pickle reaches, or a name that Python code calls",
+        about: "a global that a pickle reaches, or a name that code or a configuration imports",
         columns: about_facts![
-            text("language", "`pickle` or `python`"),
+            text("language", "`pickle`, `python` or `configuration`"),
             text("module", "module as the loader looks it up; `?` when unknown"),
             text("name", "name inside the module"),
             text("callee", "`module.name`"),
@@ -135,7 +135,7 @@ pub static RELATIONS: &[Table] = &[
         name: "layers",
         about: "a layer, or another object that a model's configuration builds",
         columns: about_facts![
-            text("framework", "`keras`, `skops`, …"),
+            text("framework", "`keras`, `skops`, `yaml`, …"),
             text("class", "class name as written"),
             text("module", "module that the file names for it"),
             text("registered_name", "name under which the class is registered"),
@@ -154,7 +154,7 @@ pub static RELATIONS: &[Table] = &[
         name: "links",
         about: "something that points elsewhere: links in archives, external data, addresses",
         columns: about_facts![
-            text("link", "`symbolic-link`, `hard-link`, `external-data`, `url`, …"),
+            text("link", "`symbolic-link`, `hard-link`, `external-data`, `setting`, …"),
             text("name", "the entry, tensor or key that holds it"),
             text("target", "where it points to, as written"),
             flag("leaves", "the target lies outside the folder"),
@@ -174,7 +174,7 @@ pub static RELATIONS: &[Table] = &[
         name: "tensors",
         about: "a tensor that is described in a file",
         columns: about_facts![
-            text("format", "`npy`, `onnx`, `safetensors`, `gguf`, …"),
+            text("format", "where the fact says it; `formats` says it for every file"),
             text("name", "its name; null where the file holds one unnamed tensor"),
             text("dtype", "element type as written"),
             text("shape", "JSON, such as `[2,3]`"),

@@ -102,7 +102,7 @@ fn judge(
         let known = stored.checks.as_ref().is_some_and(|checks| checks.iter().any(|known| known == id));
         if coverage.is_none() && !known {
             open.push(
-                held.unanswered(format!("its facts were stored before there was {id}: run it again over the files")),
+                *held.unanswered(format!("its facts were stored before there was {id}: run it again over the files")),
             );
             continue;
         }

@@ -1,23 +1,79 @@
 //! Relations of formats that have a header or a graph of their own.
 
-use gauntlet_core::{CallRow, ConflictRow, ImportRow, LayerRow, OperatorRow, Relation, TensorRow};
+use gauntlet_core::{CallRow, ConflictRow, ImportRow, LayerRow, LinkRow, OperatorRow, Relation, TensorRow};
 
 use super::tagged;
-use crate::facts::{CodeFact, GgufFact, GraphFact, SkopsFact, TfliteFact};
+use crate::facts::{CodeFact, ConfigurationFact, GgufFact, GraphFact, SettingKind, SkopsFact, TensorsFact, TfliteFact};
 
 pub(super) fn gguf(fact: &GgufFact) -> Vec<Relation> {
-    let tensors = fact.0.tensors.iter().map(|tensor| {
+    // Tensors whose size is known are in a fact of their own, with their figures.
+    let tensors = fact.0.tensors.iter().filter(|tensor| tensor.bytes.is_none()).map(|tensor| {
         Relation::Tensor(TensorRow {
-            format: "gguf",
+            format: Some("gguf"),
             name: Some(tensor.name.clone()),
             dtype: format!("type {}", tensor.kind),
             shape: serde_json::to_string(&tensor.shape).ok(),
             offset: fact.0.data.checked_add(tensor.offset),
-            length: tensor.bytes,
             ..TensorRow::default()
         })
     });
     tensors.chain(fact.0.problems.iter().map(|problem| conflict("gguf", problem))).collect()
+}
+
+pub(super) fn tensors(fact: &TensorsFact) -> Vec<Relation> {
+    let rows = fact.tensors.iter().map(|tensor| {
+        let stats = tensor.stats.as_ref();
+        Relation::Tensor(TensorRow {
+            format: None,
+            name: Some(tensor.row.name.clone()),
+            dtype: tensor.row.dtype.clone(),
+            shape: serde_json::to_string(&tensor.row.shape).ok(),
+            offset: Some(tensor.row.offset),
+            length: Some(tensor.row.bytes),
+            min: stats.and_then(|s| s.min),
+            max: stats.and_then(|s| s.max),
+            nan: stats.map(|s| s.nan),
+            infinite: stats.map(|s| s.infinite),
+        })
+    });
+    rows.collect()
+}
+
+pub(super) fn configuration(fact: &ConfigurationFact) -> Vec<Relation> {
+    let settings = fact.settings.iter().map(|setting| {
+        let name = Some(setting.place.clone());
+        match setting.kind {
+            SettingKind::Target | SettingKind::Module => {
+                let called = matches!(setting.kind, SettingKind::Target);
+                let split = setting.value.rsplit_once('.').filter(|_| called);
+                let (module, name) = split.unwrap_or((&setting.value, ""));
+                Relation::Import(ImportRow {
+                    language: "configuration",
+                    module: module.to_owned(),
+                    name: name.to_owned(),
+                    called,
+                    resolved: Some("literal"),
+                    count: 1,
+                    ..ImportRow::default()
+                })
+            }
+            SettingKind::Path | SettingKind::Digest => Relation::Link(LinkRow {
+                link: "setting".to_owned(),
+                name,
+                target: Some(setting.value.clone()),
+                ..LinkRow::default()
+            }),
+        }
+    });
+    let tags = fact.tags.iter().map(|tag| {
+        Relation::Layer(LayerRow {
+            framework: "yaml",
+            class: tag.tag.clone(),
+            name: Some(tag.place.clone()),
+            ..LayerRow::default()
+        })
+    });
+    settings.chain(tags).collect()
 }
 
 pub(super) fn tflite(fact: &TfliteFact) -> Vec<Relation> {
