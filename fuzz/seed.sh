@@ -2,7 +2,7 @@
 # Fills fuzz/corpus/<target>/ with seeds from testdata/. More folders may be named; their files go to the targets by suffix.
 set -eu
 cd "$(dirname "$0")"
-targets="pickle zip tar safetensors onnx dsse checkpoint project python patterns"
+targets="pickle zip tar safetensors onnx dsse checkpoint project python patterns facts"
 for target in $targets; do
     mkdir -p "corpus/$target"
 done
@@ -54,6 +54,9 @@ for folder in ../testdata "$@"; do
         put_all "$folder" "*.$suffix"
     done
 done
+
+seeds=corpus/facts
+put ../testdata/facts/*.parquet
 
 seeds=corpus/project
 put ../testdata/project/*.yaml

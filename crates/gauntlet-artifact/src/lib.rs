@@ -9,6 +9,7 @@ mod extract;
 mod facts;
 mod formats;
 mod readers;
+mod relations;
 mod rules;
 
 use std::path::Path;

@@ -14,8 +14,8 @@ use std::path::Path;
 
 use gauntlet_archive::{ArchiveError, Container};
 use gauntlet_core::{
-    Context, Coverage, Extractor, Facts, Limit, LimitHit, Limits, Location, MaskKey, SkipCode, SkipReason, Target,
-    TreeFile, open_regular,
+    Context, Coverage, Extractor, FactRow, Facts, Limit, LimitHit, Limits, Location, MaskKey, Relation, SkipCode,
+    SkipReason, Target, TreeFile, open_regular,
 };
 use gauntlet_limits::{Budget, ReadAt};
 use rayon::prelude::*;
@@ -58,6 +58,10 @@ impl Extractor for Artifact {
 
     fn version(&self) -> u32 {
         VERSION
+    }
+
+    fn relations(&self, row: &FactRow) -> Result<Vec<Relation>, serde_json::Error> {
+        crate::relations::of(row)
     }
 
     fn extract(&self, target: &Target<'_>, context: &Context<'_>) -> Facts {
