@@ -25,5 +25,5 @@ mod walk;
 
 pub use facts::*;
 pub use sniff::{Sniff, looks_like_pickle};
-pub use tree::{Item, Ref, Tree, exercise_tree, tree};
+pub use tree::{CallValue, Item, Items, Pairs, Ref, Tree, exercise_tree, tree};
 pub use walk::{Options, interpret, interpret_bytes};

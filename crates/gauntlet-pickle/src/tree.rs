@@ -85,7 +85,7 @@ pub enum Item<'t> {
         pairs: Pairs<'t>,
     },
     /// What a call would return.
-    Call(Call<'t>),
+    Call(CallValue<'t>),
     /// What the loader's `persistent_load` would return for an id.
     Persistent {
         /// The id.
@@ -153,7 +153,7 @@ impl<'t> Pairs<'t> {
 
 /// A call and what was done to its result.
 #[derive(Clone, Copy, Debug)]
-pub struct Call<'t> {
+pub struct CallValue<'t> {
     /// What is called.
     pub callee: Ref,
     /// Positional arguments as they were when the call was made; containers among them may have been changed since.
@@ -241,7 +241,7 @@ impl Tree {
             Node::Dict { len, pairs } if *len == pairs.len() as u64 => Item::Dict { pairs: Pairs(pairs) },
             Node::Call { callee, args, args_known, .. } => {
                 let extra = self.heap.extra.as_ref().and_then(|extra| extra.calls.get(&id));
-                Item::Call(Call {
+                Item::Call(CallValue {
                     callee: Ref(*callee),
                     args: Items(args),
                     args_known: *args_known,

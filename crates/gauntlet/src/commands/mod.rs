@@ -1,6 +1,7 @@
 //! One file a command.
 
 pub(crate) mod config;
+pub(crate) mod convert;
 pub(crate) mod init;
 pub(crate) mod key;
 pub(crate) mod ledger;
