@@ -73,5 +73,7 @@ for key, array in arrays.items():
     rows[key] = {"dtype": NUMPY[array.dtype.str[1:]], "shape": list(array.shape), "sha256": hashlib.sha256(data).hexdigest()}
 expected["arrays.npz"] = expected["packed.npz"] = rows
 expected["fortran.npy"] = {"array": rows["f"]}
-safetensors.numpy.save_file({k: numpy.ascontiguousarray(a.astype(a.dtype.newbyteorder("<"))) for k, a in arrays.items()}, here / "arrays.safetensors")
+# numpy.array keeps a scalar a scalar, which ascontiguousarray does not.
+plain = {k: numpy.array(a.astype(a.dtype.newbyteorder("<")), order="C") for k, a in arrays.items()}
+safetensors.numpy.save_file(plain, here / "arrays.safetensors")
 (here / "expected.json").write_text(json.dumps({"torch": torch.__version__.split("+")[0], "numpy": numpy.__version__, "files": expected}, indent=1) + "\n")

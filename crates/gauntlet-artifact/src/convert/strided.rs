@@ -126,7 +126,7 @@ impl View {
         for (dim, stride) in self.shape.iter().copied().zip(self.strides.iter().copied()).filter(|(dim, _)| *dim != 1) {
             match dims.last_mut() {
                 Some((outer, step)) if dim.checked_mul(stride) == Some(*step) => {
-                    (*outer, *step) = (*outer * dim, stride)
+                    (*outer, *step) = (*outer * dim, stride);
                 }
                 _ => dims.push((dim, stride)),
             }
