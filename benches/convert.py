@@ -28,7 +28,7 @@ def tensor(key):
             + b"K\x01\x86\x89ccollections\nOrderedDict\n)RtR")
 
 
-if not model.exists():
+def generate():
     count = mib // TENSOR
     pickle = b"\x80\x02}(" + b"".join(text(f"layer.{n}.weight") + tensor(str(n)) for n in range(count)) + b"u."
     block = os.urandom(TENSOR << 20)
@@ -38,10 +38,18 @@ if not model.exists():
         for n in range(count):
             archive.writestr(f"model/data/{n}", block)
         archive.writestr("model/version", b"3\n")
+
+
+# In a process of its own: the peak that the system reports for a child starts at what its parent held.
+if sys.argv[4:] == ["generate"]:
+    generate()
+    sys.exit()
+if not model.exists():
+    subprocess.run([sys.executable, __file__, program, folder, str(mib), "generate"], check=True)
 size = model.stat().st_size
 out = folder / "convert-out.safetensors"
 with open(model, "rb") as file:  # into the page cache
-    while file.read(1 << 24):
+    while file.read(1 << 20):
         pass
 
 

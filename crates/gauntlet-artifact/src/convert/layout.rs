@@ -143,7 +143,7 @@ fn torch_zip<'a>(
                 "data.pkl" | "version" | "byteorder" | ".format_version" | ".storage_alignment"
             ) => {}
             None if short == ".data/serialization_id" && reading.size <= 256 => {}
-            None => plan.other(options, name, "a member that no state dict needs"),
+            None => plan.other(options, name, "a member that no state dict needs; nothing looked at it"),
         }
     }
     plan.place(source, &brought, big, budget, scratch)?;

@@ -203,7 +203,7 @@ pub fn plan<'a>(
     source.read_exact_at(0, head)?;
     let mut plan = match sniff(head) {
         Some(Container::Zip) => layout::zip(source, budget, options, scratch)?,
-        Some(other) => return Err(ConvertError::Unsupported(format!("a {other} container; unpack it first"))),
+        Some(other) => return Err(ConvertError::Unsupported(format!("a {other} container"))),
         None if head.starts_with(crate::formats::npy::MAGIC) => layout::npy(source)?,
         None if head.first() == Some(&0x80) => layout::torch_legacy(source, budget, options, scratch)?,
         None if crate::formats::safetensors::looks_like(head, source.size()) => {

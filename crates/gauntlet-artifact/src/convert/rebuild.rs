@@ -294,6 +294,9 @@ impl<'t> Walk<'t> {
     }
 
     fn tensor(&self, value: Ref) -> Result<Found, String> {
+        if self.dict(value).is_some() {
+            return Err(self.describe(value));
+        }
         let Item::Call(mut call) = self.tree.item(value) else { return Err(self.describe(value)) };
         let mut args: Vec<Ref> = Vec::new();
         // A parameter wraps a tensor; it wraps no parameter, so one step is enough.
@@ -400,8 +403,8 @@ impl<'t> Walk<'t> {
         let offset = u64::try_from(offset).map_err(|_| "a tensor with a negative offset".to_owned())?;
         let (shape, strides) = (self.numbers(*shape, "size")?, self.numbers(*strides, "stride")?);
         let dtype = match dtype.map(|value| (self.global(value), self.describe(value))) {
-            Some((Some(("torch", name)), what)) => Dtype::of_torch(name)
-                .ok_or_else(|| format!("a tensor of element type {what}, which safetensors cannot hold"))?,
+            Some((Some(("torch", name)), _)) => Dtype::of_torch(name)
+                .ok_or_else(|| format!("a tensor of element type `{}`, which safetensors cannot hold", cut(name)))?,
             Some((_, what)) => return Err(format!("a tensor whose element type is {what}")),
             None => Dtype::of_storage(&storage.class)
                 .ok_or_else(|| format!("a tensor of a `{}`, which safetensors cannot hold", cut(&storage.class)))?,
