@@ -2,7 +2,8 @@
 
 use gauntlet_limits::{Budget, Cursor, Limit, Limits};
 use gauntlet_pickle::{
-    AnomalyKind, Arg, Options, PickleFacts, StreamEnd, Target, exercise_tree, interpret, interpret_bytes, looks_like_pickle,
+    AnomalyKind, Arg, Options, PickleFacts, StreamEnd, Target, exercise_tree, interpret, interpret_bytes,
+    looks_like_pickle,
 };
 
 const SEEDS: &[(&str, &[u8])] = &[

@@ -6,6 +6,7 @@
 mod compare;
 mod dtype;
 mod layout;
+mod names;
 mod rebuild;
 mod strided;
 mod write;

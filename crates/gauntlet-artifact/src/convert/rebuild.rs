@@ -6,6 +6,7 @@ use gauntlet_limits::{Budget, LimitHit};
 use gauntlet_pickle::{CallValue, Item, Pairs, Ref, Tree};
 
 use super::dtype::Dtype;
+use super::names::{is_inert, is_tensor_part};
 use super::{Key, Note, Options};
 
 /// Dicts inside dicts that `--flatten` follows.
@@ -492,49 +493,6 @@ struct Found {
     strides: Vec<u64>,
     /// What of it has no place in safetensors.
     dropped: Option<&'static str>,
-}
-
-/// What tensors are made of.
-fn is_tensor_part(module: &str, name: &str) -> bool {
-    match (module, name) {
-        ("collections", "OrderedDict") | ("torch", "Size" | "Tensor") => true,
-        (
-            "torch._utils",
-            "_rebuild_tensor"
-            | "_rebuild_tensor_v2"
-            | "_rebuild_tensor_v3"
-            | "_rebuild_parameter"
-            | "_rebuild_parameter_with_state",
-        ) => true,
-        ("torch._tensor", "_rebuild_from_type_v2") | ("torch.nn.parameter", "Parameter" | "Buffer") => true,
-        ("torch.storage", "UntypedStorage") => true,
-        ("torch" | "torch.cuda", class) if super::dtype::storage_item(class).is_some() => true,
-        ("torch", name) => Dtype::of_torch(name).is_some(),
-        _ => false,
-    }
-}
-
-/// What may stand beside tensors and be left out: names that do nothing but hold data.
-fn is_inert(module: &str, name: &str) -> bool {
-    matches!(
-        (module, name),
-        ("builtins", "dict" | "list" | "tuple" | "set" | "frozenset" | "complex" | "slice" | "range" | "bytearray")
-            | ("collections", "defaultdict" | "Counter" | "deque")
-            | ("argparse", "Namespace")
-            | ("pathlib", "PurePosixPath" | "PosixPath" | "PureWindowsPath" | "WindowsPath")
-            | ("datetime", "datetime" | "date" | "time" | "timedelta")
-            | ("torch", "device" | "layout" | "memory_format" | "strided" | "sparse_coo" | "sparse_csr" | "sparse_csc")
-            | ("torch", "complex32" | "complex128" | "qint8" | "quint8" | "qint32" | "quint4x2" | "quint2x4")
-            | ("torch", "per_tensor_affine" | "per_channel_affine" | "per_channel_affine_float_qparams")
-            | ("torch.serialization", "_get_layout")
-            | (
-                "torch._utils",
-                "_rebuild_qtensor"
-                    | "_rebuild_sparse_tensor"
-                    | "_rebuild_nested_tensor"
-                    | "_rebuild_meta_tensor_no_storage"
-            )
-    )
 }
 
 fn end_of(tree: &Tree) -> String {
