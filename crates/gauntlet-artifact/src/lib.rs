@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod checks;
+pub mod convert;
 mod extract;
 mod facts;
 mod formats;

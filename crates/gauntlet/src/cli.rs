@@ -49,6 +49,8 @@ pub(crate) enum Command {
     Scan(ScanArgs),
     /// Ask a rule, or SQL, over the facts of everything that was ever admitted, without the files.
     Hunt(HuntArgs),
+    /// Write the tensors of a PyTorch or NumPy file as safetensors, without running anything in it.
+    Convert(ConvertArgs),
     /// Make keys.
     #[command(subcommand)]
     Key(KeyCommand),
@@ -216,6 +218,46 @@ pub(crate) struct HuntArgs {
     /// Write the result to a file instead of stdout.
     #[arg(long, short, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ConvertArgs {
+    /// A PyTorch file (zip, or the layout before version 1.6), `.npz` or `.npy`.
+    pub(crate) model: PathBuf,
+    /// The safetensors file to write.
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Compare the tensors with those of a safetensors file; exit 1 when any differs.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) compare: Option<PathBuf>,
+    /// Take the dict under this key, such as `state_dict`, instead of the whole value.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) key: Option<String>,
+    /// Take dicts inside dicts, too, with names joined by dots.
+    #[arg(long)]
+    pub(crate) flatten: bool,
+    /// Leave out what is no tensor (numbers, text, lists) and list it; code is refused all the same.
+    #[arg(long)]
+    pub(crate) drop_other: bool,
+    /// Replace the output when it is already there.
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Raise or lower a limit, such as `expanded_bytes=8000000000`; `gauntlet config show` lists them.
+    #[arg(long = "limit", value_name = "NAME=N")]
+    pub(crate) limits: Vec<String>,
+    /// How to print what was done.
+    #[arg(long, short, value_enum, default_value_t, value_name = "FORMAT")]
+    pub(crate) format: ConvertFormat,
+}
+
+/// How to print what `convert` did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ConvertFormat {
+    /// For a person.
+    #[default]
+    Human,
+    /// One JSON object.
+    Json,
 }
 
 #[derive(Debug, Subcommand)]

@@ -55,6 +55,7 @@ fn run(cli: &Cli) -> anyhow::Result<Exit> {
         Command::Run(args) => commands::run::run(args, &cli.global, &config()?),
         Command::Scan(args) => commands::scan::run(args, &cli.global),
         Command::Hunt(args) => commands::hunt::run(args, &cli.global, &config()?),
+        Command::Convert(args) => commands::convert::run(args),
         Command::Key(command) => commands::key::run(command, &config()?),
         Command::Sign(args) => commands::sign::run(args),
         Command::Verify(args) => commands::verify::run(args, &cli.global),

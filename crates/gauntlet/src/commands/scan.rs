@@ -61,7 +61,8 @@ fn exit(reports: &[Report], fail_on: Severity) -> Exit {
     }
 }
 
-fn limits(given: &[String]) -> anyhow::Result<Limits> {
+/// Default limits with those given on the command line.
+pub(crate) fn limits(given: &[String]) -> anyhow::Result<Limits> {
     let mut value = serde_json::to_value(Limits::default())?;
     for setting in given {
         let wrong = |why: String| UsageError::new(format!("--limit {setting}: {why}"));
