@@ -5,9 +5,11 @@ use gauntlet_core::Fact;
 use serde::{Deserialize, Serialize};
 
 use crate::extract::{Claim, Format};
+use crate::formats::boosting::BoostingFacts;
 use crate::formats::gguf::GgufFacts;
 use crate::formats::npy::NpyFacts;
 use crate::formats::safetensors::SafetensorsFacts;
+use crate::formats::tflite::TfliteFacts;
 
 /// What a file or member is, by content, and what its name claims.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,6 +85,24 @@ pub(crate) struct GgufFact(pub GgufFacts);
 
 impl Fact for GgufFact {
     const KIND: &'static str = "gguf";
+}
+
+/// A TensorFlow Lite model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct TfliteFact(pub TfliteFacts);
+
+impl Fact for TfliteFact {
+    const KIND: &'static str = "tflite";
+}
+
+/// A boosted-tree model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct BoostingFact(pub BoostingFacts);
+
+impl Fact for BoostingFact {
+    const KIND: &'static str = "boosting";
 }
 
 /// A NumPy array file.

@@ -27,6 +27,8 @@ const CHECKS: &[&dyn Check] = &[
     &checks::safetensors::Safetensors,
     &checks::onnx::Onnx,
     &checks::gguf::Gguf,
+    &checks::tflite::Tflite,
+    &checks::boosting::Boosting,
 ];
 
 /// Facts of one file at `path` (relative to its subject) whose bytes are `source`; what the gate does for each file.
