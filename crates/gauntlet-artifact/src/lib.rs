@@ -29,6 +29,8 @@ const CHECKS: &[&dyn Check] = &[
     &checks::gguf::Gguf,
     &checks::tflite::Tflite,
     &checks::boosting::Boosting,
+    &checks::hdf5::Hdf5,
+    &checks::keras::Keras,
 ];
 
 /// Facts of one file at `path` (relative to its subject) whose bytes are `source`; what the gate does for each file.

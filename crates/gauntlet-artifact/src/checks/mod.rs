@@ -3,6 +3,8 @@
 pub(crate) mod archive;
 pub(crate) mod boosting;
 pub(crate) mod gguf;
+pub(crate) mod hdf5;
+pub(crate) mod keras;
 pub(crate) mod onnx;
 pub(crate) mod pickle;
 pub(crate) mod safetensors;
@@ -13,6 +15,8 @@ use gauntlet_core::{CheckInfo, Draft, Fact, Facts, Judgement, Location, SkipCode
 pub(crate) const ARCHIVE: &str = "artifact/archive";
 pub(crate) const BOOSTING: &str = "artifact/boosting";
 pub(crate) const GGUF: &str = "artifact/gguf";
+pub(crate) const HDF5: &str = "artifact/hdf5";
+pub(crate) const KERAS: &str = "artifact/keras";
 pub(crate) const ONNX: &str = "artifact/onnx";
 pub(crate) const PICKLE: &str = "artifact/pickle";
 pub(crate) const SAFETENSORS: &str = "artifact/safetensors";
@@ -87,6 +91,8 @@ mod tests {
             (include_str!("archive.rs"), &super::archive::INFO),
             (include_str!("boosting.rs"), &super::boosting::INFO),
             (include_str!("gguf.rs"), &super::gguf::INFO),
+            (include_str!("hdf5.rs"), &super::hdf5::INFO),
+            (include_str!("keras.rs"), &super::keras::INFO),
             (include_str!("onnx.rs"), &super::onnx::INFO),
             (include_str!("pickle.rs"), &super::pickle::INFO),
             (include_str!("safetensors.rs"), &super::safetensors::INFO),

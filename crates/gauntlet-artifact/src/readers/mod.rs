@@ -6,6 +6,8 @@
 
 mod boosting;
 mod gguf;
+mod hdf5;
+pub(crate) mod keras;
 mod tflite;
 
 use crate::extract::{Content, Place, Walk};
@@ -19,12 +21,15 @@ pub(crate) static READERS: &[&dyn Reader] = &[
     &boosting::XgboostUbjson,
     &boosting::Lightgbm,
     &boosting::Catboost,
+    &hdf5::Hdf5,
+    &keras::KerasYaml,
 ];
 
 /// Families of JSON documents.
 #[rustfmt::skip]
 pub(crate) static DOCUMENTS: &[&dyn DocumentReader] = &[
     &boosting::XgboostJson,
+    &keras::KerasJson,
 ];
 
 /// The beginning of a file or member.
