@@ -41,7 +41,7 @@ for libver in ("earliest", "latest"):
             f.create_dataset("growing", data=np.arange(300, dtype="u1"), chunks=(4,), maxshape=(None,))
             f.create_dataset("growing_filtered", data=np.arange(60), chunks=(4,), maxshape=(None,), compression="lzf")
             f.create_dataset("free", data=np.arange(300, dtype="u1").reshape(10, 30), chunks=(2, 5), maxshape=(None, None))
-            f.create_dataset("paged", data=np.arange(2500, dtype="u1"), chunks=(1,))
+            f.create_dataset("paged", data=np.arange(1100, dtype="u1"), chunks=(1,))
             f.create_dataset("sparse", shape=(100_000,), dtype="u1", chunks=(4,), maxshape=(None,))
             f["sparse"][90_000] = 1
             f["sparse"][0] = 1
@@ -52,7 +52,7 @@ for libver in ("earliest", "latest"):
         for i in range(12):
             few.create_group(f"g{i}")
         many = f.create_group("many")
-        for i in range(1100 if libver == "latest" else 40):
+        for i in range(1010 if libver == "latest" else 40):
             many[f"n{i}"] = h5py.SoftLink(f"/{i}")
         attributes = f.create_group("attributes")
         for i in range(12):
@@ -61,7 +61,7 @@ for libver in ("earliest", "latest"):
         for i in range(12):
             ordered.attrs[f"a{i}"] = i
         if libver == "latest":
-            f.attrs["big"] = np.bytes_(b"B" * 66_000)
+            f.attrs["big"] = np.bytes_(b"B" * 65_600)
         f.attrs["text"] = "V" * 5_000
 
     with new("block", userblock_size=2048) as f:

@@ -141,7 +141,8 @@ fn document(rules: &KerasRules, location: &Location, facts: &KerasFacts) -> (Vec
             && let Some(Named::Dangerous(Severity::Critical, why)) = python(module, global)
         {
             let message = format!("the field holds the name `{name}`, which {why}");
-            drafts.push(super::draft(&INFO, "dangerous-name", &location.clone().in_field(place), message).snippet(name));
+            drafts
+                .push(super::draft(&INFO, "dangerous-name", &location.clone().in_field(place), message).snippet(name));
         }
     }
     let duplicates: HashSet<_> = facts.duplicates.iter().collect();
@@ -169,7 +170,8 @@ fn code(location: &Location, code: &CodeFact) -> Option<Draft> {
     let draft = super::draft(&INFO, "code", &place, message);
     let reaches = code.names.iter().any(|name| {
         let dangerous = |named: Option<Named>| matches!(named, Some(Named::Dangerous(Severity::Critical, _)));
-        dangerous(python("builtins", name)) || dangerous(python(name, "system"))
+        let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        plain && (dangerous(python("builtins", name)) || dangerous(python(name, "system")))
     });
     Some(if reaches { draft.severity(Severity::Critical) } else { draft })
 }
@@ -197,7 +199,8 @@ fn object(location: &Location, object: &ObjectFact, named: Named) -> Draft {
             draft("custom-object", message).severity(if *function { Severity::Medium } else { Severity::Low })
         }
         Named::Companion(package) => {
-            let message = format!("the {what} {called} is of the package `{package}`, which is needed to load the model");
+            let message =
+                format!("the {what} {called} is of the package `{package}`, which is needed to load the model");
             draft("custom-object", message)
         }
         Named::Known | Named::Custom => {

@@ -1,5 +1,6 @@
 //! HDF5: structure, and what stands in attributes, byte-like datasets, user blocks and gaps.
 
+use gauntlet_archive::{Container, sniff};
 use gauntlet_core::SkipCode;
 use gauntlet_hdf5::{Dataset, Datatype, Hdf5Error, Hdf5Facts, Problem, ProblemKind, Range, Value};
 use gauntlet_limits::{ReadAt, Window};
@@ -31,7 +32,10 @@ impl Reader for Hdf5 {
     }
 
     fn recognises(&self, head: &Head<'_>) -> bool {
-        gauntlet_hdf5::looks_like(head.prefix)
+        // A member that a zip or tar stores as it is may begin where a user block could end.
+        let stored = matches!(sniff(head.prefix), Some(Container::Zip | Container::Tar));
+        let promised = self.endings().contains(&head.ending().as_str());
+        gauntlet_hdf5::looks_like(head.prefix) && (promised || !stored)
     }
 
     fn read(&self, walk: &mut Walk<'_>, content: &Content<'_>, place: &Place) {

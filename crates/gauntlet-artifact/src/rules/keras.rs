@@ -119,7 +119,10 @@ impl KerasRules {
         let package = registered.and_then(|registered| registered.rsplit_once('>')).map(|(package, _)| package);
         // Keras 2 writes `Package>Name` as the class.
         let (package, name) = name.rsplit_once('>').map_or((package, name), |(package, name)| (Some(package), name));
-        let own = module.is_none_or(|module| self.is_keras(module)) && package.is_none_or(|package| self.is_keras(package));
+        // TensorFlow's Keras writes `Custom>Adam` for its own optimisers.
+        let package = package.filter(|package| *package != "Custom" || !self.is_known(name));
+        let own =
+            module.is_none_or(|module| self.is_keras(module)) && package.is_none_or(|package| self.is_keras(package));
         if own && let Some(danger) = self.names.get(name).and_then(|index| self.dangers.get(*index)) {
             return Named::Dangerous(danger.0, danger.1.clone());
         }
@@ -172,8 +175,8 @@ impl KerasRules {
         // A module inside of Keras holds what it imported: `keras.src.utils.file_utils` has an `os`.
         let computes = module.split('.').any(|segment| self.function_modules.contains(segment));
         if !self.is_known(name)
-            && let Some(danger) = critical(python(name, "system"))
-                .or_else(|| critical(python("builtins", name)).filter(|_| !computes))
+            && let Some(danger) =
+                critical(python(name, "system")).or_else(|| critical(python("builtins", name)).filter(|_| !computes))
         {
             return Some(danger);
         }
@@ -260,6 +263,7 @@ mod tests {
             (None, "Dense", false),
             (None, "__tensor__", false),
             (None, "TFOpLambda", false),
+            (None, "Custom>Adam", false),
         ] {
             assert_eq!(named(module, name, function), Named::Known, "{module:?} {name}");
         }

@@ -70,7 +70,8 @@ pub(super) fn names(bytes: &[u8]) -> Vec<String> {
             _ => (None, 0),
         };
         let start = at + header;
-        let text = len.filter(|len| (2..=200).contains(len)).and_then(|len| bytes.get(start..start.saturating_add(len)));
+        let text =
+            len.filter(|len| (2..=200).contains(len)).and_then(|len| bytes.get(start..start.saturating_add(len)));
         let text = text.and_then(|text| std::str::from_utf8(text).ok());
         match text.filter(|text| text.chars().all(|c| !c.is_control())) {
             Some(text) => {

@@ -246,7 +246,7 @@ impl Extraction {
             class => self.named(place, module, class, registered, registered == Some("function")),
         }
         let Some(config) = json.get("config") else { return };
-        if class.ends_with("Lambda") {
+        if is_lambda(class) {
             self.lambda(config, place);
         }
         for key in ["function", "method_name", "symbol"] {
@@ -257,7 +257,8 @@ impl Extraction {
             }
         }
         if let Some(definition) = config.get("node_def").and_then(Json::text) {
-            let mut words = definition.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').filter(|w| !w.is_empty());
+            let mut words =
+                definition.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').filter(|w| !w.is_empty());
             while let Some(word) = words.next() {
                 if word == "op"
                     && let Some(operator) = words.next()
@@ -338,13 +339,17 @@ impl Extraction {
         let reads_as_place = kind != PathKind::Relative && text.len() < 4096 && !text.contains(['\n', ' ']);
         if !field.is_empty() && (names_file || reads_as_place) {
             if self.facts.files.len() < ENTRIES {
-                let (place, class, field, value) = (place.to_owned(), shown(around.class), shown(field), without_login(text));
+                let (place, class, field, value) =
+                    (place.to_owned(), shown(around.class), shown(field), without_login(text));
                 self.facts.files.push(FileField { place, class, field, value, kind });
             } else {
                 self.facts.more += 1;
             }
         }
-        if is_dotted(text) && !field.is_empty() && !matches!(field, "module" | "class_name" | "registered_name" | "name") {
+        if is_dotted(text)
+            && !field.is_empty()
+            && !matches!(field, "module" | "class_name" | "registered_name" | "name")
+        {
             if self.facts.dotted.len() < ENTRIES {
                 self.facts.dotted.push((place.to_owned(), shown(text)));
             } else {
@@ -363,10 +368,15 @@ impl Extraction {
     }
 }
 
+/// `TFOpLambda` and its kin name a function of TensorFlow.
+fn is_lambda(class: &str) -> bool {
+    class.rsplit(['>', '.']).next() == Some("Lambda")
+}
+
 /// Whether the value of `key` is code: of a Lambda layer, or marked as such.
 fn holds_code(object: &Json, class: &str, key: &str) -> bool {
     let marked = object.get(&format!("{key}_type")).and_then(Json::text);
-    let lambda = class.ends_with("Lambda") && matches!(key, "function" | "output_shape" | "mask");
+    let lambda = is_lambda(class) && matches!(key, "function" | "output_shape" | "mask");
     match object.get(key) {
         // A plain text is the name of a function, unless it says otherwise.
         Some(Json::Text(_)) => marked == Some("lambda") || marked == Some("raw"),

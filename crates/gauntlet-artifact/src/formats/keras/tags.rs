@@ -92,7 +92,9 @@ fn outside(line: &str) -> String {
                     quote = None;
                 }
             }
-            None if matches!(c, '"' | '\'') && matches!(before, ' ' | '\t' | '[' | '{' | ',' | ':' | '-') => quote = Some(c),
+            None if matches!(c, '"' | '\'') && matches!(before, ' ' | '\t' | '[' | '{' | ',' | ':' | '-') => {
+                quote = Some(c)
+            }
             None if c == '#' && matches!(before, ' ' | '\t') => break,
             None => out.push(c),
         }
@@ -108,7 +110,9 @@ fn begins_block(code: &str) -> bool {
     let mut chars = last.chars();
     let indicator = matches!(chars.next(), Some('|' | '>')) && chars.all(|c| matches!(c, '+' | '-' | '1'..='9'));
     let before = code.strip_suffix(last).unwrap_or_default().trim_end();
-    indicator && (before.ends_with([':', '-', '?']) || before.split_whitespace().next_back().is_some_and(|w| w.starts_with('!')))
+    indicator
+        && (before.ends_with([':', '-', '?'])
+            || before.split_whitespace().next_back().is_some_and(|w| w.starts_with('!')))
 }
 
 /// `%6f` for `o`, as tags may be written.

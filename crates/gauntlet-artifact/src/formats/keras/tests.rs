@@ -18,11 +18,10 @@ fn objects_are_found_at_any_depth_once() {
     let dense = r#"{"module":"keras.layers","class_name":"Dense","config":{"kernel_initializer":{"module":"keras.initializers","class_name":"Zeros","config":{}}}}"#;
     let text = format!(r#"{{"module":"keras","class_name":"Sequential","config":{{"layers":[{dense},{dense}]}}}}"#);
     let found = facts(&text).0.objects;
-    assert_eq!(found.iter().map(|o| (o.name.as_str(), o.count)).collect::<Vec<_>>(), [
-        ("Sequential", 1),
-        ("Dense", 2),
-        ("Zeros", 2)
-    ]);
+    assert_eq!(
+        found.iter().map(|o| (o.name.as_str(), o.count)).collect::<Vec<_>>(),
+        [("Sequential", 1), ("Dense", 2), ("Zeros", 2)]
+    );
     assert_eq!(found[2].place, "config.layers[0].config.kernel_initializer");
 }
 
@@ -69,7 +68,10 @@ fn names_of_code_are_listed() {
 fn files_are_told_from_words() {
     let text = r#"{"class_name":"StringLookup","config":{"vocabulary":"/etc/passwd","name":"a"}}"#;
     let file = &facts(text).0.files[0];
-    assert_eq!((file.class.as_str(), file.field.as_str(), file.kind), ("StringLookup", "vocabulary", PathKind::Absolute));
+    assert_eq!(
+        (file.class.as_str(), file.field.as_str(), file.kind),
+        ("StringLookup", "vocabulary", PathKind::Absolute)
+    );
     let text = r#"{"class_name":"StringLookup","config":{"vocabulary":["/etc/passwd","b"],"mode":"a/b"}}"#;
     assert_eq!(facts(text).0.files, []);
     let text = r#"{"class_name":"A","config":{"url":"https://user:secret@host/x"}}"#;
