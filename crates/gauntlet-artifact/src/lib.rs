@@ -31,12 +31,16 @@ const CHECKS: &[&dyn Check] = &[
     &checks::boosting::Boosting,
     &checks::hdf5::Hdf5,
     &checks::keras::Keras,
+    &checks::msgpack::Msgpack,
+    &checks::skops::Skops,
+    &checks::torch::Torch,
+    &checks::code::Code,
 ];
 
 /// Facts of one file at `path` (relative to its subject) whose bytes are `source`; what the gate does for each file.
 #[must_use]
 pub fn extract(path: &Path, source: &dyn ReadAt, limits: &Limits, mask: &MaskKey) -> Facts {
-    extract::file(path, source, limits, mask)
+    extract::file(path, source, limits, mask, true)
 }
 
 /// [`extract()`] over bytes in memory; for fuzzing and tests.

@@ -2,25 +2,33 @@
 
 pub(crate) mod archive;
 pub(crate) mod boosting;
+pub(crate) mod code;
 pub(crate) mod gguf;
 pub(crate) mod hdf5;
 pub(crate) mod keras;
+pub(crate) mod msgpack;
 pub(crate) mod onnx;
 pub(crate) mod pickle;
 pub(crate) mod safetensors;
+pub(crate) mod skops;
 pub(crate) mod tflite;
+pub(crate) mod torch;
 
 use gauntlet_core::{CheckInfo, Draft, Fact, Facts, Judgement, Location, SkipCode};
 
 pub(crate) const ARCHIVE: &str = "artifact/archive";
 pub(crate) const BOOSTING: &str = "artifact/boosting";
+pub(crate) const CODE: &str = "artifact/code";
 pub(crate) const GGUF: &str = "artifact/gguf";
 pub(crate) const HDF5: &str = "artifact/hdf5";
 pub(crate) const KERAS: &str = "artifact/keras";
+pub(crate) const MSGPACK: &str = "artifact/msgpack";
 pub(crate) const ONNX: &str = "artifact/onnx";
 pub(crate) const PICKLE: &str = "artifact/pickle";
 pub(crate) const SAFETENSORS: &str = "artifact/safetensors";
+pub(crate) const SKOPS: &str = "artifact/skops";
 pub(crate) const TFLITE: &str = "artifact/tflite";
+pub(crate) const TORCH: &str = "artifact/torch";
 
 /// Findings of one rule about one place; the rest becomes one line.
 const FINDINGS: usize = 100;
@@ -90,13 +98,17 @@ mod tests {
         let sources = [
             (include_str!("archive.rs"), &super::archive::INFO),
             (include_str!("boosting.rs"), &super::boosting::INFO),
+            (include_str!("code.rs"), &super::code::INFO),
             (include_str!("gguf.rs"), &super::gguf::INFO),
             (include_str!("hdf5.rs"), &super::hdf5::INFO),
             (include_str!("keras.rs"), &super::keras::INFO),
+            (include_str!("msgpack.rs"), &super::msgpack::INFO),
             (include_str!("onnx.rs"), &super::onnx::INFO),
             (include_str!("pickle.rs"), &super::pickle::INFO),
             (include_str!("safetensors.rs"), &super::safetensors::INFO),
+            (include_str!("skops.rs"), &super::skops::INFO),
             (include_str!("tflite.rs"), &super::tflite::INFO),
+            (include_str!("torch.rs"), &super::torch::INFO),
         ];
         for (source, info) in sources {
             for before in ["rule: \"", "draft(&INFO, \""] {

@@ -5,10 +5,14 @@
 #![allow(dead_code, reason = "the families that use all of it arrive one by one")]
 
 mod boosting;
+mod code;
+mod flax;
 mod gguf;
 mod hdf5;
 pub(crate) mod keras;
+mod skops;
 mod tflite;
+mod torch;
 
 use crate::extract::{Content, Place, Walk};
 use crate::formats::json::Document;
@@ -23,6 +27,7 @@ pub(crate) static READERS: &[&dyn Reader] = &[
     &boosting::Catboost,
     &hdf5::Hdf5,
     &keras::KerasYaml,
+    &flax::Flax,
 ];
 
 /// Families of JSON documents.
@@ -30,6 +35,8 @@ pub(crate) static READERS: &[&dyn Reader] = &[
 pub(crate) static DOCUMENTS: &[&dyn DocumentReader] = &[
     &boosting::XgboostJson,
     &keras::KerasJson,
+    &skops::Skops,
+    &torch::ExportedProgram,
 ];
 
 /// The beginning of a file or member.
