@@ -74,6 +74,7 @@ for libver in ("earliest", "latest"):
         for i in range(4):
             layout[i] = h5py.VirtualSource(f"part{i}.h5", "data", shape=(100,))
         f.create_virtual_dataset("virtual", layout)
+        f.create_dataset("claimed", shape=(1_000_000,) * 3, dtype="f4", chunks=(10, 10, 10))
         f.create_dataset("plugin", data=np.arange(100), chunks=(10,), compression="lzf")
 
     with new("deleted") as f:

@@ -100,10 +100,10 @@ fn cve_2025_12058_vocabularies_name_files() {
 fn cve_2021_37678_yaml_makes_objects() {
     let text = "backend: tensorflow\nclass_name: Sequential\nconfig: !!python/object/apply:os.system ['echo canary']\n";
     assert_eq!(worst("model.yaml", text), ("artifact/keras/yaml-tag".into(), Severity::Critical));
-    assert_eq!(worst("model", text), ("artifact/keras/yaml-tag".into(), Severity::Critical));
-    let unknown = "a: !!python/object/new:mypackage.Thing {}\n";
-    assert_eq!(worst("params.yml", unknown), ("artifact/keras/yaml-tag".into(), Severity::High));
-    assert_eq!(rules("params.yml", "shape: !!python/tuple [1, 2]\n# !!python/object/apply:os.system\n"), []);
+    let unknown = "class_name: Sequential\nconfig: !!python/object/new:mypackage.Thing {}\n";
+    assert_eq!(worst("model.yml", unknown), ("artifact/keras/yaml-tag".into(), Severity::High));
+    let data = "class_name: Sequential\nconfig: {shape: !!python/tuple [1, 2]}\n# !!python/object/apply:os.system\n";
+    assert_eq!(rules("model.yml", data), []);
     let lambda = "class_name: Sequential\nconfig:\n  layers:\n  - class_name: Lambda\n    config:\n      function: [4wEAAAAAAAAAAAAAAAMAAAADAAAA8wwAAACXAGQBagAAAHwAUwA=]\n";
     assert_eq!(worst("model.yaml", lambda), ("artifact/keras/code".into(), Severity::High));
 }
@@ -134,6 +134,26 @@ fn custom_objects_are_notes() {
     ] {
         assert_eq!(rules("config.json", &model(layer)), [("artifact/keras/custom-object".to_owned(), Severity::Low)]);
     }
+}
+
+#[test]
+fn what_only_python_reads_as_json_is_read() {
+    let text = model(r#"{"module":"os","class_name":"system","config":{"a":NaN,"b":1e999,"c":"\ud800"}}"#);
+    let expected = ("artifact/keras/dangerous-object".to_owned(), Severity::Critical);
+    assert_eq!(worst("config.json", &text), expected);
+    let wide: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let found = findings("config.json", &wide);
+    assert!(found.iter().any(|f| f.rule == expected.0.as_str()), "{found:?}");
+    // Nested deeper than we read: an open question.
+    let deep = format!("{}{}", r#"{"a":"#.repeat(200), "1".to_owned() + &"}".repeat(200));
+    let facts = exercise("config.json", deep.as_bytes(), &Limits::default());
+    assert!(!facts.coverage["artifact/keras"].complete());
+}
+
+#[test]
+fn names_that_a_program_registers_are_noted() {
+    let layer = r#"{"module":"keras.layers","class_name":"Dense","config":{},"registered_name":"evil>Dense"}"#;
+    assert_eq!(rules("config.json", &model(layer)), [("artifact/keras/custom-object".to_owned(), Severity::Low)]);
 }
 
 #[test]
@@ -182,7 +202,9 @@ fn what_an_hdf5_file_reaches_for_is_found() {
     for version in ["earliest", "latest"] {
         let found = findings("x.h5", &fixture(&format!("hdf5/outside-{version}.h5")));
         let severity = |rule: &str| found.iter().find(|f| f.rule == rule).map(|f| f.severity);
+        // CVE-2026-1669 and CVE-2026-0897.
         assert_eq!(severity("artifact/hdf5/external-storage"), Some(Severity::High));
+        assert_eq!(severity("artifact/hdf5/claimed-size"), Some(Severity::High));
         assert_eq!(severity("artifact/hdf5/virtual-source"), Some(Severity::Medium));
         let found = findings("x.h5", &fixture(&format!("hdf5/plain-{version}.h5")));
         assert_eq!(found[0].rule, "artifact/hdf5/external-link");
@@ -203,6 +225,15 @@ fn what_an_hdf5_file_reaches_for_is_found() {
         block[..pickle.len()].copy_from_slice(pickle);
         let found = findings("x.h5", &block);
         assert!(found.iter().any(|f| f.rule == "artifact/pickle/dangerous-global"), "{found:?}");
+    }
+}
+
+#[test]
+fn a_file_behind_a_long_user_block_is_read() {
+    let mut far = vec![b'#'; 1 << 17];
+    far.extend(fixture("keras/old-lambda.h5"));
+    for name in ["notes", "x.h5", "x.txt"] {
+        assert!(findings(name, &far).iter().any(|f| f.rule == "artifact/keras/code"), "{name}");
     }
 }
 

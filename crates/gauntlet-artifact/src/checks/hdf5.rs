@@ -28,7 +28,7 @@ pub(crate) static INFO: CheckInfo = CheckInfo {
             High,
             "the elements of a dataset are kept in another file",
             "Write the dataset again with its elements inside; loading it reads a file that its writer chose.",
-            ["CWE-73", "CWE-200", "OWASP ML06:2023", "AML.T0010.003"]
+            ["CVE-2026-1669", "CWE-73", "CWE-200", "OWASP ML06:2023", "AML.T0010.003"]
         ),
         rule!(
             "artifact/hdf5/virtual-source",
@@ -50,6 +50,13 @@ pub(crate) static INFO: CheckInfo = CheckInfo {
             "a link of a class that a program has to register",
             "Replace the link by an ordinary one.",
             ["CWE-829", "OWASP ML06:2023"]
+        ),
+        rule!(
+            "artifact/hdf5/claimed-size",
+            High,
+            "a dataset claims far more than it stores",
+            "Do not load the file; a loader takes memory for every element that the dataset claims.",
+            ["CVE-2026-0897", "CWE-409", "CWE-770", "OWASP ML06:2023"]
         ),
         rule!(
             "artifact/hdf5/broken-structure",
@@ -133,6 +140,10 @@ fn dataset(location: &Location, dataset: &Dataset, drafts: &mut Vec<Draft>) {
             drafts.push(by_place(super::draft(&INFO, "virtual-source", &place, message), first).snippet(first));
         }
     }
+    if let Some((claimed, stored)) = claimed(dataset) {
+        let message = format!("the dataset claims {claimed} bytes and stores {stored}");
+        drafts.push(super::draft(&INFO, "claimed-size", &place, message));
+    }
     for filter in &dataset.filters {
         // 1 to 6 are the library's own; 32000 is h5py's.
         if matches!(filter.id, 1..=6 | 32_000) {
@@ -145,6 +156,19 @@ fn dataset(location: &Location, dataset: &Dataset, drafts: &mut Vec<Draft>) {
         let registered = matches!(filter.id, 257..=400 | 32_001..=32_200);
         drafts.push(if registered { draft.severity(Severity::Low) } else { draft });
     }
+}
+
+/// Bytes of all elements and bytes stored, when the first are far more: a GiB, and a thousand times the second.
+fn claimed(dataset: &Dataset) -> Option<(u64, u64)> {
+    let size = u64::from(dataset.datatype.as_ref()?.size());
+    let all = dataset.shape.as_ref()?.iter().try_fold(size, |all, one| all.checked_mul(*one)).unwrap_or(u64::MAX);
+    let stored = match &dataset.storage {
+        Storage::Nothing if dataset.external.is_empty() => 0,
+        Storage::Compact { range } | Storage::Contiguous { range } => range.len,
+        Storage::Chunked { bytes, .. } => *bytes,
+        Storage::Nothing | Storage::Virtual { .. } => return None,
+    };
+    (all >= 1 << 30 && stored < all / 1000).then_some((all, stored))
 }
 
 /// The file that is farthest away.

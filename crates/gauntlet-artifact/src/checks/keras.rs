@@ -226,7 +226,7 @@ fn file(rules: &KerasRules, location: &Location, file: &FileField) -> Option<Dra
 }
 
 fn tag(location: &Location, tag: &Tag) -> Option<Draft> {
-    let (action, target) = (tag.action(), tag.target());
+    let (action, target) = (tag.action.as_str(), tag.target.as_str());
     let (module, name) = target.rsplit_once('.').unwrap_or(("builtins", target));
     let dangerous = match python(module, name).or_else(|| python(target, "system")) {
         Some(Named::Dangerous(severity, why)) => Some((severity, why)),
@@ -244,6 +244,6 @@ fn tag(location: &Location, tag: &Tag) -> Option<Draft> {
     };
     let why = dangerous.map_or(String::new(), |(_, why)| format!(", which {why}"));
     let message = format!("the tag `python/{action}` {doing} `{target}`{why}");
-    let place = location.clone().at_line(tag.line, None);
+    let place = location.clone().in_field(&tag.place);
     Some(super::draft(&INFO, "yaml-tag", &place, message).severity(severity).snippet(target))
 }

@@ -5,6 +5,7 @@ pub(crate) mod flatbuffer;
 pub(crate) mod gguf;
 pub(crate) mod json;
 pub(crate) mod keras;
+pub(crate) mod lenient;
 pub(crate) mod msgpack;
 pub(crate) mod npy;
 pub(crate) mod safetensors;

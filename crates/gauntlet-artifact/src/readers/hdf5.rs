@@ -139,7 +139,10 @@ fn shorten(facts: &mut Hdf5Facts) -> u64 {
     // Datasets that need something outside come first.
     facts.datasets.sort_by_key(|dataset| {
         let inside = dataset.external.is_empty() && dataset.filters.iter().all(|filter| filter.id <= 6);
-        inside && !matches!(dataset.storage, gauntlet_hdf5::Storage::Virtual { .. })
+        let large = dataset.shape.iter().flatten().try_fold(1_u64, |all, one| all.checked_mul(*one));
+        large.is_some_and(|elements| elements < 1 << 24)
+            && inside
+            && !matches!(dataset.storage, gauntlet_hdf5::Storage::Virtual { .. })
     });
     cut(&mut facts.links, &mut more);
     cut(&mut facts.attributes, &mut more);

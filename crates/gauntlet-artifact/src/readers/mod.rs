@@ -26,7 +26,6 @@ pub(crate) static READERS: &[&dyn Reader] = &[
     &boosting::Lightgbm,
     &boosting::Catboost,
     &hdf5::Hdf5,
-    &keras::KerasYaml,
     &flax::Flax,
 ];
 
@@ -34,7 +33,7 @@ pub(crate) static READERS: &[&dyn Reader] = &[
 #[rustfmt::skip]
 pub(crate) static DOCUMENTS: &[&dyn DocumentReader] = &[
     &boosting::XgboostJson,
-    &keras::KerasJson,
+    &keras::KerasDocument,
     &skops::Skops,
     &torch::ExportedProgram,
 ];

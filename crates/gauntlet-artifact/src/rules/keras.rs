@@ -132,8 +132,11 @@ impl KerasRules {
             // The functions of Keras stand in its files as if they were Python's own.
             Some("builtins") if function && self.functions.contains(name) => return Named::Known,
             Some(module) => {
-                if let Some(tier) = self.library(module, name, function) {
-                    return tier;
+                match self.library(module, name, function) {
+                    // What a program registers under that name takes the place of Keras's own.
+                    Some(Named::Known) if package.is_some_and(|package| !self.is_keras(package)) => {}
+                    Some(tier) => return tier,
+                    None => {}
                 }
             }
         }

@@ -159,6 +159,8 @@ pub(crate) fn is_keras(document: &Document) -> bool {
     model(root)
         || root.get("model_config").is_some_and(model)
         || root.path(&["modelTopology", "model_config"]).is_some_and(model)
+        || root.get("modelTopology").is_some_and(model)
+        || (root.get("class_name").is_some() && document.tags.iter().any(|tag| tags::Tag::of(tag).is_some()))
         || training()
 }
 
@@ -172,6 +174,7 @@ fn names_a_class(json: &Json) -> bool {
 pub(crate) fn read(document: &Document) -> (KerasFacts, Vec<Part>) {
     let mut reader = Extraction::default();
     reader.facts.duplicates.clone_from(&document.duplicates);
+    reader.facts.tags = document.tags.iter().filter_map(tags::Tag::of).collect();
     reader.facts.version = document.root.get("keras_version").and_then(Json::text).map(shown);
     reader.value(&document.root, "", &Around::default());
     (reader.facts, reader.parts)
