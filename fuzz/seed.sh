@@ -4,6 +4,7 @@ set -eu
 cd "$(dirname "$0")"
 targets="pickle zip tar safetensors onnx dsse checkpoint project python patterns facts"
 targets="pickle zip tar safetensors convert onnx dsse checkpoint project python patterns"
+targets="pickle zip tar safetensors onnx dsse checkpoint project python patterns hdf5"
 for target in $targets; do
     mkdir -p "corpus/$target"
 done
@@ -48,6 +49,10 @@ for folder in ../testdata "$@"; do
     done
     seeds=corpus/onnx
     put_all "$folder" '*.onnx'
+    seeds=corpus/hdf5
+    for suffix in h5 hdf5 keras weights; do
+        put_all "$folder" "*.$suffix"
+    done
     seeds=corpus/dsse
     put_all "$folder" '*.sig'
     seeds=corpus/python

@@ -31,6 +31,8 @@ const CHECKS: &[&dyn Check] = &[
     &checks::gguf::Gguf,
     &checks::tflite::Tflite,
     &checks::boosting::Boosting,
+    &checks::hdf5::Hdf5,
+    &checks::keras::Keras,
     &checks::msgpack::Msgpack,
     &checks::skops::Skops,
     &checks::torch::Torch,

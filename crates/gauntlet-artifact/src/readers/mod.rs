@@ -9,6 +9,8 @@ mod code;
 mod configuration;
 mod flax;
 mod gguf;
+mod hdf5;
+pub(crate) mod keras;
 mod skops;
 mod tflite;
 mod torch;
@@ -24,6 +26,7 @@ pub(crate) static READERS: &[&dyn Reader] = &[
     &boosting::XgboostUbjson,
     &boosting::Lightgbm,
     &boosting::Catboost,
+    &hdf5::Hdf5,
     &flax::Flax,
 ];
 
@@ -31,6 +34,7 @@ pub(crate) static READERS: &[&dyn Reader] = &[
 #[rustfmt::skip]
 pub(crate) static DOCUMENTS: &[&dyn DocumentReader] = &[
     &boosting::XgboostJson,
+    &keras::KerasDocument,
     &skops::Skops,
     &torch::ExportedProgram,
     &configuration::Configuration,
