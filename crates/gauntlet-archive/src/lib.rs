@@ -7,13 +7,15 @@
 
 mod decode;
 mod error;
+mod input;
 mod lz4;
 mod name;
 mod sniff;
 mod tar;
 mod zip;
+mod zstd;
 
-pub use decode::{Decoder, decoder};
+pub use decode::{Decoder, StreamInfo, decoder};
 pub use error::ArchiveError;
 pub use name::{NameProblem, lossy_name, name_problems};
 pub use sniff::{Container, SNIFF_BYTES, sniff};
