@@ -4,55 +4,13 @@ use std::collections::HashSet;
 use std::io::{self, Read};
 
 use gauntlet_limits::{Budget, Limit, LimitHit, Stream};
-use serde::{Deserialize, Serialize};
 
-use crate::{ArchiveError, NameProblem, name_problems};
+use crate::entry::normal;
+use crate::{ArchiveError, EntryKind, EntryProblem, link_leaves, name_problems};
 
 const BLOCK: usize = 512;
 /// Extended headers and long names above this are refused; real ones are a few hundred bytes.
 const EXTENSION_BYTES: u64 = 1 << 20;
-
-/// What an entry is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum TarKind {
-    /// A regular file.
-    File,
-    /// A folder.
-    Folder,
-    /// A hard link to an earlier entry.
-    HardLink,
-    /// A symbolic link.
-    SymbolicLink,
-    /// A character or block device.
-    Device,
-    /// A named pipe.
-    Fifo,
-    /// A GNU sparse file: the stored bytes are not the file's bytes.
-    Sparse,
-    /// Any other type flag.
-    Other(u8),
-}
-
-/// Something about an entry that makes two readers disagree, or that reaches outside the target folder.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum TarProblem {
-    /// See [`NameProblem`].
-    Name(NameProblem),
-    /// The link's target is absolute or climbs above the archive's root.
-    LinkLeaves,
-    /// The name passes through a symbolic link that this archive made.
-    ThroughLink,
-    /// An extended header replaced the name by another.
-    NameOverridden,
-    /// An extended header replaced the size by another.
-    SizeOverridden,
-    /// The same name as an earlier entry.
-    Duplicate,
-    /// Lies behind the end-of-archive blocks, where most readers stop.
-    AfterEnd,
-}
 
 /// One entry's header, overrides applied.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,7 +18,7 @@ pub struct TarEntry {
     /// The name as the last override gives it, in bytes.
     pub name: Vec<u8>,
     /// What it is.
-    pub kind: TarKind,
+    pub kind: EntryKind,
     /// Target of a link.
     pub link: Option<Vec<u8>>,
     /// Bytes of content that are stored.
@@ -68,7 +26,7 @@ pub struct TarEntry {
     /// Where the content starts in the tar stream.
     pub offset: u64,
     /// What is remarkable about it.
-    pub problems: Vec<TarProblem>,
+    pub problems: Vec<EntryProblem>,
 }
 
 /// Walks a tar stream entry by entry.
@@ -112,7 +70,7 @@ impl<'a, S: Stream> Tar<'a, S> {
 
     /// The next entry, skipping what is left of the current one; `None` at the end of the stream.
     ///
-    /// Entries behind the end-of-archive blocks are returned too, marked [`TarProblem::AfterEnd`].
+    /// Entries behind the end-of-archive blocks are returned too, marked [`EntryProblem::AfterEnd`].
     ///
     /// # Errors
     /// [`ArchiveError::Not`] when the first block is no header; malformed, truncated or over-limit headers.
@@ -177,40 +135,40 @@ impl<'a, S: Stream> Tar<'a, S> {
         }
         // Links and devices carry no content, whatever their size field says (POSIX: "size shall be ignored").
         let stored = match kind {
-            TarKind::HardLink | TarKind::SymbolicLink | TarKind::Device | TarKind::Fifo | TarKind::Folder => 0,
+            EntryKind::HardLink | EntryKind::SymbolicLink | EntryKind::Device | EntryKind::Fifo | EntryKind::Folder => 0,
             _ => overrides.size.unwrap_or(header_size),
         };
         let header_link = c_string(&header[157..257]).to_vec();
         let link = overrides.link.unwrap_or(header_link);
         let name = overrides.name.clone().unwrap_or_else(|| header_name.clone());
 
-        let mut problems: Vec<_> = name_problems(&name).into_iter().map(TarProblem::Name).collect();
+        let mut problems: Vec<_> = name_problems(&name).into_iter().map(EntryProblem::Name).collect();
         // Long names are cut in the header; only a header name that is not a beginning of the real one misleads.
         if overrides.name.is_some() && !header_name.is_empty() && !is_shortened(&header_name, &name) {
-            problems.push(TarProblem::NameOverridden);
+            problems.push(EntryProblem::NameOverridden);
         }
         // Sizes above 8 GiB are written as 0 (or saturated) in the header by pax writers.
         if overrides.size.is_some_and(|size| size != header_size && size < 1 << 33) {
-            problems.push(TarProblem::SizeOverridden);
+            problems.push(EntryProblem::SizeOverridden);
         }
         if self.seen_end {
-            problems.push(TarProblem::AfterEnd);
+            problems.push(EntryProblem::AfterEnd);
         }
-        let is_link = matches!(kind, TarKind::HardLink | TarKind::SymbolicLink);
+        let is_link = matches!(kind, EntryKind::HardLink | EntryKind::SymbolicLink);
         if is_link && link_leaves(&name, &link, kind) {
-            problems.push(TarProblem::LinkLeaves);
+            problems.push(EntryProblem::LinkLeaves);
         }
         let clean = normal(&name);
         if self.passes_link(&clean) {
-            problems.push(TarProblem::ThroughLink);
+            problems.push(EntryProblem::ThroughLink);
         }
         self.name_bytes += 2 * clean.len() as u64 + 64;
         self.budget.limits().check(Limit::HeaderBytes, self.name_bytes)?;
-        if kind == TarKind::SymbolicLink {
+        if kind == EntryKind::SymbolicLink {
             self.links.insert(clean.clone());
         }
-        if !self.names.insert(clean) && kind != TarKind::Folder {
-            problems.push(TarProblem::Duplicate);
+        if !self.names.insert(clean) && kind != EntryKind::Folder {
+            problems.push(EntryProblem::Duplicate);
         }
         self.unread = stored;
         self.padding = (BLOCK as u64 - stored % BLOCK as u64) % BLOCK as u64;
@@ -352,18 +310,18 @@ fn header_name(header: &[u8; BLOCK]) -> Vec<u8> {
     if &header[257..263] == b"ustar\0" && !prefix.is_empty() { [prefix, b"/", name].concat() } else { name.to_vec() }
 }
 
-fn kind(flag: u8, name: &[u8]) -> TarKind {
+fn kind(flag: u8, name: &[u8]) -> EntryKind {
     match flag {
         // v7 marks folders by the trailing slash only.
-        0 if name.ends_with(b"/") => TarKind::Folder,
-        0 | b'0' | b'7' => TarKind::File,
-        b'1' => TarKind::HardLink,
-        b'2' => TarKind::SymbolicLink,
-        b'3' | b'4' => TarKind::Device,
-        b'5' => TarKind::Folder,
-        b'6' => TarKind::Fifo,
-        b'S' => TarKind::Sparse,
-        other => TarKind::Other(other),
+        0 if name.ends_with(b"/") => EntryKind::Folder,
+        0 | b'0' | b'7' => EntryKind::File,
+        b'1' => EntryKind::HardLink,
+        b'2' => EntryKind::SymbolicLink,
+        b'3' | b'4' => EntryKind::Device,
+        b'5' => EntryKind::Folder,
+        b'6' => EntryKind::Fifo,
+        b'S' => EntryKind::Sparse,
+        other => EntryKind::Other(other),
     }
 }
 
@@ -396,32 +354,6 @@ fn decimal(text: &[u8]) -> Option<u64> {
 /// Writers put a cut or transliterated form of a long name into the header.
 fn is_shortened(header: &[u8], name: &[u8]) -> bool {
     name == header || name.len() > 100 || !name.is_ascii()
-}
-
-/// `a/./b//c` and `a/b/c` are one file.
-fn normal(name: &[u8]) -> Vec<u8> {
-    let parts: Vec<_> = name.split(|b| *b == b'/').filter(|part| !part.is_empty() && *part != b".").collect();
-    parts.join(&b'/')
-}
-
-fn link_leaves(name: &[u8], link: &[u8], kind: TarKind) -> bool {
-    if name_problems(link).iter().any(|p| matches!(p, NameProblem::Absolute | NameProblem::Drive)) {
-        return true;
-    }
-    // A symbolic link's target counts from its own folder, a hard link's from the root.
-    let mut depth = match kind {
-        TarKind::SymbolicLink => normal(name).iter().filter(|b| **b == b'/').count(),
-        _ => 0,
-    };
-    for part in link.split(|b| matches!(b, b'/' | b'\\')) {
-        match part {
-            b"" | b"." => {}
-            b".." if depth == 0 => return true,
-            b".." => depth -= 1,
-            _ => depth += 1,
-        }
-    }
-    false
 }
 
 #[cfg(test)]

@@ -55,7 +55,7 @@ fn pax_and_gnu_overrides_win_and_are_noted() {
     let bytes = [member("x", b'x', "", &pax), member("readme", b'0', "", b"abc"), vec![0; 1024]].concat();
     let found = entries(&bytes).unwrap();
     assert_eq!((found[0].0.name.as_slice(), found[0].0.size), (b"evil.pkl".as_slice(), 2));
-    assert_eq!(found[0].0.problems, [TarProblem::NameOverridden, TarProblem::SizeOverridden]);
+    assert_eq!(found[0].0.problems, [EntryProblem::NameOverridden, EntryProblem::SizeOverridden]);
 
     let long = "d/".repeat(80) + "file";
     let bytes = [member("././@LongLink", b'L', "", long.as_bytes()), member(&long[..99], b'0', "", b"")].concat();
@@ -74,9 +74,9 @@ fn links_that_leave_and_writes_through_links_are_noted() {
     ]
     .concat();
     let found = entries(&bytes).unwrap();
-    assert_eq!(found[0].0.problems, [TarProblem::LinkLeaves]);
-    assert_eq!(found[1].0.problems, [TarProblem::ThroughLink]);
-    assert_eq!(found[2].0.problems, [TarProblem::LinkLeaves]);
+    assert_eq!(found[0].0.problems, [EntryProblem::LinkLeaves]);
+    assert_eq!(found[1].0.problems, [EntryProblem::ThroughLink]);
+    assert_eq!(found[2].0.problems, [EntryProblem::LinkLeaves]);
     assert!(found[3].0.problems.is_empty());
 }
 
@@ -84,7 +84,7 @@ fn links_that_leave_and_writes_through_links_are_noted() {
 fn entries_behind_the_end_are_still_read() {
     let bytes = [member("a", b'0', "", b""), vec![0; 1024], member("b", b'0', "", b"x"), vec![0; 1024]].concat();
     let found = entries(&bytes).unwrap();
-    assert_eq!(found[1].0.problems, [TarProblem::AfterEnd]);
+    assert_eq!(found[1].0.problems, [EntryProblem::AfterEnd]);
     assert_eq!(found[1].1, b"x");
 }
 
