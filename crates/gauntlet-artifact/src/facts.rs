@@ -5,6 +5,7 @@ use gauntlet_core::Fact;
 use serde::{Deserialize, Serialize};
 
 use crate::extract::{Claim, Format};
+use crate::formats::gguf::GgufFacts;
 use crate::formats::npy::NpyFacts;
 use crate::formats::safetensors::SafetensorsFacts;
 
@@ -19,6 +20,9 @@ pub(crate) struct FileFact {
     pub size: Option<u64>,
     /// A pickle was recognised only by running it, not by its first bytes.
     pub weak_pickle: bool,
+    /// The format that the ending promises, when the content is another one that has a reader.
+    #[serde(default)]
+    pub promised: Option<String>,
 }
 
 impl Fact for FileFact {
@@ -70,6 +74,15 @@ pub(crate) enum OnnxFact {
 
 impl Fact for OnnxFact {
     const KIND: &'static str = "onnx";
+}
+
+/// A GGUF header.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct GgufFact(pub GgufFacts);
+
+impl Fact for GgufFact {
+    const KIND: &'static str = "gguf";
 }
 
 /// A NumPy array file.

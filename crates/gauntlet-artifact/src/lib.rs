@@ -8,6 +8,7 @@ mod checks;
 mod extract;
 mod facts;
 mod formats;
+mod readers;
 mod rules;
 
 use std::path::Path;
@@ -19,8 +20,14 @@ use gauntlet_limits::ReadAt;
 pub static GATE: Gate = Gate { extractor: &extract::Artifact, checks: CHECKS };
 
 /// One line a check.
-const CHECKS: &[&dyn Check] =
-    &[&checks::pickle::Pickle, &checks::archive::Archive, &checks::safetensors::Safetensors, &checks::onnx::Onnx];
+#[rustfmt::skip]
+const CHECKS: &[&dyn Check] = &[
+    &checks::pickle::Pickle,
+    &checks::archive::Archive,
+    &checks::safetensors::Safetensors,
+    &checks::onnx::Onnx,
+    &checks::gguf::Gguf,
+];
 
 /// Facts of one file at `path` (relative to its subject) whose bytes are `source`; what the gate does for each file.
 #[must_use]

@@ -123,6 +123,13 @@ fn file(location: &Location, fact: &FileFact, judgement: &mut Judgement) {
             }
         }
     }
+    if let Some(promised) = &fact.promised {
+        let names: Vec<_> = fact.formats.iter().map(Format::name).collect();
+        let message = format!("named like {promised}, and its content is {}", names.join(" and "));
+        let draft = super::draft(&INFO, "disguised-file", location, message);
+        judgement.findings.push(draft.severity(Severity::Medium));
+        return;
+    }
     let known: Vec<_> = fact.formats.iter().filter(|f| !matches!(f, Format::Executable(_))).collect();
     let wrong: Vec<_> = known.iter().filter(|format| !fact.claim.accepts(format)).collect();
     // One format that fits is enough, unless a pickle stands beside it.

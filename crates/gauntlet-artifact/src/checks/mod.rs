@@ -1,6 +1,7 @@
 //! The checks of this gate: one file each, facts to findings, no bytes.
 
 pub(crate) mod archive;
+pub(crate) mod gguf;
 pub(crate) mod onnx;
 pub(crate) mod pickle;
 pub(crate) mod safetensors;
@@ -8,6 +9,7 @@ pub(crate) mod safetensors;
 use gauntlet_core::{CheckInfo, Draft, Fact, Facts, Judgement, Location, SkipCode};
 
 pub(crate) const ARCHIVE: &str = "artifact/archive";
+pub(crate) const GGUF: &str = "artifact/gguf";
 pub(crate) const ONNX: &str = "artifact/onnx";
 pub(crate) const PICKLE: &str = "artifact/pickle";
 pub(crate) const SAFETENSORS: &str = "artifact/safetensors";

@@ -10,10 +10,10 @@ use gauntlet_limits::{Cursor, ReadAt, Stream};
 const IN_MEMORY: usize = 8 << 20;
 
 /// A stream that can move between threads.
-pub(super) type Opened<'a> = Box<dyn Stream + Send + 'a>;
+pub(crate) type Opened<'a> = Box<dyn Stream + Send + 'a>;
 
 /// The bytes of a file or member.
-pub(super) enum Content<'a> {
+pub(crate) enum Content<'a> {
     /// They lie somewhere as they are.
     Plain(&'a dyn ReadAt),
     /// They have to be unpacked; each call starts from the beginning.
@@ -21,7 +21,7 @@ pub(super) enum Content<'a> {
 }
 
 /// The first bytes of a content.
-pub(super) struct Prefix {
+pub(crate) struct Prefix {
     pub bytes: Vec<u8>,
     /// There is nothing behind them.
     pub complete: bool,
@@ -30,21 +30,21 @@ pub(super) struct Prefix {
 }
 
 impl<'a> Content<'a> {
-    pub(super) fn open(&self) -> Result<Opened<'a>, ArchiveError> {
+    pub(crate) fn open(&self) -> Result<Opened<'a>, ArchiveError> {
         match self {
             Self::Plain(source) => Ok(Box::new(Cursor::new(*source, 0))),
             Self::Packed(open) => open(),
         }
     }
 
-    pub(super) fn size(&self) -> Option<u64> {
+    pub(crate) fn size(&self) -> Option<u64> {
         match self {
             Self::Plain(source) => Some(source.size()),
             Self::Packed(_) => None,
         }
     }
 
-    pub(super) fn prefix(&self, len: usize) -> Result<Prefix, ArchiveError> {
+    pub(crate) fn prefix(&self, len: usize) -> Result<Prefix, ArchiveError> {
         let mut stream = self.open()?;
         let mut prefix = Prefix { bytes: vec![0; len], complete: false, error: None };
         let mut filled = 0;
@@ -68,7 +68,7 @@ impl<'a> Content<'a> {
 }
 
 /// Unpacked bytes that can be read at any place: in memory while small, else in an unnamed temporary file.
-pub(super) enum Spool {
+pub(crate) enum Spool {
     Memory(Vec<u8>),
     Disk(File),
 }
@@ -76,7 +76,7 @@ pub(super) enum Spool {
 impl Spool {
     /// Unpacks all of `content`; the budget bounds how much that is. A stream that breaks keeps what came before, and
     /// gives its error.
-    pub(super) fn fill(content: &Content<'_>) -> Result<(Self, Option<io::Error>), ArchiveError> {
+    pub(crate) fn fill(content: &Content<'_>) -> Result<(Self, Option<io::Error>), ArchiveError> {
         let mut stream = content.open()?;
         let mut memory = Vec::new();
         let broken = match stream.by_ref().take(IN_MEMORY as u64).read_to_end(&mut memory) {

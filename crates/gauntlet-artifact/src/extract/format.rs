@@ -5,6 +5,7 @@ use gauntlet_pickle::{Sniff, looks_like_pickle};
 use serde::{Deserialize, Serialize};
 
 use crate::formats::{npy, safetensors};
+use crate::readers::{Head, READERS};
 
 /// Bytes looked at to recognise a format.
 pub(crate) const PREFIX: usize = 64 << 10;
@@ -25,6 +26,8 @@ pub(crate) enum Format {
     Container(Container),
     /// joblib's compression before 0.10: a length as text, then zlib.
     JoblibOld,
+    /// A model format with a native reader, or a family of documents.
+    Read(String),
     /// A model format without a reader.
     Model(String),
     /// Machine code or a script.
@@ -42,7 +45,7 @@ impl Format {
             Self::Npy => "npy".to_owned(),
             Self::Container(container) => container.to_string(),
             Self::JoblibOld => "joblib (old zlib form)".to_owned(),
-            Self::Model(name) | Self::Executable(name) | Self::Other(name) => name.clone(),
+            Self::Read(name) | Self::Model(name) | Self::Executable(name) | Self::Other(name) => name.clone(),
         }
     }
 }
@@ -124,11 +127,17 @@ impl Claim {
             Self::Safetensors => *format == Format::Safetensors,
             Self::Onnx => *format == Format::Onnx,
             Self::Npy => *format == Format::Npy,
-            Self::Zip => *format == Format::Container(Zip) || matches!(format, Format::Model(name) if name == "HDF5"),
+            Self::Zip => {
+                *format == Format::Container(Zip)
+                    || matches!(format, Format::Model(name) | Format::Read(name) if name == "HDF5")
+            }
             Self::Archive => matches!(format, Format::Container(_)),
             Self::Model => matches!(
                 format,
-                Format::Model(_) | Format::Other(_) | Format::Container(Gzip | Zip | Tar | Zlib | Bzip2 | Xz)
+                Format::Read(_)
+                    | Format::Model(_)
+                    | Format::Other(_)
+                    | Format::Container(Gzip | Zip | Tar | Zlib | Bzip2 | Xz)
             ),
             Self::Weights | Self::Data | Self::Nothing => !matches!(format, Format::Executable(_)),
             Self::Foreign => *format != Format::Pickle,
@@ -136,10 +145,11 @@ impl Claim {
     }
 }
 
-/// What content can be read as. `complete` says that `prefix` is all of it.
-pub(crate) fn detect(prefix: &[u8], complete: bool, size: u64, claim: Claim) -> (Vec<Format>, Option<Sniff>) {
+/// What content can be read as.
+pub(crate) fn detect(head: &Head<'_>, claim: Claim) -> (Vec<Format>, Option<Sniff>) {
+    let prefix = head.prefix;
     let mut formats = Vec::new();
-    if safetensors::looks_like(prefix, size) {
+    if safetensors::looks_like(prefix, head.size.unwrap_or(u64::MAX)) {
         formats.push(Format::Safetensors);
     }
     if let Some(container) = sniff(prefix) {
@@ -154,21 +164,51 @@ pub(crate) fn detect(prefix: &[u8], complete: bool, size: u64, claim: Claim) -> 
     if gauntlet_onnx::looks_like_model(prefix) {
         formats.push(Format::Onnx);
     }
-    let pickle = looks_like_pickle(prefix, complete);
+    let pickle = looks_like_pickle(prefix, head.complete);
     if pickle.is_some() {
         formats.push(Format::Pickle);
     }
-    formats.extend(by_magic(prefix));
+    let read = READERS.iter().filter(|reader| reader.recognises(head));
+    formats.extend(read.map(|reader| Format::Read(reader.format().to_owned())));
+    // What has a reader is recognised by it alone.
+    let by_magic = by_magic(prefix).filter(|format| READERS.iter().all(|reader| reader.format() != format.name()));
+    formats.extend(by_magic);
     // A broken file is read as what it claims to be, so that it can be said what is broken.
     if formats.is_empty() && !prefix.is_empty() {
         match claim {
             Claim::Safetensors => formats.push(Format::Safetensors),
             Claim::Onnx => formats.push(Format::Onnx),
             Claim::Npy => formats.push(Format::Npy),
-            _ => {}
+            _ => formats.extend(promised(head)),
         }
     }
     (formats, pickle)
+}
+
+/// The format that the name promises, when it is the only one that does.
+fn promised(head: &Head<'_>) -> Option<Format> {
+    let ending = head.ending();
+    let mut promised = promised_by(&ending);
+    let first = promised.next()?;
+    promised.next().is_none().then(|| Format::Read(first.to_owned()))
+}
+
+/// Formats with a reader that an ending promises.
+pub(crate) fn promised_by(ending: &str) -> impl Iterator<Item = &'static str> {
+    READERS.iter().filter(move |reader| reader.endings().contains(&ending)).map(|reader| reader.format())
+}
+
+/// Begins like a JSON object or list.
+pub(crate) fn begins_like_json(prefix: &[u8]) -> bool {
+    let text = prefix.strip_prefix(b"\xef\xbb\xbf").unwrap_or(prefix);
+    let mut bytes = text.iter().filter(|byte| !byte.is_ascii_whitespace());
+    match (bytes.next(), bytes.next()) {
+        (Some(b'{'), Some(second)) => matches!(second, b'"' | b'}'),
+        (Some(b'['), Some(second)) => {
+            matches!(second, b'"' | b'{' | b'[' | b']' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n')
+        }
+        _ => false,
+    }
 }
 
 fn by_magic(prefix: &[u8]) -> Option<Format> {
@@ -242,7 +282,10 @@ mod tests {
 
     #[test]
     fn content_decides() {
-        let of = |bytes: &[u8], claim| detect(bytes, true, bytes.len() as u64, claim).0;
+        let of = |bytes: &[u8], claim| {
+            let size = Some(bytes.len() as u64);
+            detect(&Head { prefix: bytes, complete: true, size, name: "" }, claim).0
+        };
         assert_eq!(of(b"\x80\x02N.", Claim::Safetensors), [Format::Pickle]);
         assert_eq!(of(b"\x7fELF\x02", Claim::Weights), [Format::Executable("ELF".into())]);
         assert_eq!(of(b"hello", Claim::Foreign), []);

@@ -7,7 +7,7 @@ mod mask;
 mod readers;
 
 use std::collections::BTreeSet;
-use std::io;
+use std::io::{self, Read};
 use std::path::Path;
 
 use gauntlet_archive::{ArchiveError, Container};
@@ -20,7 +20,10 @@ use rayon::prelude::*;
 
 use crate::checks::{ARCHIVE, ONNX, PICKLE, SAFETENSORS};
 use crate::facts::{FileFact, OnnxFact};
-use content::{Content, Spool};
+use crate::formats::json::{Document, JsonError};
+use crate::readers::{DOCUMENTS, Head, READERS};
+pub(crate) use content::Content;
+use content::{Prefix, Spool};
 pub(crate) use format::{Claim, Format};
 
 /// Why weights of no format are an open question.
@@ -116,11 +119,21 @@ pub(crate) fn file(path: &Path, source: &dyn ReadAt, limits: &Limits, mask: &Mas
     walk.facts
 }
 
+/// What the ending promises, when the content is something else that is known, and no container of it.
+fn unkept_promise(formats: &[Format], ending: &str) -> Option<String> {
+    let known = |format: &Format| {
+        matches!(format, Format::Read(_) | Format::Model(_) | Format::Safetensors | Format::Onnx | Format::Npy)
+    };
+    let promised: Vec<_> = format::promised_by(ending).collect();
+    let kept = formats.iter().any(|format| !known(format) || promised.contains(&format.name().as_str()));
+    (!promised.is_empty() && !formats.is_empty() && !kept).then(|| promised.join(" or "))
+}
+
 fn empty() -> Facts {
     let mut facts = Facts::new("artifact", VERSION);
     // A check that found nothing of its format has looked all the same.
-    for check in [ARCHIVE, PICKLE, SAFETENSORS, ONNX] {
-        facts.coverage_mut(check);
+    for check in crate::CHECKS {
+        facts.coverage_mut(check.info().id);
     }
     facts
 }
@@ -136,25 +149,25 @@ fn is_text(prefix: &[u8]) -> bool {
 }
 
 /// One file with everything in it, under one budget.
-struct Walk<'b> {
-    budget: &'b Budget,
-    mask: &'b MaskKey,
-    facts: Facts,
+pub(crate) struct Walk<'b> {
+    pub(crate) budget: &'b Budget,
+    pub(crate) mask: &'b MaskKey,
+    pub(crate) facts: Facts,
 }
 
 /// Where some bytes are.
 #[derive(Clone)]
-struct Place {
-    location: Location,
+pub(crate) struct Place {
+    pub(crate) location: Location,
     /// What the bytes are called, for what that claims.
-    name: String,
+    pub(crate) name: String,
     /// Containers around them.
-    depth: u64,
+    pub(crate) depth: u64,
 }
 
 impl Place {
     /// A member of the container at this place.
-    fn member(&self, name: &str) -> Self {
+    pub(crate) fn member(&self, name: &str) -> Self {
         let member = match &self.location.member {
             Some(outer) => format!("{outer}!{name}"),
             None => name.to_owned(),
@@ -177,14 +190,14 @@ impl Place {
     }
 
     /// Bytes of this file that no format owns.
-    fn part(&self, offset: u64) -> Self {
+    pub(crate) fn part(&self, offset: u64) -> Self {
         Self { name: String::new(), ..self.member(&format!("<bytes from {offset}>")) }
     }
 }
 
 impl Walk<'_> {
     /// Recognises `content` and hands it to every reader that it concerns. Depth is bounded by `limits.depth`.
-    fn examine(&mut self, content: &Content<'_>, place: &Place) {
+    pub(crate) fn examine(&mut self, content: &Content<'_>, place: &Place) {
         if let Err(hit) = self.budget.limits().check(Limit::Depth, place.depth) {
             return self.limit(ARCHIVE, place, hit);
         }
@@ -197,7 +210,8 @@ impl Walk<'_> {
         }
         let claim = Claim::of(&place.name);
         let size = content.size();
-        let (mut formats, sniffed) = format::detect(&prefix.bytes, prefix.complete, size.unwrap_or(u64::MAX), claim);
+        let head = Head { prefix: &prefix.bytes, complete: prefix.complete, size, name: &place.name };
+        let (mut formats, sniffed) = format::detect(&head, claim);
         if formats.is_empty() && claim == Claim::Pickle && !prefix.bytes.is_empty() {
             formats.push(Format::Pickle);
         }
@@ -205,10 +219,14 @@ impl Walk<'_> {
         if claim != Claim::Onnx && formats.contains(&Format::Onnx) && !self.is_onnx(content) {
             formats.retain(|format| *format != Format::Onnx);
         }
+        let promised = unkept_promise(&formats, &head.ending());
         for format in &formats {
             let announced =
                 sniffed == Some(gauntlet_pickle::Sniff::Announced) || matches!(claim, Claim::Pickle | Claim::Torch);
             self.read(format, content, place, announced);
+        }
+        if format::begins_like_json(&prefix.bytes) && is_text(&prefix.bytes) {
+            formats.extend(self.document(content, &prefix, place));
         }
         // A zip stored last in a tar ends near the tar's end; it was read as a member.
         let is_archive = |f: &Format| matches!(f, Format::Container(Container::Zip | Container::Tar));
@@ -221,7 +239,7 @@ impl Walk<'_> {
         self.note_unread(&formats, claim, &prefix, place);
         if claim.is_model() || !formats.is_empty() {
             let weak_pickle = sniffed.is_some_and(|s| s != gauntlet_pickle::Sniff::Announced);
-            let fact = FileFact { formats, claim, size, weak_pickle };
+            let fact = FileFact { formats, claim, size, weak_pickle, promised };
             self.facts.push(ARCHIVE, place.location.clone(), &fact);
         }
     }
@@ -236,6 +254,11 @@ impl Walk<'_> {
             Format::Npy => self.with_random(content, place, PICKLE, |walk, source| walk.npy(source, place)),
             Format::Container(container) => self.container(*container, content, place),
             Format::JoblibOld => self.joblib_old(content, place),
+            Format::Read(name) => {
+                for reader in READERS.iter().filter(|reader| reader.format() == name) {
+                    reader.read(self, content, place);
+                }
+            }
             Format::Model(name) => {
                 let detail = format!("there is no reader for {name} yet");
                 self.skip(ARCHIVE, place, SkipCode::Unsupported, detail);
@@ -244,8 +267,64 @@ impl Walk<'_> {
         }
     }
 
+    /// Hands a JSON document to the families that it concerns, whose names come back.
+    fn document(&mut self, content: &Content<'_>, prefix: &Prefix, place: &Place) -> Vec<Format> {
+        if DOCUMENTS.is_empty() {
+            return Vec::new();
+        }
+        let expecting = DOCUMENTS.iter().filter(|reader| reader.expects(&place.name));
+        let parsed = match self.whole(content, prefix) {
+            Ok(bytes) => Document::parse(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes), self.budget.limits()),
+            Err(error) => {
+                expecting.for_each(|reader| self.io_failed(reader.check(), place, &error));
+                return Vec::new();
+            }
+        };
+        match parsed {
+            Ok(document) => {
+                let concerned = DOCUMENTS.iter().filter(|reader| reader.concerns(&place.name, &document));
+                let read = concerned.map(|reader| {
+                    reader.read(self, &document, place);
+                    Format::Read(reader.format().to_owned())
+                });
+                read.collect()
+            }
+            Err(JsonError::Limit(hit)) => {
+                expecting.for_each(|reader| self.limit(reader.check(), place, hit));
+                Vec::new()
+            }
+            Err(error @ JsonError::Malformed(_)) => {
+                let detail = format!("no JSON document: {error}");
+                expecting.for_each(|reader| self.skip(reader.check(), place, SkipCode::Malformed, detail.clone()));
+                Vec::new()
+            }
+        }
+    }
+
+    /// All of a content that is a document; at most `header_bytes`.
+    fn whole(&self, content: &Content<'_>, prefix: &Prefix) -> io::Result<Vec<u8>> {
+        if prefix.complete {
+            return Ok(prefix.bytes.clone());
+        }
+        let limits = self.budget.limits();
+        if let Some(size) = content.size() {
+            limits.check(Limit::HeaderBytes, size).map_err(io::Error::other)?;
+        }
+        let mut bytes = Vec::new();
+        let stream = content.open().map_err(io::Error::other)?;
+        stream.take(limits.header_bytes.saturating_add(1)).read_to_end(&mut bytes)?;
+        limits.check(Limit::HeaderBytes, bytes.len() as u64).map_err(io::Error::other)?;
+        Ok(bytes)
+    }
+
+    /// Reads a part of the file that has a name of its own (an attribute, a buffer, a field) as if it were a member.
+    #[allow(dead_code, reason = "used by the families that arrive one by one")]
+    pub(crate) fn part(&mut self, content: &Content<'_>, place: &Place, name: &str) {
+        self.examine(content, &place.member(name));
+    }
+
     /// A file that claims to be a model and was not recognised is an open question, never clean.
-    fn note_unread(&mut self, formats: &[Format], claim: Claim, prefix: &content::Prefix, place: &Place) {
+    fn note_unread(&mut self, formats: &[Format], claim: Claim, prefix: &Prefix, place: &Place) {
         if !formats.is_empty() || prefix.error.is_some() {
             return;
         }
@@ -269,7 +348,7 @@ impl Walk<'_> {
     }
 
     /// Gives `read` random access to `content`, unpacking it to a bounded spool when need be.
-    fn with_random(
+    pub(crate) fn with_random(
         &mut self,
         content: &Content<'_>,
         place: &Place,
@@ -290,20 +369,20 @@ impl Walk<'_> {
         }
     }
 
-    fn looked_at(&mut self, check: &str) {
+    pub(crate) fn looked_at(&mut self, check: &str) {
         self.facts.coverage_mut(check).looked_at += 1;
     }
 
-    fn skip(&mut self, check: &str, place: &Place, code: SkipCode, detail: impl Into<String>) {
+    pub(crate) fn skip(&mut self, check: &str, place: &Place, code: SkipCode, detail: impl Into<String>) {
         let path = place.location.path.clone().unwrap_or_default();
         self.facts.coverage_mut(check).skip(path, place.location.member.clone(), code, detail);
     }
 
-    fn limit(&mut self, check: &str, place: &Place, hit: LimitHit) {
+    pub(crate) fn limit(&mut self, check: &str, place: &Place, hit: LimitHit) {
         self.skip(check, place, SkipCode::Limit, hit.to_string());
     }
 
-    fn failed(&mut self, check: &str, place: &Place, error: &ArchiveError) {
+    pub(crate) fn failed(&mut self, check: &str, place: &Place, error: &ArchiveError) {
         let code = match error {
             ArchiveError::Io(error) => return self.io_failed(check, place, error),
             ArchiveError::Limit(hit) => return self.limit(check, place, *hit),
@@ -314,7 +393,7 @@ impl Walk<'_> {
         self.skip(check, place, code, error.to_string());
     }
 
-    fn io_failed(&mut self, check: &str, place: &Place, error: &io::Error) {
+    pub(crate) fn io_failed(&mut self, check: &str, place: &Place, error: &io::Error) {
         if let Some(hit) = LimitHit::in_io(error) {
             return self.limit(check, place, hit);
         }
