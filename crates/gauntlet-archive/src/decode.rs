@@ -57,14 +57,7 @@ pub fn decoder<'a>(
     let progress = input.progress();
     let info = Arc::new(Mutex::new(StreamInfo::default()));
     let meter = Meter::new(budget, Arc::clone(&progress.consumed));
-    let mut members = Members {
-        container,
-        limits: budget.limits().clone(),
-        codec: None,
-        idle: Some(input),
-        read: 0,
-        info: Arc::clone(&info),
-    };
+    let mut members = Members { info: Arc::clone(&info), ..members(container, input, budget.limits()) };
     // What the header of the only member says is an error at once.
     if container == Container::Lzma {
         members.start().map_err(|error| progress.explain(error))?;
@@ -115,8 +108,13 @@ impl Stream for Decoder<'_> {
     }
 }
 
+/// The members of a stream, without a meter.
+pub(crate) fn members<R: Read>(container: Container, input: Input<R>, limits: &Limits) -> Members<R> {
+    Members { container, limits: limits.clone(), codec: None, idle: Some(input), read: 0, info: Arc::default() }
+}
+
 /// One member after another.
-struct Members<R: Read> {
+pub(crate) struct Members<R: Read> {
     container: Container,
     limits: Limits,
     codec: Option<Codec<R>>,
@@ -323,27 +321,6 @@ impl<'a> Meter<'a> {
             return Err(LimitHit { limit: Limit::Ratio, allowed: ratio });
         }
         Ok(())
-    }
-}
-
-/// Counts the bytes that a decompressor takes.
-pub(crate) struct Counted<R> {
-    inner: R,
-    count: Arc<AtomicU64>,
-}
-
-impl<R> Counted<R> {
-    pub(crate) fn new(inner: R) -> (Self, Arc<AtomicU64>) {
-        let count = Arc::new(AtomicU64::new(0));
-        (Self { inner, count: Arc::clone(&count) }, count)
-    }
-}
-
-impl<R: Read> Read for Counted<R> {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        let n = self.inner.read(out)?;
-        self.count.fetch_add(n as u64, Ordering::Relaxed);
-        Ok(n)
     }
 }
 

@@ -27,6 +27,8 @@ pub enum ConflictKind {
     UnicodeNameDiffers {
         /// The name in that field, printable.
         unicode: String,
+        /// The header's name is the same but for characters that its encoding lacks.
+        escaped: bool,
     },
     /// Different compression methods.
     MethodDiffers {
@@ -73,6 +75,8 @@ pub enum ConflictKind {
     DuplicateName,
     /// An earlier member's name differs in case only.
     CaseDuplicate,
+    /// An earlier member's name is another spelling of the same path (separators, NUL, dots, a trailing slash).
+    AliasDuplicate,
     /// The member's bytes overlap another member's or the directory.
     Overlap,
     /// The content leaves the file.
@@ -86,6 +90,13 @@ pub enum ConflictKind {
     },
     /// The member is a symbolic link (Unix mode).
     SymbolicLink,
+    /// The member is a device, pipe or socket (Unix mode).
+    Device,
+    /// An extra field that readers act on (zip64 sizes, Unicode path) occurs twice with different content.
+    ExtraRepeated {
+        /// Its header id.
+        id: u16,
+    },
     /// Bytes stand before the first record.
     Prepended {
         /// How many.

@@ -140,11 +140,14 @@ fn report_leftover(
         && from >= start
         && from < end
     {
+        zip.stray((from, to.min(end)));
         if to > end {
+            zip.stray((end, to));
             zip.conflict(None, ConflictKind::Appended { bytes: to - end });
         }
         return Ok(());
     }
+    zip.stray((from, to));
     if !has_end {
         // Without a directory everything between members is its remains.
         return Ok(());
