@@ -1,5 +1,7 @@
 //! What containers of files have in common: kinds of entries, and what is remarkable about them.
 
+use std::collections::HashSet;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{NameProblem, name_problems};
@@ -78,4 +80,9 @@ pub fn link_leaves(name: &[u8], link: &[u8], kind: EntryKind) -> bool {
         }
     }
     false
+}
+
+/// Whether a folder of `name`, which is in normal form, is one of `links`.
+pub(crate) fn passes_link(links: &HashSet<Vec<u8>>, name: &[u8]) -> bool {
+    !links.is_empty() && (0..name.len()).any(|i| name[i] == b'/' && links.contains(&name[..i]))
 }

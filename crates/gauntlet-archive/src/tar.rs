@@ -5,7 +5,7 @@ use std::io::{self, Read};
 
 use gauntlet_limits::{Budget, Limit, LimitHit, Stream};
 
-use crate::entry::normal;
+use crate::entry::{normal, passes_link};
 use crate::{ArchiveError, EntryKind, EntryProblem, link_leaves, name_problems};
 
 const BLOCK: usize = 512;
@@ -202,7 +202,7 @@ impl<'a, S: Stream> Tar<'a, S> {
             problems.push(EntryProblem::LinkLeaves);
         }
         let clean = normal(&name);
-        if self.passes_link(&clean) || (is_link && self.climbs_from_link(&clean, &link, kind)) {
+        if passes_link(&self.links, &clean) || (is_link && self.climbs_from_link(&clean, &link, kind)) {
             problems.push(EntryProblem::ThroughLink);
         }
         self.name_bytes += 2 * clean.len() as u64 + 64;
@@ -219,10 +219,6 @@ impl<'a, S: Stream> Tar<'a, S> {
         Ok(TarEntry { name, kind, link: is_link.then_some(link), size: stored, offset, problems })
     }
 
-    fn passes_link(&self, name: &[u8]) -> bool {
-        !self.links.is_empty() && (0..name.len()).any(|i| name[i] == b'/' && self.links.contains(&name[..i]))
-    }
-
     /// A hard link to what lies behind a symbolic link, or a symbolic link that climbs from where one leads.
     fn climbs_from_link(&self, name: &[u8], target: &[u8], kind: EntryKind) -> bool {
         if self.links.is_empty() {
@@ -230,12 +226,12 @@ impl<'a, S: Stream> Tar<'a, S> {
         }
         if kind == EntryKind::HardLink {
             let target = normal(target);
-            return self.links.contains(&target) || self.passes_link(&target);
+            return self.links.contains(&target) || passes_link(&self.links, &target);
         }
         let folder = name.iter().rposition(|b| *b == b'/').map_or(&[][..], |slash| &name[..slash]);
         let path = normal(&[folder, b"/", target].concat());
         let climb = memchr::memmem::find(&path, b"/..");
-        climb.is_some_and(|at| self.links.contains(&path[..at]) || self.passes_link(&path[..at]))
+        climb.is_some_and(|at| self.links.contains(&path[..at]) || passes_link(&self.links, &path[..at]))
     }
 
     fn finish_current(&mut self) -> Result<(), ArchiveError> {

@@ -14,9 +14,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use gauntlet_limits::{Budget, Limit, LimitHit, ReadAt, Stream};
-use sevenz_rust2::{Archive, BlockDecoder, Error, Password};
+use sevenz_rust2::{Archive, ArchiveEntry, BlockDecoder, Error, Password};
 
 use crate::decode::Meter;
+use crate::entry::{normal, passes_link};
 use crate::input::Progress;
 use crate::{ArchiveError, Container, EntryKind, EntryProblem, name_problems};
 
@@ -167,18 +168,9 @@ impl<'a> SevenZip<'a> {
         let Some(file) = self.archive.files.get(index) else {
             return SevenZipEntry { name: Vec::new(), kind: EntryKind::File, size: 0, problems: Vec::new() };
         };
-        let attributes = if file.has_windows_attributes { file.windows_attributes } else { 0 };
-        let kind = match (attributes >> 16) & 0o170_000 {
-            0o120_000 if attributes & UNIX_MODE != 0 => EntryKind::SymbolicLink,
-            0o020_000 | 0o060_000 if attributes & UNIX_MODE != 0 => EntryKind::Device,
-            0o010_000 if attributes & UNIX_MODE != 0 => EntryKind::Fifo,
-            _ if attributes & REPARSE_POINT != 0 => EntryKind::SymbolicLink,
-            _ if file.is_directory => EntryKind::Folder,
-            _ => EntryKind::File,
-        };
         SevenZipEntry {
             name: file.name.as_bytes().to_vec(),
-            kind,
+            kind: kind(file),
             size: if file.has_stream { file.size } else { 0 },
             problems: self.problems.get(index).cloned().unwrap_or_default(),
         }
@@ -237,13 +229,30 @@ impl Stream for SevenZipData<'_, '_> {
     }
 }
 
+fn kind(file: &ArchiveEntry) -> EntryKind {
+    let attributes = if file.has_windows_attributes { file.windows_attributes } else { 0 };
+    match (attributes >> 16) & 0o170_000 {
+        0o120_000 if attributes & UNIX_MODE != 0 => EntryKind::SymbolicLink,
+        0o020_000 | 0o060_000 if attributes & UNIX_MODE != 0 => EntryKind::Device,
+        0o010_000 if attributes & UNIX_MODE != 0 => EntryKind::Fifo,
+        _ if attributes & REPARSE_POINT != 0 => EntryKind::SymbolicLink,
+        _ if file.is_directory => EntryKind::Folder,
+        _ => EntryKind::File,
+    }
+}
+
 /// What names say, and which of them meet.
 fn problems(archive: &Archive) -> Vec<Vec<EntryProblem>> {
     let mut names: HashSet<&str> = HashSet::with_capacity(archive.files.len());
+    let links = archive.files.iter().filter(|file| kind(file) == EntryKind::SymbolicLink);
+    let links: HashSet<Vec<u8>> = links.map(|file| normal(file.name.as_bytes())).collect();
     let problems = archive.files.iter().map(|file| {
         let mut problems: Vec<_> = name_problems(file.name.as_bytes()).into_iter().map(EntryProblem::Name).collect();
         if !names.insert(&file.name) && !file.is_directory {
             problems.push(EntryProblem::Duplicate);
+        }
+        if passes_link(&links, &normal(file.name.as_bytes())) {
+            problems.push(EntryProblem::ThroughLink);
         }
         if file.is_anti_item {
             problems.push(EntryProblem::AntiItem);

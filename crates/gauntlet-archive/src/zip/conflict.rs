@@ -90,6 +90,8 @@ pub enum ConflictKind {
     },
     /// The member is a symbolic link (Unix mode).
     SymbolicLink,
+    /// The name passes through a symbolic link of this archive.
+    ThroughLink,
     /// The member is a device, pipe or socket (Unix mode).
     Device,
     /// An extra field that readers act on (zip64 sizes, Unicode path) occurs twice with different content.
@@ -113,6 +115,8 @@ pub enum ConflictKind {
         offset: u64,
         /// How many.
         bytes: u64,
+        /// All of the first 64 KiB are zero.
+        zeros: bool,
     },
     /// No end record: the directory is missing or cut off.
     NoEndRecord,

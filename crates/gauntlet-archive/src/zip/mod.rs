@@ -15,6 +15,7 @@ pub use conflict::{Conflict, ConflictKind};
 pub use header::Header;
 pub use member::{Entry, Member, MemberStream, Method, Reading, Trust};
 
+use crate::entry::{normal, passes_link};
 use crate::name::folded;
 use crate::{ArchiveError, Container, lossy_name, name_problems};
 use header::{Central, End, Local};
@@ -271,8 +272,13 @@ impl Zip {
         let mut exact: HashSet<&[u8]> = HashSet::with_capacity(self.members.len());
         let mut paths: HashMap<String, &[u8]> = HashMap::with_capacity(self.members.len());
         let mut found = Vec::new();
+        let links = self.members.iter().filter(|member| member.is_link);
+        let links: HashSet<Vec<u8>> = links.map(|member| normal(member.name())).collect();
         for (index, member) in self.members.iter().enumerate() {
             let name = member.name();
+            if passes_link(&links, &normal(name)) {
+                found.push((index, ConflictKind::ThroughLink));
+            }
             let mut note = |kind| found.push((index, kind));
             let earlier = *paths.entry(folded(name)).or_insert(name);
             if !exact.insert(name) {

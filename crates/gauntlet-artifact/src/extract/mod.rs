@@ -2,9 +2,11 @@
 
 mod containers;
 mod content;
+mod entries;
 mod format;
 mod mask;
 mod readers;
+mod zip;
 
 use std::collections::BTreeSet;
 use std::io::{self, Read};
@@ -182,8 +184,8 @@ impl Place {
     /// The content of a compressed stream: called like the stream without its last ending.
     fn unpacked(&self, container: &str) -> Self {
         let stem = match self.name.rsplit_once('.') {
-            Some((stem, "gz" | "bz2" | "xz" | "lzma" | "lz4" | "z" | "Z")) => stem.to_owned(),
-            Some((stem, "tgz" | "tbz" | "tbz2" | "txz")) => format!("{stem}.tar"),
+            Some((stem, "gz" | "bz2" | "xz" | "lzma" | "lz4" | "zst" | "zstd" | "z" | "Z")) => stem.to_owned(),
+            Some((stem, "tgz" | "tbz" | "tbz2" | "txz" | "tzst")) => format!("{stem}.tar"),
             _ => self.name.clone(),
         };
         Self { name: stem, ..self.member(&format!("<{container}>")) }
@@ -236,6 +238,11 @@ impl Walk<'_> {
         {
             formats.push(zip);
         }
+        if let Content::Plain(source) = content
+            && formats.iter().any(|format| matches!(format, Format::Executable(_)))
+        {
+            self.self_extracting(*source, place);
+        }
         self.note_unread(&formats, claim, &prefix, place);
         if claim.is_model() || !formats.is_empty() {
             let weak_pickle = sniffed.is_some_and(|s| s != gauntlet_pickle::Sniff::Announced);
@@ -262,6 +269,9 @@ impl Walk<'_> {
             Format::Model(name) => {
                 let detail = format!("there is no reader for {name} yet");
                 self.skip(ARCHIVE, place, SkipCode::Unsupported, detail);
+            }
+            Format::Executable(kind) if kind == format::JAVA_CLASS => {
+                self.skip(ARCHIVE, place, SkipCode::Unsupported, "Java bytecode is not read");
             }
             Format::Executable(_) | Format::Other(_) => {}
         }
@@ -399,6 +409,7 @@ impl Walk<'_> {
         }
         let code = match error.kind() {
             io::ErrorKind::UnexpectedEof => SkipCode::Truncated,
+            io::ErrorKind::Unsupported => SkipCode::Unsupported,
             // What decompressors say of damaged input.
             io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData | io::ErrorKind::OutOfMemory => {
                 SkipCode::Malformed
