@@ -28,8 +28,8 @@ const LZMA2: &[u8] = &[0x21];
 const PPMD: &[u8] = &[3, 4, 1];
 const AES: &[u8] = &[6, 0xf1, 7, 1];
 
-/// Refuses headers whose size, dictionaries or place the library should not see.
-pub(super) fn check(source: &dyn ReadAt, limits: &Limits) -> Result<(), ArchiveError> {
+/// Refuses headers whose size, dictionaries or place the library should not see; gives the end of the archive.
+pub(super) fn check(source: &dyn ReadAt, limits: &Limits) -> Result<u64, ArchiveError> {
     let mut start = [0; SIGNATURE_LEN as usize];
     source.read_exact_at(0, &mut start)?;
     if !start.starts_with(b"7z\xbc\xaf\x27\x1c") {
@@ -42,18 +42,19 @@ pub(super) fn check(source: &dyn ReadAt, limits: &Limits) -> Result<(), ArchiveE
     }
     if size == 0 {
         // An archive of nothing.
-        return Ok(());
+        return Ok(SIGNATURE_LEN);
     }
     let at = offset.checked_add(SIGNATURE_LEN).filter(|at| at.checked_add(size).is_some_and(|end| end <= source.size()));
     let Some(at) = at else { return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()) };
     allowed(size, limits)?;
     let header = source.read_block(at, size, limits)?;
+    let end = at.saturating_add(size);
     match header.first() {
-        Some(&ENCODED_HEADER) => encoded(header.get(1..).unwrap_or_default(), limits).map_err(|e| match e {
+        Some(&ENCODED_HEADER) => encoded(header.get(1..).unwrap_or_default(), limits).map(|()| end).map_err(|e| match e {
             Refused::Broken => malformed("7z encoded header", at),
             Refused::Other(error) => error,
         }),
-        Some(&HEADER) => Ok(()),
+        Some(&HEADER) => Ok(end),
         _ => Err(malformed("7z header", at)),
     }
 }

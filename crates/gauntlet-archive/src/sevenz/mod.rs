@@ -36,6 +36,7 @@ pub struct SevenZip<'a> {
     problems: Vec<Vec<EntryProblem>>,
     /// Checksums of the entries, which the library is not told.
     sums: Vec<Option<u64>>,
+    end: u64,
 }
 
 /// One entry, as its headers describe it.
@@ -68,7 +69,7 @@ impl<'a> SevenZip<'a> {
     /// # Errors
     /// [`ArchiveError::Encrypted`] when the headers are; limits; malformed headers.
     pub fn read(source: &'a dyn ReadAt, budget: &'a Budget) -> Result<Self, ArchiveError> {
-        header::check(source, budget.limits())?;
+        let end = header::check(source, budget.limits())?;
         let mut source = Source { inner: source, position: 0, progress: Arc::default() };
         let progress = Arc::clone(&source.progress);
         let mut archive =
@@ -76,7 +77,7 @@ impl<'a> SevenZip<'a> {
         budget.members(archive.files.len() as u64)?;
         let sums = archive.files.iter_mut().map(|file| std::mem::take(&mut file.has_crc).then_some(file.crc)).collect();
         let problems = problems(&archive);
-        Ok(Self { archive, source, budget, problems, sums })
+        Ok(Self { archive, source, budget, problems, sums, end })
     }
 
     /// How many entries the headers list.
@@ -89,6 +90,12 @@ impl<'a> SevenZip<'a> {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.archive.files.is_empty()
+    }
+
+    /// Where the archive ends, by its headers: the file may go on.
+    #[must_use]
+    pub fn end(&self) -> u64 {
+        self.end
     }
 
     /// Gives every entry to `visit`, with its content or the reason why there is none. Solid blocks are unpacked once.

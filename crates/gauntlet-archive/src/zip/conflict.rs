@@ -92,7 +92,7 @@ pub enum ConflictKind {
     SymbolicLink,
     /// The name passes through a symbolic link of this archive.
     ThroughLink,
-    /// The member is a device, pipe or socket (Unix mode).
+    /// The member is a device (Unix mode).
     Device,
     /// An extra field that readers act on (zip64 sizes, Unicode path) occurs twice with different content.
     ExtraRepeated {

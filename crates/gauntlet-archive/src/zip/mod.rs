@@ -191,7 +191,7 @@ impl Zip {
         if let Some(id) = repeated {
             self.conflict(Some(index), ConflictKind::ExtraRepeated { id });
         }
-        if matches!(mode, 0o010_000 | 0o020_000 | 0o060_000 | 0o140_000) {
+        if matches!(mode, 0o020_000 | 0o060_000) {
             self.conflict(Some(index), ConflictKind::Device);
         }
         if is_link {
@@ -304,7 +304,8 @@ impl Zip {
             if flags & 0b10_0000_0110_0001 != 0 {
                 note(ConflictKind::FlagsUnusual { flags });
             }
-            if name.ends_with(b"/") && headers().any(|h| h.compressed > 0) {
+            // Nothing, deflated, is two bytes.
+            if name.ends_with(b"/") && headers().any(|h| h.size > 0 || h.compressed > 2) {
                 note(ConflictKind::FolderWithContent);
             }
             let deferred = |h: &Header| h.flags & 8 != 0 && h.size == 0;

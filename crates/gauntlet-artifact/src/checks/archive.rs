@@ -297,7 +297,7 @@ fn conflict_seen(conflict: &NamedConflict, hidden: bool) -> Option<Seen> {
         K::Name { problem } => return Some(name_seen(*problem)),
         K::SymbolicLink => Seen { rule: "odd-entry", severity: Severity::Low, what: "a symbolic link".to_owned() },
         K::Device => {
-            Seen { rule: "odd-entry", severity: Severity::Medium, what: "a device, pipe or socket".to_owned() }
+            Seen { rule: "odd-entry", severity: Severity::Medium, what: "a device".to_owned() }
         }
         K::ThroughLink => Seen {
             rule: "unsafe-link",

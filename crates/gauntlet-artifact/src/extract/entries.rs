@@ -114,6 +114,12 @@ impl Walk<'_> {
             }
             true
         });
+        let end = archive.end();
+        if end < source.size() {
+            fact.rest = Some(end);
+            let window = Window::new(source, end, u64::MAX);
+            self.examine(&Content::Plain(&window), &place.part(end));
+        }
         self.facts.push(ARCHIVE, place.location.clone(), &fact);
     }
 }
