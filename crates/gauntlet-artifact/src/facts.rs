@@ -6,8 +6,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::extract::{Claim, Format};
 use crate::formats::gguf::GgufFacts;
+use crate::formats::java::JavaFacts;
 use crate::formats::npy::NpyFacts;
+use crate::formats::openvino::OpenvinoFacts;
+use crate::formats::pmml::PmmlFacts;
+use crate::formats::rdata::RFacts;
 use crate::formats::safetensors::SafetensorsFacts;
+use crate::formats::torch7::Torch7Facts;
 
 /// What a file or member is, by content, and what its name claims.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,6 +97,51 @@ pub(crate) struct NpyFact(pub NpyFacts);
 
 impl Fact for NpyFact {
     const KIND: &'static str = "npy";
+}
+
+/// A PMML document.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct PmmlFact(pub PmmlFacts);
+
+impl Fact for PmmlFact {
+    const KIND: &'static str = "pmml";
+}
+
+/// An OpenVINO description.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct OpenvinoFact(pub OpenvinoFacts);
+
+impl Fact for OpenvinoFact {
+    const KIND: &'static str = "openvino";
+}
+
+/// What an R file holds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct RFact(pub RFacts);
+
+impl Fact for RFact {
+    const KIND: &'static str = "r-data";
+}
+
+/// What a Torch7 file holds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Torch7Fact(pub Torch7Facts);
+
+impl Fact for Torch7Fact {
+    const KIND: &'static str = "torch7";
+}
+
+/// Classes of a Java object stream.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct JavaFact(pub JavaFacts);
+
+impl Fact for JavaFact {
+    const KIND: &'static str = "java-objects";
 }
 
 /// Entries of each list of an [`ArchiveFact`].

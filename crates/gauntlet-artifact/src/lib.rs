@@ -27,6 +27,11 @@ const CHECKS: &[&dyn Check] = &[
     &checks::safetensors::Safetensors,
     &checks::onnx::Onnx,
     &checks::gguf::Gguf,
+    &checks::pmml::Pmml,
+    &checks::openvino::Openvino,
+    &checks::r::R,
+    &checks::torch7::Torch7,
+    &checks::java::Java,
 ];
 
 /// Facts of one file at `path` (relative to its subject) whose bytes are `source`; what the gate does for each file.

@@ -2,17 +2,28 @@
 
 pub(crate) mod archive;
 pub(crate) mod gguf;
+pub(crate) mod java;
 pub(crate) mod onnx;
+pub(crate) mod openvino;
 pub(crate) mod pickle;
+pub(crate) mod pmml;
+pub(crate) mod r;
 pub(crate) mod safetensors;
+pub(crate) mod torch7;
+mod xml;
 
 use gauntlet_core::{CheckInfo, Draft, Fact, Facts, Judgement, Location, SkipCode};
 
 pub(crate) const ARCHIVE: &str = "artifact/archive";
 pub(crate) const GGUF: &str = "artifact/gguf";
+pub(crate) const JAVA: &str = "artifact/java";
 pub(crate) const ONNX: &str = "artifact/onnx";
+pub(crate) const OPENVINO: &str = "artifact/openvino";
 pub(crate) const PICKLE: &str = "artifact/pickle";
+pub(crate) const PMML: &str = "artifact/pmml";
+pub(crate) const R: &str = "artifact/r";
 pub(crate) const SAFETENSORS: &str = "artifact/safetensors";
+pub(crate) const TORCH7: &str = "artifact/torch7";
 
 /// Findings of one rule about one place; the rest becomes one line.
 const FINDINGS: usize = 100;

@@ -21,7 +21,7 @@ use gauntlet_limits::{Budget, ReadAt};
 use rayon::prelude::*;
 
 use crate::checks::{ARCHIVE, ONNX, PICKLE, SAFETENSORS};
-use crate::facts::{FileFact, OnnxFact};
+use crate::facts::{FileFact, OnnxFact, OpenvinoFact};
 use crate::formats::json::{Document, JsonError};
 use crate::readers::{DOCUMENTS, Head, READERS};
 pub(crate) use content::Content;
@@ -67,7 +67,7 @@ impl Extractor for Artifact {
     }
 }
 
-/// Raw weights that an ONNX model of this subject names are no open question: they are numbers of that model.
+/// Raw weights that an ONNX or OpenVINO model of this subject names are no open question: they are numbers of that model.
 fn note_external_data(facts: &mut Facts) {
     let mut named = BTreeSet::new();
     for (location, fact) in facts.of::<OnnxFact>().flatten() {
@@ -80,10 +80,15 @@ fn note_external_data(facts: &mut Facts) {
             named.insert(if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") });
         }
     }
+    for (location, OpenvinoFact(_)) in facts.of::<OpenvinoFact>().flatten() {
+        if let (Some(path), None) = (&location.path, &location.member) {
+            named.extend(path.strip_suffix(".xml").map(|stem| format!("{stem}.bin")));
+        }
+    }
     for skipped in &mut facts.coverage_mut(ARCHIVE).skipped {
         let raw = skipped.member.is_none() && skipped.reason.code == SkipCode::Unsupported;
         if raw && skipped.reason.detail == NO_FORMAT && named.contains(&skipped.path) {
-            skipped.reason = SkipReason::new(SkipCode::Ignored, "external data of an ONNX model");
+            skipped.reason = SkipReason::new(SkipCode::Ignored, "weights of the model that names them");
         }
     }
 }
