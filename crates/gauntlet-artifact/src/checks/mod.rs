@@ -95,10 +95,25 @@ mod tests {
             include_str!("onnx.rs"),
             include_str!("pickle.rs"),
             include_str!("safetensors.rs"),
+            include_str!("java.rs"),
+            include_str!("openvino.rs"),
+            include_str!("pmml.rs"),
+            include_str!("r.rs"),
+            include_str!("torch7.rs"),
         ];
-        let checks = [&super::archive::INFO, &super::onnx::INFO, &super::pickle::INFO, &super::safetensors::INFO];
+        let checks = [
+            &super::archive::INFO,
+            &super::onnx::INFO,
+            &super::pickle::INFO,
+            &super::safetensors::INFO,
+            &super::java::INFO,
+            &super::openvino::INFO,
+            &super::pmml::INFO,
+            &super::r::INFO,
+            &super::torch7::INFO,
+        ];
         for (source, info) in sources.iter().zip(checks) {
-            for before in ["rule: \"", "draft(&INFO, \""] {
+            for before in ["rule: \"", "draft(&INFO, \"", "push(\"", "push(location, \"", "push(&place, \""] {
                 for part in source.split(before).skip(1) {
                     let name = part.split('"').next().unwrap();
                     assert!(info.rule(name).is_some(), "{} has no rule {name}", info.id);

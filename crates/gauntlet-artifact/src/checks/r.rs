@@ -99,9 +99,13 @@ fn r(location: &Location, RFact(facts): &RFact, judgement: &mut Judgement) {
 fn weight(promise: &Promise) -> Option<Severity> {
     let commands = promise.calls.iter().any(|name| runs_commands(name));
     let reaches = promise.calls.iter().any(|name| reaches_out(name));
+    // What is called is a text that is code only when it runs.
+    let text = ["parse", "str2lang", "str2expression", "source", "sys.source", "unserialize", "readRDS", "load"];
+    let hides = promise.calls.iter().any(|name| text.contains(&name.as_str()));
     match (promise.pending, promise.in_environment) {
         (true, _) if commands => Some(Severity::Critical),
         (true, false) => Some(Severity::High),
+        (true, true) if hides => Some(Severity::High),
         (true, true) if reaches => Some(Severity::Low),
         (false, false) => Some(if commands { Severity::High } else { Severity::Medium }),
         _ => None,

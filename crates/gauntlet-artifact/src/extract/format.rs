@@ -186,6 +186,10 @@ pub(crate) fn detect(head: &Head<'_>, claim: Claim) -> (Vec<Format>, Option<Snif
             _ => formats.extend(promised(head)),
         }
     }
+    // XML of no known root is broken, when the name promises a format that is XML.
+    if matches!(formats.as_slice(), [Format::Other(name)] if name == "XML") {
+        formats.extend(promised(head));
+    }
     (formats, pickle)
 }
 

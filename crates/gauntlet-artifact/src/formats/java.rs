@@ -53,3 +53,26 @@ fn name_at(bytes: &[u8], at: usize) -> Option<String> {
     let fits = (2..=LONGEST).contains(&len) && name.iter().all(valid) && !name.starts_with(b".");
     fits.then(|| String::from_utf8_lossy(name).into_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn class(name: &str) -> Vec<u8> {
+        [&[0x72, 0, name.len() as u8][..], name.as_bytes(), &[1; 8], &[2]].concat()
+    }
+
+    #[test]
+    fn classes_and_proxies_are_named_once() {
+        let proxy = [&[0x7d, 0, 0, 0, 1, 0, 8][..], b"a.Remote"].concat();
+        let bytes = [MAGIC, b"sr", &class("java.util.HashMap"), &class("java.util.HashMap"), &proxy].concat();
+        assert_eq!(read(&bytes).classes, ["java.util.HashMap", "a.Remote"]);
+    }
+
+    #[test]
+    fn texts_and_ends_are_no_classes() {
+        for bytes in [&b"r\0\x05hello"[..], b"r\xff\xff", b"r", b"r\0\x05he lo\0\0\0\0\0\0\0\0\x02"] {
+            assert!(read(bytes).classes.is_empty(), "{bytes:?}");
+        }
+    }
+}

@@ -113,6 +113,8 @@ struct Place {
     environment: bool,
     /// The first position of a call: its symbol is what is called.
     callee: bool,
+    /// Part of what stands in that position, as in `base::system(...)`.
+    qualified: bool,
     /// The tag of a binding at the top of a workspace.
     variable: bool,
     /// The list of a workspace's variables.
@@ -361,7 +363,11 @@ impl Walker<'_, '_> {
                     tail.promise = Some(at);
                 }
             }
-            6 => head.callee = true,
+            6 => {
+                head.callee = true;
+                tail.qualified = place.callee || place.qualified;
+            }
+            2 if place.qualified => (head.qualified, tail.qualified) = (true, true),
             2 if place.workspace => {
                 name.variable = true;
                 tail.workspace = true;
@@ -403,7 +409,8 @@ impl Walker<'_, '_> {
 
     fn named(&mut self, name: Option<&str>, place: Place) {
         let Some(name) = name else { return };
-        if place.callee {
+        // In a promise every mention of such a function counts, however it is called.
+        if place.callee || place.qualified || (place.promise.is_some() && runs_commands(name)) {
             self.called(name, place);
         }
         if place.variable && self.facts.variables.len() < ENTRIES {
@@ -667,5 +674,75 @@ impl Input<'_> {
 
     fn raw(&mut self, len: u64, budget: &Budget) -> Result<(), RError> {
         self.numbers(len, 1, 1, budget)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use gauntlet_limits::{Cursor, Limits};
+
+    use super::*;
+
+    fn scan(bytes: &[u8]) -> (RFacts, Result<(), RError>) {
+        let source = bytes.to_vec();
+        read(&mut Cursor::new(&source, 0), &Budget::default())
+    }
+
+    fn words(words: &[u32]) -> Vec<u8> {
+        words.iter().flat_map(|word| word.to_be_bytes()).collect()
+    }
+
+    fn symbol(name: &str) -> Vec<u8> {
+        [words(&[1, 0x0004_0009, name.len() as u32]), name.as_bytes().to_vec()].concat()
+    }
+
+    fn header() -> Vec<u8> {
+        [b"X\n".to_vec(), words(&[2, 0x0004_0300, 0x0002_0300])].concat()
+    }
+
+    #[test]
+    fn a_qualified_call_is_a_call() {
+        // base::system(NULL), as a promise without a value
+        let inner = [words(&[6]), symbol("::"), words(&[2]), symbol("base"), words(&[2]), symbol("system"), words(&[254])];
+        let call = [words(&[6]), inner.concat(), words(&[254])].concat();
+        let (facts, done) = scan(&[header(), words(&[0x405, 253, UNBOUND]), call.clone()].concat());
+        done.unwrap();
+        assert_eq!(facts.promises.len(), 1);
+        assert!(facts.promises[0].pending && facts.promises[0].calls.iter().any(|name| name == "system"));
+        // The same call in a function: formals are nothing, the environment is the global one.
+        let (facts, done) = scan(&[header(), words(&[0x403, 253, 254]), call].concat());
+        done.unwrap();
+        assert_eq!(facts.calls.get("system"), Some(&1));
+        assert!(facts.promises.is_empty());
+    }
+
+    #[test]
+    fn hostile_structures_are_errors_within_limits() {
+        for bytes in [
+            [header(), words(&[0xff00_00ff])].concat(),
+            [header(), words(&[14, 0x7fff_ffff])].concat(),
+            [header(), words(&[14, u32::MAX, u32::MAX, 0])].concat(),
+            [header(), words(&[77])].concat(),
+            [b"X\n".to_vec(), words(&[9, 0, 0])].concat(),
+            header(),
+        ] {
+            assert!(scan(&bytes).1.is_err(), "{bytes:?}");
+        }
+        // Lists in lists: a stack of its own, and a limit on it.
+        let deep = [header(), words(&[19, 1]).repeat(100_000)].concat();
+        assert!(scan(&deep).1.is_err());
+        let source = [header(), words(&[6]).repeat(5000)].concat();
+        let budget = Budget::new(Limits { nodes: 1000, ..Limits::default() });
+        assert!(matches!(read(&mut Cursor::new(&source, 0), &budget).1, Err(RError::Limit(_))));
+    }
+
+    #[test]
+    fn forms_are_recognised() {
+        for start in [&b"X\n\0\0\0\x03\0\x04\x03\0"[..], b"RDX3\nX\n\0\0\0\x03\0\x04\x03\0", b"A\n3\n262", b"RDA2\nA\n2\n1"] {
+            assert!(looks_like(start), "{start:?}");
+        }
+        for start in [&b""[..], b"X\n", b"X\nthe text", b"A\nB\n", b"RDX3\n"] {
+            assert!(!looks_like(start), "{start:?}");
+        }
     }
 }

@@ -321,3 +321,94 @@ fn element_bytes(name: &str) -> Option<u64> {
         _ => return None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use gauntlet_limits::Cursor;
+
+    use super::*;
+
+    fn scan(bytes: &[u8], ascii: bool) -> (Torch7Facts, Result<(), Torch7Error>) {
+        let source = bytes.to_vec();
+        read(&mut Cursor::new(&source, 0), ascii, &Budget::default())
+    }
+
+    fn ints(ints: &[i32]) -> Vec<u8> {
+        ints.iter().flat_map(|n| n.to_le_bytes()).collect()
+    }
+
+    fn text(text: &str) -> Vec<u8> {
+        [ints(&[text.len() as i32]), text.as_bytes().to_vec()].concat()
+    }
+
+    fn longs(longs: &[i64]) -> Vec<u8> {
+        longs.iter().flat_map(|n| n.to_le_bytes()).collect()
+    }
+
+    /// A module with a weight, a function, and a name.
+    fn module() -> Vec<u8> {
+        [
+            ints(&[4, 1]),
+            text("V 1"),
+            text("nn.Linear"),
+            ints(&[3, 2, 3, 2]),
+            text("weight"),
+            ints(&[4, 3]),
+            text("V 1"),
+            text("torch.FloatTensor"),
+            ints(&[1]),
+            longs(&[2, 1, 1]),
+            ints(&[4, 4]),
+            text("V 1"),
+            text("torch.FloatStorage"),
+            longs(&[2]),
+            vec![0; 8],
+            ints(&[2]),
+            text("hook"),
+            ints(&[8, 5]),
+            text("\u{1b}LJ\u{2} os.execute"),
+            ints(&[0, 2]),
+            text("train"),
+            ints(&[5, 1]),
+        ]
+        .concat()
+    }
+
+    #[test]
+    fn objects_tensors_and_functions_are_followed() {
+        let bytes = module();
+        assert!(looks_like(&bytes, false));
+        let (facts, done) = scan(&bytes, false);
+        done.unwrap();
+        assert_eq!(facts.end, bytes.len() as u64);
+        let classes: Vec<_> = facts.classes.keys().map(String::as_str).collect();
+        assert_eq!(classes, ["nn.Linear", "torch.FloatStorage", "torch.FloatTensor"]);
+        assert_eq!(facts.functions[0].code, "LuaJIT");
+        assert!(facts.functions[0].reaches.contains(&"os.execute".to_owned()));
+        for len in 0..bytes.len() {
+            assert!(scan(&bytes[..len], false).1.is_err(), "cut to {len}");
+        }
+    }
+
+    #[test]
+    fn the_text_form_is_followed() {
+        let bytes = b"4\n1\n3\nV 1\n13\ntorch.FloatTe\n";
+        assert!(looks_like(bytes, false));
+        let bytes = b"3\n1\n2\n2\n4\nhook\n6\n2\n9\n\x1bLuaQpopen\n0\n2\n1\nx\n1\n0.5\n";
+        let (facts, done) = scan(bytes, true);
+        assert!(facts.functions.len() == 1 && !looks_like(b"3 of", true), "{done:?}");
+    }
+
+    #[test]
+    fn hostile_counts_are_errors() {
+        for bytes in [
+            ints(&[3, 1, i32::MAX]),
+            ints(&[2, -1]),
+            ints(&[6, 1, i32::MAX]),
+            ints(&[99]),
+            [ints(&[4, 1]), text("V 1"), text("torch.FloatStorage"), longs(&[i64::MAX])].concat(),
+        ] {
+            assert!(scan(&bytes, false).1.is_err(), "{bytes:?}");
+        }
+    }
+}
