@@ -5,14 +5,19 @@ use gauntlet_core::Fact;
 use serde::{Deserialize, Serialize};
 
 use crate::extract::{Claim, Format};
+use crate::formats::boosting::BoostingFacts;
 use crate::formats::gguf::GgufFacts;
 use crate::formats::java::JavaFacts;
+use crate::formats::json::TagFact;
+use crate::formats::msgpack::MsgpackFacts;
 use crate::formats::npy::NpyFacts;
 use crate::formats::openvino::OpenvinoFacts;
 use crate::formats::pmml::PmmlFacts;
 use crate::formats::rdata::RFacts;
 use crate::formats::safetensors::SafetensorsFacts;
 use crate::formats::torch7::Torch7Facts;
+use crate::formats::tflite::TfliteFacts;
+use crate::formats::torchscript::ScriptFacts;
 
 /// What a file or member is, by content, and what its name claims.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -88,6 +93,155 @@ pub(crate) struct GgufFact(pub GgufFacts);
 
 impl Fact for GgufFact {
     const KIND: &'static str = "gguf";
+}
+
+/// A TensorFlow Lite model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct TfliteFact(pub TfliteFacts);
+
+impl Fact for TfliteFact {
+    const KIND: &'static str = "tflite";
+}
+
+/// A boosted-tree model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct BoostingFact(pub BoostingFacts);
+
+impl Fact for BoostingFact {
+    const KIND: &'static str = "boosting";
+}
+
+/// A MessagePack document.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct MsgpackFact(pub MsgpackFacts);
+
+impl Fact for MsgpackFact {
+    const KIND: &'static str = "msgpack";
+}
+
+/// A skops schema.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct SkopsFact {
+    /// Everything in it that names a type.
+    pub nodes: Vec<SkopsNode>,
+    /// Nodes beyond those kept.
+    pub more: u64,
+    /// Keys that occur twice in one object.
+    pub duplicates: Vec<String>,
+}
+
+/// A node of a skops schema.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct SkopsNode {
+    /// Where in the document it is.
+    pub place: String,
+    /// What rebuilds it.
+    pub loader: String,
+    /// Declared module and class.
+    pub module: String,
+    pub class: String,
+    /// The function or method that the content names.
+    pub function: Option<String>,
+    /// The module of that function.
+    pub module_path: Option<String>,
+    /// Module and class of the object that a method is taken from.
+    pub owner: Option<(String, String)>,
+}
+
+impl Fact for SkopsFact {
+    const KIND: &'static str = "skops";
+}
+
+/// A file of TorchScript code.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct ScriptFact(pub ScriptFacts);
+
+impl Fact for ScriptFact {
+    const KIND: &'static str = "torchscript";
+}
+
+/// The graph of an exported PyTorch program.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct GraphFact {
+    /// What nodes call, and how many do.
+    pub targets: std::collections::BTreeMap<String, u64>,
+}
+
+impl Fact for GraphFact {
+    const KIND: &'static str = "torch-graph";
+}
+
+/// A Python module inside a model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct CodeFact {
+    /// Qualified names of everything imported.
+    pub imports: Vec<String>,
+    /// Every call in the order of the text.
+    pub calls: Vec<CodeCall>,
+    /// Calls beyond those kept.
+    pub more: u64,
+}
+
+/// A call in a Python module.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct CodeCall {
+    /// Qualified names that the callee may stand for.
+    pub names: Vec<String>,
+    /// From 1.
+    pub line: u64,
+    /// Importing the module runs it.
+    pub at_import: bool,
+    /// The callee is looked up by a name that is data.
+    pub looked_up: bool,
+    /// What is given; texts only where the call is dangerous.
+    pub arguments: Vec<String>,
+    /// Names of the calls that the arguments are made of.
+    pub made_of: Vec<String>,
+}
+
+impl Fact for CodeFact {
+    const KIND: &'static str = "code";
+}
+
+/// Configuration that names code or paths.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct ConfigurationFact {
+    pub settings: Vec<Setting>,
+    /// YAML tags that are not of the core schema.
+    pub tags: Vec<TagFact>,
+    /// Settings beyond those kept.
+    pub more: u64,
+}
+
+/// A setting that a loader acts on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Setting {
+    /// Where in the document.
+    pub place: String,
+    pub kind: SettingKind,
+    pub value: String,
+}
+
+/// What a loader does with a setting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum SettingKind {
+    /// Imports and calls it.
+    Target,
+    /// Imports it.
+    Module,
+    /// Opens it below the model's folder.
+    Path,
+    /// Opens a file named so.
+    Digest,
+}
+
+impl Fact for ConfigurationFact {
+    const KIND: &'static str = "configuration";
 }
 
 /// A NumPy array file.

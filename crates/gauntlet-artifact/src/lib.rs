@@ -32,12 +32,19 @@ const CHECKS: &[&dyn Check] = &[
     &checks::r::R,
     &checks::torch7::Torch7,
     &checks::java::Java,
+    &checks::tflite::Tflite,
+    &checks::boosting::Boosting,
+    &checks::msgpack::Msgpack,
+    &checks::skops::Skops,
+    &checks::torch::Torch,
+    &checks::code::Code,
+    &checks::configuration::Configuration,
 ];
 
 /// Facts of one file at `path` (relative to its subject) whose bytes are `source`; what the gate does for each file.
 #[must_use]
 pub fn extract(path: &Path, source: &dyn ReadAt, limits: &Limits, mask: &MaskKey) -> Facts {
-    extract::file(path, source, limits, mask)
+    extract::file(path, source, limits, mask, true)
 }
 
 /// [`extract()`] over bytes in memory; for fuzzing and tests.

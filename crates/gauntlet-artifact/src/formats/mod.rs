@@ -1,7 +1,10 @@
 //! Readers of formats that need no crate of their own.
 
+pub(crate) mod boosting;
+pub(crate) mod flatbuffer;
 pub(crate) mod gguf;
 pub(crate) mod json;
+pub(crate) mod msgpack;
 pub(crate) mod npy;
 pub(crate) mod safetensors;
 pub(crate) mod openvino;
@@ -10,3 +13,7 @@ pub(crate) mod xml;
 pub(crate) mod java;
 pub(crate) mod rdata;
 pub(crate) mod torch7;
+pub(crate) mod text;
+pub(crate) mod tflite;
+pub(crate) mod torchscript;
+pub(crate) mod yaml;
