@@ -151,9 +151,7 @@ impl<R: Read> Members<R> {
         self.codec = Some(match self.container {
             Container::Zlib => Codec::Zlib(Box::new(flate2::bufread::ZlibDecoder::new(input))),
             Container::Bzip2 => Codec::Bzip2(bzip2::bufread::BzDecoder::new(input)),
-            Container::Xz => {
-                Codec::Xz(Box::new(lzma_rust2::XzReader::new_mem_limit(input, false, LZMA_MEMORY_KIB)))
-            }
+            Container::Xz => Codec::Xz(Box::new(lzma_rust2::XzReader::new_mem_limit(input, false, LZMA_MEMORY_KIB))),
             Container::Lzma => {
                 let reader = lzma_rust2::LzmaReader::new_mem_limit(input, LZMA_MEMORY_KIB, None);
                 Codec::Lzma(Box::new(reader.map_err(memory)?))
@@ -391,7 +389,11 @@ mod tests {
         ];
         for (container, [one, two]) in streams {
             let (out, info) = drain(container, &[one.clone(), two.clone()].concat());
-            assert_eq!((out.unwrap().as_slice(), info.members, info.trailing), (&b"onetwo"[..], 2, None), "{container}");
+            assert_eq!(
+                (out.unwrap().as_slice(), info.members, info.trailing),
+                (&b"onetwo"[..], 2, None),
+                "{container}"
+            );
             let (out, info) = drain(container, &[&one[..], &[0; 8], &two].concat());
             assert_eq!((out.unwrap().as_slice(), info.complete), (&b"onetwo"[..], true), "{container}");
             let (out, info) = drain(container, &[&one[..], b"more"].concat());

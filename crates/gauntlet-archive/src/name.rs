@@ -76,7 +76,9 @@ fn is_device(segment: &[u8]) -> bool {
 pub(crate) fn folded(name: &[u8]) -> String {
     let name = &name[..memchr::memchr(0, name).unwrap_or(name.len())];
     let text = String::from_utf8_lossy(name).to_lowercase();
-    let segments = text.split(['/', '\\']).map(|segment| if segment == ".." { segment } else { segment.trim_end_matches(['.', ' ']) });
+    let segments = text
+        .split(['/', '\\'])
+        .map(|segment| if segment == ".." { segment } else { segment.trim_end_matches(['.', ' ']) });
     let segments: Vec<_> = segments.filter(|segment| !segment.is_empty()).collect();
     segments.join("/")
 }
@@ -135,7 +137,9 @@ mod tests {
 
     #[test]
     fn spellings_of_one_file_fold_to_one_name() {
-        for name in [&b"A/data.pkl"[..], b"a\\data.pkl", b"./a//data.pkl", b"a/data.pkl\0.txt", b"a/data.pkl/", b"a./data.pkl "] {
+        for name in
+            [&b"A/data.pkl"[..], b"a\\data.pkl", b"./a//data.pkl", b"a/data.pkl\0.txt", b"a/data.pkl/", b"a./data.pkl "]
+        {
             assert_eq!(folded(name), "a/data.pkl", "{name:?}");
         }
         assert_ne!(folded(b"../a"), folded(b"a"));

@@ -65,9 +65,7 @@ impl Container {
     /// True for a compressed stream that [`crate::decoder`] reads.
     #[must_use]
     pub fn is_stream(self) -> bool {
-        matches!(self, 
-            Self::Gzip | Self::Zlib | Self::Bzip2 | Self::Xz | Self::Lzma | Self::Lz4 | Self::Zstd
-        )
+        matches!(self, Self::Gzip | Self::Zlib | Self::Bzip2 | Self::Xz | Self::Lzma | Self::Lz4 | Self::Zstd)
     }
 }
 

@@ -15,8 +15,8 @@ use crate::formats::openvino::OpenvinoFacts;
 use crate::formats::pmml::PmmlFacts;
 use crate::formats::rdata::RFacts;
 use crate::formats::safetensors::SafetensorsFacts;
-use crate::formats::torch7::Torch7Facts;
 use crate::formats::tflite::TfliteFacts;
+use crate::formats::torch7::Torch7Facts;
 use crate::formats::torchscript::ScriptFacts;
 
 /// What a file or member is, by content, and what its name claims.

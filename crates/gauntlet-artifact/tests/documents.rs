@@ -40,7 +40,9 @@ fn files_of_real_writers_are_silent() {
         let mut seen = 0;
         for (name, bytes) in fixtures(folder) {
             // Weights alone are an open question; beside their description they are not, which the tree decides.
-            if name.starts_with('c') && name[1..2].parse::<u8>().is_ok() || folder == "openvino" && name.ends_with(".bin") {
+            if name.starts_with('c') && name[1..2].parse::<u8>().is_ok()
+                || folder == "openvino" && name.ends_with(".bin")
+            {
                 continue;
             }
             let (facts, findings) = scan(&name, &bytes);
@@ -81,7 +83,8 @@ fn entities_scripts_and_libraries_are_findings() {
 
 #[test]
 fn documents_in_other_encodings_are_read() {
-    let text = "<?xml version='1.0' encoding='UTF-16'?><!DOCTYPE PMML [<!ENTITY x SYSTEM 'file:///etc/passwd'>]><PMML/>";
+    let text =
+        "<?xml version='1.0' encoding='UTF-16'?><!DOCTYPE PMML [<!ENTITY x SYSTEM 'file:///etc/passwd'>]><PMML/>";
     for wide in [
         [&[0xff, 0xfe][..], &text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>()].concat(),
         [&[0xfe, 0xff][..], &text.encode_utf16().flat_map(u16::to_be_bytes).collect::<Vec<_>>()].concat(),

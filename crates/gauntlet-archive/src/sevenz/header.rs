@@ -44,16 +44,19 @@ pub(super) fn check(source: &dyn ReadAt, limits: &Limits) -> Result<u64, Archive
         // An archive of nothing.
         return Ok(SIGNATURE_LEN);
     }
-    let at = offset.checked_add(SIGNATURE_LEN).filter(|at| at.checked_add(size).is_some_and(|end| end <= source.size()));
+    let at =
+        offset.checked_add(SIGNATURE_LEN).filter(|at| at.checked_add(size).is_some_and(|end| end <= source.size()));
     let Some(at) = at else { return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()) };
     allowed(size, limits)?;
     let header = source.read_block(at, size, limits)?;
     let end = at.saturating_add(size);
     match header.first() {
-        Some(&ENCODED_HEADER) => encoded(header.get(1..).unwrap_or_default(), limits).map(|()| end).map_err(|e| match e {
-            Refused::Broken => malformed("7z encoded header", at),
-            Refused::Other(error) => error,
-        }),
+        Some(&ENCODED_HEADER) => {
+            encoded(header.get(1..).unwrap_or_default(), limits).map(|()| end).map_err(|e| match e {
+                Refused::Broken => malformed("7z encoded header", at),
+                Refused::Other(error) => error,
+            })
+        }
         Some(&HEADER) => Ok(end),
         _ => Err(malformed("7z header", at)),
     }
@@ -82,16 +85,8 @@ struct Coder<'a> {
 
 /// A coder that expands what it reads, as filters and encryption do not.
 fn expands(id: &[u8]) -> bool {
-    const EXPANDING: [&[u8]; 8] = [
-        LZMA,
-        LZMA2,
-        PPMD,
-        &[4, 1, 8],
-        &[4, 1, 9],
-        &[4, 2, 2],
-        &[4, 0xf7, 0x11, 1],
-        &[4, 0xf7, 0x11, 4],
-    ];
+    const EXPANDING: [&[u8]; 8] =
+        [LZMA, LZMA2, PPMD, &[4, 1, 8], &[4, 1, 9], &[4, 2, 2], &[4, 0xf7, 0x11, 1], &[4, 0xf7, 0x11, 4]];
     EXPANDING.contains(&id)
 }
 

@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use gauntlet_limits::{Budget, Cursor, LimitHit, ReadAt, Sequential, Stream, Window};
 
 use super::header::{Header, Local};
-use crate::decode::{Meter, members, memory, LZMA_MEMORY_KIB};
+use crate::decode::{LZMA_MEMORY_KIB, Meter, members, memory};
 use crate::input::{Input, Progress};
 use crate::{ArchiveError, Container, lossy_name};
 

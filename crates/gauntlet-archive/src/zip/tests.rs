@@ -235,7 +235,9 @@ fn bombs_and_floods_hit_limits() {
 
 #[test]
 fn spellings_of_one_path_are_aliases() {
-    for (other, alias) in [("a\\data.pkl", true), ("./a/data.pkl", true), ("a/data.pkl\0x", true), ("A/data.pkl", false)] {
+    for (other, alias) in
+        [("a\\data.pkl", true), ("./a/data.pkl", true), ("a/data.pkl\0x", true), ("A/data.pkl", false)]
+    {
         let found = kinds(&read(&zip(&[stored("a/data.pkl", b"x"), stored(other, b"y")], b"")));
         let wanted = if alias { ConflictKind::AliasDuplicate } else { ConflictKind::CaseDuplicate };
         assert!(found.contains(&wanted), "{other}: {found:?}");

@@ -296,9 +296,7 @@ fn conflict_seen(conflict: &NamedConflict, hidden: bool) -> Option<Seen> {
         K::FolderWithContent => medium("a folder by its name, and it has content"),
         K::Name { problem } => return Some(name_seen(*problem)),
         K::SymbolicLink => Seen { rule: "odd-entry", severity: Severity::Low, what: "a symbolic link".to_owned() },
-        K::Device => {
-            Seen { rule: "odd-entry", severity: Severity::Medium, what: "a device".to_owned() }
-        }
+        K::Device => Seen { rule: "odd-entry", severity: Severity::Medium, what: "a device".to_owned() },
         K::ThroughLink => Seen {
             rule: "unsafe-link",
             severity: Severity::High,
@@ -380,7 +378,9 @@ fn entry_seen(location: &Location, entry: &EntryFact, container: &str, judgement
                 let what = format!("links to `{}`, outside of the archive", entry.link.as_deref().unwrap_or(""));
                 push("unsafe-link", Severity::High, &what);
             }
-            EntryProblem::ThroughLink => push("unsafe-link", Severity::High, "is written through a link of this archive"),
+            EntryProblem::ThroughLink => {
+                push("unsafe-link", Severity::High, "is written through a link of this archive")
+            }
             EntryProblem::NameOverridden => {
                 push("odd-entry", Severity::Medium, "an extended header gives it another name");
             }
@@ -388,7 +388,11 @@ fn entry_seen(location: &Location, entry: &EntryFact, container: &str, judgement
                 push("odd-entry", Severity::Medium, "an extended header gives it another size");
             }
             EntryProblem::SizeOfNothing => {
-                push("odd-entry", Severity::Medium, "a link or device that states content; readers differ in what follows");
+                push(
+                    "odd-entry",
+                    Severity::Medium,
+                    "a link or device that states content; readers differ in what follows",
+                );
             }
             EntryProblem::OtherReading => {
                 push("reading-conflict", Severity::High, "is there only for readers that ignore extended sizes");

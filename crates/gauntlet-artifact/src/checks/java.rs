@@ -106,9 +106,20 @@ fn is_plain(class: &str) -> bool {
         return true;
     }
     let class = class.strip_prefix('L').filter(|_| class.ends_with(';')).unwrap_or(class).trim_end_matches(';');
-    let numbers = ["Number", "Integer", "Long", "Short", "Byte", "Double", "Float", "Boolean", "Character", "String", "Enum"];
+    let numbers =
+        ["Number", "Integer", "Long", "Short", "Byte", "Double", "Float", "Boolean", "Character", "String", "Enum"];
     let lang = class.strip_prefix("java.lang.").is_some_and(|name| numbers.contains(&name));
-    let lists = ["ArrayList", "LinkedList", "HashMap", "LinkedHashMap", "TreeMap", "HashSet", "TreeSet", "LinkedHashSet", "Date"];
+    let lists = [
+        "ArrayList",
+        "LinkedList",
+        "HashMap",
+        "LinkedHashMap",
+        "TreeMap",
+        "HashSet",
+        "TreeSet",
+        "LinkedHashSet",
+        "Date",
+    ];
     let util = class.strip_prefix("java.util.").is_some_and(|name| lists.contains(&name));
     lang || util || class.starts_with("java.math.Big")
 }

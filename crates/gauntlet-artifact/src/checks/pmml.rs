@@ -80,7 +80,8 @@ fn pmml(location: &Location, PmmlFact(facts): &PmmlFact, judgement: &mut Judgeme
     }
     for (key, target) in &facts.references {
         let lower = target.trim_start().to_ascii_lowercase();
-        let loads = ["jndi:", "ldap:", "ldaps:", "rmi:", "jar:", "file:"].iter().any(|scheme| lower.starts_with(scheme));
+        let loads =
+            ["jndi:", "ldap:", "ldaps:", "rmi:", "jar:", "file:"].iter().any(|scheme| lower.starts_with(scheme));
         let severity = if loads { Severity::Medium } else { Severity::Low };
         push("outside-reference", severity, format!("`{key}` points to `{target}`"));
     }

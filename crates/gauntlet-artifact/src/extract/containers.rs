@@ -58,9 +58,7 @@ impl Walk<'_> {
         // Two bytes of zlib or thirteen of lzma are a weak sign: what unpacks to nothing never was compressed.
         let first = Content::Packed(&open).prefix(1);
         let nothing = !matches!(&first, Ok(prefix) if !prefix.bytes.is_empty());
-        if nothing
-            && matches!(container, Container::Zlib | Container::Lzma)
-            && Claim::of(&place.name) != Claim::Archive
+        if nothing && matches!(container, Container::Zlib | Container::Lzma) && Claim::of(&place.name) != Claim::Archive
         {
             if Claim::of(&place.name).is_model() {
                 self.skip(ARCHIVE, place, SkipCode::Malformed, format!("looks like {container}, and does not unpack"));

@@ -94,7 +94,8 @@ fn is_known_set(version: &str) -> bool {
 /// An attribute called like a library, or a value that ends like one.
 fn names_library(key: &str, text: &str) -> bool {
     let key = key.to_ascii_lowercase();
-    let called = ["library", "library_path", "extension_path", "extension_lib", "plugin", "dll", "so_path", "custom_config"];
+    let called =
+        ["library", "library_path", "extension_path", "extension_lib", "plugin", "dll", "so_path", "custom_config"];
     let lower = text.trim().to_ascii_lowercase();
     let path = lower.split(['?', '#']).next().unwrap_or_default();
     let ends = [".so", ".dll", ".dylib", ".pyd"].iter().any(|ending| path.ends_with(ending)) || path.contains(".so.");

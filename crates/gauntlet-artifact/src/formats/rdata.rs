@@ -441,12 +441,50 @@ pub(crate) fn reaches_out(name: &str) -> bool {
     runs_commands(name)
         || matches!(
             name,
-            "source" | "sys.source" | "eval" | "evalq" | "parse" | "library" | "require" | "loadNamespace"
-                | "requireNamespace" | "attachNamespace" | "do.call" | "Sys.setenv" | "unlink" | "file.remove"
-                | "file.rename" | "file.copy" | "writeLines" | "writeBin" | "sink" | "cat" | "save" | "saveRDS"
-                | "readRDS" | "load" | "url" | "file" | "socketConnection" | "assign" | ".Internal" | ".Primitive"
-                | "py_run_string" | "py_run_file" | "install.packages" | "reg.finalizer" | "str2lang" | "str2expression"
-                | "get" | "match.fun" | "Recall" | "delayedAssign" | "makeActiveBinding" | "setwd" | "quit" | "q"
+            "source"
+                | "sys.source"
+                | "eval"
+                | "evalq"
+                | "parse"
+                | "library"
+                | "require"
+                | "loadNamespace"
+                | "requireNamespace"
+                | "attachNamespace"
+                | "do.call"
+                | "Sys.setenv"
+                | "unlink"
+                | "file.remove"
+                | "file.rename"
+                | "file.copy"
+                | "writeLines"
+                | "writeBin"
+                | "sink"
+                | "cat"
+                | "save"
+                | "saveRDS"
+                | "readRDS"
+                | "load"
+                | "url"
+                | "file"
+                | "socketConnection"
+                | "assign"
+                | ".Internal"
+                | ".Primitive"
+                | "py_run_string"
+                | "py_run_file"
+                | "install.packages"
+                | "reg.finalizer"
+                | "str2lang"
+                | "str2expression"
+                | "get"
+                | "match.fun"
+                | "Recall"
+                | "delayedAssign"
+                | "makeActiveBinding"
+                | "setwd"
+                | "quit"
+                | "q"
         )
 }
 
@@ -454,8 +492,20 @@ pub(crate) fn reaches_out(name: &str) -> bool {
 pub(crate) fn runs_commands(name: &str) -> bool {
     matches!(
         name,
-        "system" | "system2" | "shell" | "shell.exec" | "pipe" | "dyn.load" | "download.file" | "curl_download"
-            | "py_run_string" | "py_run_file" | "socketConnection" | "install.packages" | "unlink" | "file.remove"
+        "system"
+            | "system2"
+            | "shell"
+            | "shell.exec"
+            | "pipe"
+            | "dyn.load"
+            | "download.file"
+            | "curl_download"
+            | "py_run_string"
+            | "py_run_file"
+            | "socketConnection"
+            | "install.packages"
+            | "unlink"
+            | "file.remove"
     )
 }
 
@@ -540,8 +590,8 @@ impl Input<'_> {
             Form::Ascii => {
                 let token = self.token()?;
                 let number = if token == "NA" { Some(i32::MIN) } else { token.parse().ok() };
-                let number: i32 = number
-                    .ok_or(RError::Malformed { what: "word that is no number", offset: self.position() })?;
+                let number: i32 =
+                    number.ok_or(RError::Malformed { what: "word that is no number", offset: self.position() })?;
                 number.cast_unsigned()
             }
         })
@@ -703,7 +753,8 @@ mod tests {
     #[test]
     fn a_qualified_call_is_a_call() {
         // base::system(NULL), as a promise without a value
-        let inner = [words(&[6]), symbol("::"), words(&[2]), symbol("base"), words(&[2]), symbol("system"), words(&[254])];
+        let inner =
+            [words(&[6]), symbol("::"), words(&[2]), symbol("base"), words(&[2]), symbol("system"), words(&[254])];
         let call = [words(&[6]), inner.concat(), words(&[254])].concat();
         let (facts, done) = scan(&[header(), words(&[0x405, 253, UNBOUND]), call.clone()].concat());
         done.unwrap();
@@ -738,7 +789,9 @@ mod tests {
 
     #[test]
     fn forms_are_recognised() {
-        for start in [&b"X\n\0\0\0\x03\0\x04\x03\0"[..], b"RDX3\nX\n\0\0\0\x03\0\x04\x03\0", b"A\n3\n262", b"RDA2\nA\n2\n1"] {
+        for start in
+            [&b"X\n\0\0\0\x03\0\x04\x03\0"[..], b"RDX3\nX\n\0\0\0\x03\0\x04\x03\0", b"A\n3\n262", b"RDA2\nA\n2\n1"]
+        {
             assert!(looks_like(start), "{start:?}");
         }
         for start in [&b""[..], b"X\n", b"X\nthe text", b"A\nB\n", b"RDX3\n"] {

@@ -174,8 +174,20 @@ impl Walker<'_, '_> {
             _ => "",
         };
         const NAMES: [&str; 14] = [
-            "os.execute", "execute", "io.popen", "popen", "os.remove", "loadstring", "loadfile", "dofile", "ffi",
-            "package.loadlib", "io.open", "os.getenv", "socket", "require",
+            "os.execute",
+            "execute",
+            "io.popen",
+            "popen",
+            "os.remove",
+            "loadstring",
+            "loadfile",
+            "dofile",
+            "ffi",
+            "package.loadlib",
+            "io.open",
+            "os.getenv",
+            "socket",
+            "require",
         ];
         let reaches = NAMES.iter().filter(|name| memchr::memmem::find(&code, name.as_bytes()).is_some());
         let reaches = reaches.map(|name| (*name).to_owned()).collect();

@@ -123,7 +123,9 @@ pub(crate) fn walk(
             Ok(event) => event,
             Err(quick_xml::Error::Io(error)) => {
                 let hit = LimitHit::in_io(&error);
-                break Err(XmlError::Io(hit.map_or_else(|| io::Error::new(error.kind(), error.to_string()), Into::into)));
+                break Err(XmlError::Io(
+                    hit.map_or_else(|| io::Error::new(error.kind(), error.to_string()), Into::into),
+                ));
             }
             Err(error) => break Err(XmlError::Malformed(error.to_string())),
         };
@@ -296,7 +298,8 @@ mod tests {
         let (facts, _, _) = read(bomb);
         assert_eq!(facts.external_type.as_deref(), Some("http://x.invalid/d.dtd"));
         assert_eq!(facts.references, ["b"]);
-        let entities: Vec<_> = facts.entities.iter().map(|e| (e.name.as_str(), e.external.as_deref(), e.nested)).collect();
+        let entities: Vec<_> =
+            facts.entities.iter().map(|e| (e.name.as_str(), e.external.as_deref(), e.nested)).collect();
         assert_eq!(
             entities,
             [
