@@ -6,8 +6,10 @@ fn fixture(name: &str) -> Vec<u8> {
     std::fs::read(format!("{}/../../testdata/archive/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap()
 }
 
-/// Names with content, or with the error in its place.
-fn contents(bytes: &[u8], budget: &Budget) -> Result<Vec<(String, Result<Vec<u8>, String>)>, ArchiveError> {
+/// A name with its content, or with the error in its place.
+type Content = (String, Result<Vec<u8>, String>);
+
+fn contents(bytes: &[u8], budget: &Budget) -> Result<Vec<Content>, ArchiveError> {
     let source = bytes.to_vec();
     let mut archive = SevenZip::read(&source, budget)?;
     let mut found = Vec::new();

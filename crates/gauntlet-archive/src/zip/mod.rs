@@ -284,7 +284,7 @@ impl Zip {
             if !exact.insert(name) {
                 note(ConflictKind::DuplicateName);
             } else if earlier != name && !name.is_empty() {
-                let case_only = earlier.to_ascii_lowercase() == name.to_ascii_lowercase()
+                let case_only = earlier.eq_ignore_ascii_case(name)
                     || String::from_utf8_lossy(earlier).to_lowercase() == String::from_utf8_lossy(name).to_lowercase();
                 note(if case_only { ConflictKind::CaseDuplicate } else { ConflictKind::AliasDuplicate });
             }
