@@ -379,7 +379,7 @@ fn entry_seen(location: &Location, entry: &EntryFact, container: &str, judgement
                 push("unsafe-link", Severity::High, &what);
             }
             EntryProblem::ThroughLink => {
-                push("unsafe-link", Severity::High, "is written through a link of this archive")
+                push("unsafe-link", Severity::High, "is written through a link of this archive");
             }
             EntryProblem::NameOverridden => {
                 push("odd-entry", Severity::Medium, "an extended header gives it another name");

@@ -34,7 +34,7 @@ pub(crate) fn read(bytes: &[u8]) -> JavaFacts {
         if !proxy && !flags.is_some_and(|flags| flags & 0xe0 == 0 && flags & 0x1e != 0) {
             continue;
         }
-        if facts.classes.iter().any(|known| *known == name) {
+        if facts.classes.contains(&name) {
             continue;
         }
         if facts.classes.len() == ENTRIES {

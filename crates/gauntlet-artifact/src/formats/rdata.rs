@@ -82,12 +82,12 @@ pub(crate) fn looks_like(prefix: &[u8]) -> bool {
     let behind = |magics: [&[u8]; 3]| magics.iter().find_map(|magic| prefix.strip_prefix(*magic));
     let body = behind([b"RDX2\n", b"RDA2\n", b"RDB2\n"]).or_else(|| behind([b"RDX3\n", b"RDA3\n", b"RDB3\n"]));
     let body = body.unwrap_or(prefix);
-    match body {
-        [b'X', b'\n', 0, 0, 0, 1..=3, 0, _, _, _, ..] => true,
-        [b'B', b'\n', 1..=3, 0, 0, 0, _, _, _, 0, ..] => true,
-        [b'A', b'\n', b'1'..=b'3', b'\n', b'0'..=b'9', ..] => true,
-        _ => false,
-    }
+    matches!(
+        body,
+        [b'X', b'\n', 0, 0, 0, 1..=3, 0, _, _, _, ..]
+            | [b'B', b'\n', 1..=3, 0, 0, 0, _, _, _, 0, ..]
+            | [b'A', b'\n', b'1'..=b'3', b'\n', b'0'..=b'9', ..]
+    )
 }
 
 /// Walks a stream to the end of its value; an error comes with everything that was seen before it.
