@@ -3,6 +3,8 @@
 set -eu
 cd "$(dirname "$0")"
 targets="pickle zip tar sevenz streams documents safetensors onnx dsse checkpoint project python patterns"
+targets="pickle zip tar safetensors onnx dsse checkpoint project python patterns facts"
+targets="pickle zip tar safetensors convert onnx dsse checkpoint project python patterns"
 for target in $targets; do
     mkdir -p "corpus/$target"
 done
@@ -55,6 +57,10 @@ for folder in ../testdata "$@"; do
     done
     seeds=corpus/safetensors
     put_all "$folder" '*.safetensors'
+    seeds=corpus/convert
+    for suffix in pt pth npz npy pkl; do
+        put_all "$folder" "*.$suffix"
+    done
     seeds=corpus/onnx
     put_all "$folder" '*.onnx'
     seeds=corpus/dsse
@@ -69,6 +75,9 @@ for folder in ../testdata "$@"; do
     done
 done
 
+seeds=corpus/facts
+put ../testdata/facts/*.parquet
+
 seeds=corpus/project
 put ../testdata/project/*.yaml
 seeds=corpus/python
@@ -78,7 +87,7 @@ for target in $targets; do
     seeds=corpus/$target
     case $target in
     zip | tar) area=archive ;;
-    safetensors) area=artifact ;;
+    safetensors | convert) area=artifact ;;
     *) area=$target ;;
     esac
     put "../testdata/$area/crashes"/*
@@ -86,7 +95,7 @@ done
 
 # Texts and payloads inside JSON.
 python3 - <<'PYTHON'
-import base64, glob, hashlib, json
+import base64, glob, hashlib, json, zipfile
 
 def put(target, data):
     with open(f"corpus/{target}/{hashlib.sha256(data).hexdigest()[:40]}", "wb") as seed:
@@ -104,6 +113,12 @@ record = {"kind": "report", "envelope": "sha256:" + "0" * 64, "key": "SHA256:" +
           "predicateType": "https://in-toto.io/attestation/test-result/v0.1", "subject": {"sha256": "1" * 64},
           "time": "2026-01-31T12:00:00Z"}
 put("checkpoint", json.dumps(record, sort_keys=True, separators=(",", ":")).encode())
+
+for path in glob.glob("../testdata/artifact/convert/*.pt"):
+    with zipfile.ZipFile(path) as archive:
+        for name in archive.namelist():
+            if name.endswith("/data.pkl"):
+                put("convert", archive.read(name))
 
 for path in glob.glob("../testdata/vectors/oms/bundles/*.sig"):
     with open(path, "rb") as file:

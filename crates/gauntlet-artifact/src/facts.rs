@@ -15,6 +15,7 @@ use crate::formats::openvino::OpenvinoFacts;
 use crate::formats::pmml::PmmlFacts;
 use crate::formats::rdata::RFacts;
 use crate::formats::safetensors::SafetensorsFacts;
+use crate::formats::tensor::{Stats, TensorRow};
 use crate::formats::tflite::TfliteFacts;
 use crate::formats::torch7::Torch7Facts;
 use crate::formats::torchscript::ScriptFacts;
@@ -242,6 +243,29 @@ pub(crate) enum SettingKind {
 
 impl Fact for ConfigurationFact {
     const KIND: &'static str = "configuration";
+}
+
+/// The tensors of a file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct TensorsFact {
+    pub tensors: Vec<TensorFact>,
+    /// Tensors beyond those kept.
+    pub more: u64,
+}
+
+/// A tensor.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct TensorFact {
+    #[serde(flatten)]
+    pub row: TensorRow,
+    /// What its numbers are; absent when they were not looked at.
+    pub stats: Option<Stats>,
+    /// It begins like a program, an archive or a pickle.
+    pub file: bool,
+}
+
+impl Fact for TensorsFact {
+    const KIND: &'static str = "tensors";
 }
 
 /// A NumPy array file.

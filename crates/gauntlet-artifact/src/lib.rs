@@ -5,10 +5,12 @@
 #![forbid(unsafe_code)]
 
 mod checks;
+pub mod convert;
 mod extract;
 mod facts;
 mod formats;
 mod readers;
+mod relations;
 mod rules;
 
 use std::path::Path;
@@ -39,12 +41,13 @@ const CHECKS: &[&dyn Check] = &[
     &checks::torch::Torch,
     &checks::code::Code,
     &checks::configuration::Configuration,
+    &checks::weights::Weights,
 ];
 
 /// Facts of one file at `path` (relative to its subject) whose bytes are `source`; what the gate does for each file.
 #[must_use]
 pub fn extract(path: &Path, source: &dyn ReadAt, limits: &Limits, mask: &MaskKey) -> Facts {
-    extract::file(path, source, limits, mask, true)
+    extract::file(path, source, limits, mask, true, extract::Depth::Sample)
 }
 
 /// [`extract()`] over bytes in memory; for fuzzing and tests.

@@ -17,6 +17,7 @@ pub(crate) mod skops;
 pub(crate) mod tflite;
 pub(crate) mod torch;
 pub(crate) mod torch7;
+pub(crate) mod weights;
 mod xml;
 
 use gauntlet_core::{CheckInfo, Draft, Fact, Facts, Judgement, Location, SkipCode};
@@ -38,6 +39,7 @@ pub(crate) const SKOPS: &str = "artifact/skops";
 pub(crate) const TFLITE: &str = "artifact/tflite";
 pub(crate) const TORCH: &str = "artifact/torch";
 pub(crate) const TORCH7: &str = "artifact/torch7";
+pub(crate) const WEIGHTS: &str = "artifact/weights";
 
 /// Findings of one rule about one place; the rest becomes one line.
 const FINDINGS: usize = 100;
@@ -122,6 +124,7 @@ mod tests {
             (include_str!("tflite.rs"), &super::tflite::INFO),
             (include_str!("torch.rs"), &super::torch::INFO),
             (include_str!("torch7.rs"), &super::torch7::INFO),
+            (include_str!("weights.rs"), &super::weights::INFO),
         ];
         for (source, info) in sources {
             for before in ["rule: \"", "draft(&INFO, \""] {

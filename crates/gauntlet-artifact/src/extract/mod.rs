@@ -7,6 +7,7 @@ mod entries;
 mod format;
 mod mask;
 mod readers;
+mod weights;
 mod zip;
 
 use std::collections::BTreeSet;
@@ -15,8 +16,8 @@ use std::path::Path;
 
 use gauntlet_archive::{ArchiveError, Container};
 use gauntlet_core::{
-    Context, Coverage, Extractor, Facts, Limit, LimitHit, Limits, Location, MaskKey, SkipCode, SkipReason, Target,
-    TreeFile, open_regular,
+    Context, Coverage, Extractor, FactRow, Facts, Limit, LimitHit, Limits, Location, MaskKey, Relation, SkipCode,
+    SkipReason, Target, TreeFile, open_regular,
 };
 use gauntlet_limits::{Budget, ReadAt};
 use rayon::prelude::*;
@@ -29,6 +30,7 @@ use crate::readers::{DOCUMENTS, Head, READERS};
 pub(crate) use content::Content;
 use content::{Prefix, Spool};
 pub(crate) use format::{Claim, Format};
+pub(crate) use weights::Depth;
 
 /// Files by which loaders recognise a folder whose own files belong to a model.
 const MODEL_FILES: [&str; 6] = [
@@ -60,9 +62,14 @@ impl Extractor for Artifact {
         VERSION
     }
 
+    fn relations(&self, row: &FactRow) -> Result<Vec<Relation>, serde_json::Error> {
+        crate::relations::of(row)
+    }
+
     fn extract(&self, target: &Target<'_>, context: &Context<'_>) -> Facts {
         let folders = folders_with(&target.tree.files, &MODEL_FILES);
         let trees = folders_with(&target.tree.files, &MODEL_TREES);
+        let weights = Depth::of(target.config);
         let mut facts = target
             .tree
             .files
@@ -70,7 +77,7 @@ impl Extractor for Artifact {
             .map(|entry| {
                 let model_folder = entry.path.parent().is_some_and(|folder| folders.contains(folder))
                     || entry.path.ancestors().skip(1).any(|folder| trees.contains(folder));
-                let facts = tree_file(target.root, entry, context.limits, context.mask, model_folder);
+                let facts = tree_file(target.root, entry, context.limits, context.mask, model_folder, weights);
                 context.progress.file_done(entry);
                 facts
             })
@@ -120,7 +127,14 @@ fn note_external_data(facts: &mut Facts) {
 }
 
 /// Facts of one file of a tree. A file that changes while it is read has no facts.
-fn tree_file(root: &Path, entry: &TreeFile, limits: &Limits, mask: &MaskKey, model_folder: bool) -> Facts {
+fn tree_file(
+    root: &Path,
+    entry: &TreeFile,
+    limits: &Limits,
+    mask: &MaskKey,
+    model_folder: bool,
+    weights: Depth,
+) -> Facts {
     let unreadable = |error: &io::Error| {
         let mut facts = empty();
         let path = Location::file(&entry.path).path.unwrap_or_default();
@@ -130,7 +144,7 @@ fn tree_file(root: &Path, entry: &TreeFile, limits: &Limits, mask: &MaskKey, mod
     match open_regular(root, entry) {
         Err(error) => unreadable(&error),
         Ok(handle) => {
-            let facts = file(&entry.path, &handle, limits, mask, model_folder);
+            let facts = file(&entry.path, &handle, limits, mask, model_folder, weights);
             match entry.unchanged(&handle) {
                 Ok(()) => facts,
                 Err(error) => unreadable(&error),
@@ -140,11 +154,18 @@ fn tree_file(root: &Path, entry: &TreeFile, limits: &Limits, mask: &MaskKey, mod
 }
 
 /// Facts of one file, whose bytes are `source`.
-pub(crate) fn file(path: &Path, source: &dyn ReadAt, limits: &Limits, mask: &MaskKey, model_folder: bool) -> Facts {
+pub(crate) fn file(
+    path: &Path,
+    source: &dyn ReadAt,
+    limits: &Limits,
+    mask: &MaskKey,
+    model_folder: bool,
+    weights: Depth,
+) -> Facts {
     let budget = Budget::new(limits.clone());
     let location = Location::file(path);
     let name = location.path.clone().unwrap_or_default();
-    let mut walk = Walk { budget: &budget, mask, facts: empty(), model_folder };
+    let mut walk = Walk { budget: &budget, mask, facts: empty(), model_folder, weights };
     walk.examine(&Content::Plain(source), &Place { location, name, depth: 0 });
     // A file of no concern (a text, a picture) was not looked at: nothing may be concluded about it.
     let concerned = !walk.facts.rows.is_empty() || walk.facts.coverage.values().any(|c| *c != Coverage::default());
@@ -210,6 +231,8 @@ pub(crate) struct Walk<'b> {
     pub(crate) facts: Facts,
     /// The file lies beside what makes a folder a model, so that loading may import code from there.
     pub(crate) model_folder: bool,
+    /// How closely weights are looked at.
+    pub(crate) weights: Depth,
 }
 
 /// Where some bytes are.

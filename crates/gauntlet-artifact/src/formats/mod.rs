@@ -11,6 +11,7 @@ pub(crate) mod openvino;
 pub(crate) mod pmml;
 pub(crate) mod rdata;
 pub(crate) mod safetensors;
+pub(crate) mod tensor;
 pub(crate) mod text;
 pub(crate) mod tflite;
 pub(crate) mod torch7;

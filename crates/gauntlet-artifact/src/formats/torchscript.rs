@@ -25,7 +25,9 @@ pub(crate) fn read(text: &str) -> ScriptFacts {
     let mut facts = ScriptFacts::default();
     let mut words = Words { rest: text, line: 1 };
     // The words joined by dots so far, and whether the last one was a dot.
-    let (mut path, mut dotted, mut importing) = (Vec::new(), false, None);
+    // Behind `from`, the word `import` begins no second module.
+    let mut from = false;
+    let (mut path, mut line, mut dotted, mut importing) = (Vec::new(), 1, false, None);
     while let Some(word) = words.next() {
         match word {
             Word::Dot => dotted = !path.is_empty(),
@@ -34,19 +36,26 @@ pub(crate) fn read(text: &str) -> ScriptFacts {
                 dotted = false;
             }
             other => {
-                facts.path(&path, words.line, &mut importing);
+                facts.path(&path, line, &mut importing);
                 path.clear();
                 dotted = false;
                 match other {
-                    Word::Name("import" | "from") => importing = Some(words.line),
-                    Word::Name(name) => path.push(name),
-                    Word::Newline => importing = None,
+                    Word::Name("import") if from => {}
+                    Word::Name(keyword @ ("import" | "from")) => {
+                        importing = Some(words.line);
+                        from = keyword == "from";
+                    }
+                    Word::Name(name) => {
+                        path.push(name);
+                        line = words.line;
+                    }
+                    Word::Newline => (importing, from) = (None, false),
                     Word::Dot | Word::Other => {}
                 }
             }
         }
     }
-    facts.path(&path, words.line, &mut importing);
+    facts.path(&path, line, &mut importing);
     facts
 }
 
