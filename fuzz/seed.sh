@@ -2,6 +2,7 @@
 # Fills fuzz/corpus/<target>/ with seeds from testdata/. More folders may be named; their files go to the targets by suffix.
 set -eu
 cd "$(dirname "$0")"
+targets="pickle zip tar sevenz streams documents safetensors onnx dsse checkpoint project python patterns"
 targets="pickle zip tar safetensors onnx dsse checkpoint project python patterns facts"
 targets="pickle zip tar safetensors convert onnx dsse checkpoint project python patterns"
 targets="pickle zip tar safetensors onnx dsse checkpoint project python patterns hdf5"
@@ -40,6 +41,20 @@ for folder in ../testdata "$@"; do
     seeds=corpus/tar
     for suffix in tar gz bz2 xz nemo z joblib; do
         put_all "$folder" "*.$suffix"
+    done
+    seeds=corpus/sevenz
+    put_all "$folder" '*.7z'
+    seeds=corpus/documents
+    for suffix in rds RData pmml xml t7 ser; do
+        put_all "$folder" "*.$suffix"
+    done
+    # The stream target wants a byte in front that names the compression.
+    seeds=corpus/streams
+    for pair in zst:0 lz4:1 gz:2 bz2:3 xz:4 lzma:5; do
+        find "$folder" -type f -name "*.${pair%:*}" -size -200k >"$list"
+        while IFS= read -r file; do
+            { printf "\\00${pair#*:}"; cat "$file"; } >"$seeds/$(sha256sum "$file" | cut -c1-40)"
+        done <"$list"
     done
     seeds=corpus/safetensors
     put_all "$folder" '*.safetensors'

@@ -4,7 +4,7 @@
 mod native;
 mod values;
 
-use gauntlet_archive::TarKind;
+use gauntlet_archive::EntryKind;
 use gauntlet_core::{
     CallRow, ConflictRow, Fact, FactRow, FormatRow, ImportRow, LinkRow, OperatorRow, Relation, TensorRow,
 };
@@ -124,12 +124,12 @@ fn archive(fact: &ArchiveFact) -> Vec<Relation> {
         rows.push(conflict(named.name.clone(), what, detail));
     }
     for entry in &fact.entries {
-        if matches!(entry.kind, TarKind::HardLink | TarKind::SymbolicLink) {
+        if matches!(entry.kind, EntryKind::HardLink | EntryKind::SymbolicLink) {
             rows.push(Relation::Link(LinkRow {
                 link: word(&entry.kind),
                 name: Some(entry.name.clone()),
                 target: entry.link.clone(),
-                leaves: Some(entry.problems.contains(&gauntlet_archive::TarProblem::LinkLeaves)),
+                leaves: Some(entry.problems.contains(&gauntlet_archive::EntryProblem::LinkLeaves)),
                 offset: None,
             }));
         }

@@ -3,10 +3,12 @@
 mod containers;
 mod content;
 mod embedded;
+mod entries;
 mod format;
 mod mask;
 mod readers;
 mod weights;
+mod zip;
 
 use std::collections::BTreeSet;
 use std::io::{self, Read};
@@ -21,7 +23,7 @@ use gauntlet_limits::{Budget, ReadAt};
 use rayon::prelude::*;
 
 use crate::checks::{ARCHIVE, ONNX, PICKLE, SAFETENSORS};
-use crate::facts::{FileFact, OnnxFact};
+use crate::facts::{FileFact, OnnxFact, OpenvinoFact};
 use crate::formats::json::{Document, JsonError};
 use crate::formats::lenient;
 use crate::formats::yaml::{self, YamlError};
@@ -99,7 +101,7 @@ fn folders_with<'t>(files: &'t [TreeFile], names: &[&str]) -> BTreeSet<&'t Path>
     files.iter().filter(marks).filter_map(|file| file.path.parent()).collect()
 }
 
-/// Raw weights that an ONNX model of this subject names are no open question: they are numbers of that model.
+/// Raw weights that an ONNX or OpenVINO model of this subject names are no open question: they are numbers of that model.
 fn note_external_data(facts: &mut Facts) {
     let mut named = BTreeSet::new();
     for (location, fact) in facts.of::<OnnxFact>().flatten() {
@@ -112,10 +114,15 @@ fn note_external_data(facts: &mut Facts) {
             named.insert(if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") });
         }
     }
+    for (location, OpenvinoFact(_)) in facts.of::<OpenvinoFact>().flatten() {
+        if let (Some(path), None) = (&location.path, &location.member) {
+            named.extend(path.strip_suffix(".xml").map(|stem| format!("{stem}.bin")));
+        }
+    }
     for skipped in &mut facts.coverage_mut(ARCHIVE).skipped {
         let raw = skipped.member.is_none() && skipped.reason.code == SkipCode::Unsupported;
         if raw && skipped.reason.detail == NO_FORMAT && named.contains(&skipped.path) {
-            skipped.reason = SkipReason::new(SkipCode::Ignored, "external data of an ONNX model");
+            skipped.reason = SkipReason::new(SkipCode::Ignored, "weights of the model that names them");
         }
     }
 }
@@ -256,8 +263,8 @@ impl Place {
     /// The content of a compressed stream: called like the stream without its last ending.
     fn unpacked(&self, container: &str) -> Self {
         let stem = match self.name.rsplit_once('.') {
-            Some((stem, "gz" | "bz2" | "xz" | "lzma" | "lz4" | "z" | "Z")) => stem.to_owned(),
-            Some((stem, "tgz" | "tbz" | "tbz2" | "txz")) => format!("{stem}.tar"),
+            Some((stem, "gz" | "bz2" | "xz" | "lzma" | "lz4" | "zst" | "zstd" | "z" | "Z")) => stem.to_owned(),
+            Some((stem, "tgz" | "tbz" | "tbz2" | "txz" | "tzst")) => format!("{stem}.tar"),
             _ => self.name.clone(),
         };
         Self { name: stem, ..self.member(&format!("<{container}>")) }
@@ -330,6 +337,11 @@ impl Walk<'_> {
         {
             formats.push(zip);
         }
+        if let Content::Plain(source) = content
+            && formats.iter().any(|format| matches!(format, Format::Executable(_)))
+        {
+            self.self_extracting(*source, place);
+        }
         self.note_unread(&formats, claim, &prefix, place);
         if claim.is_model() || !formats.is_empty() {
             let weak_pickle = sniffed.is_some_and(|s| s != gauntlet_pickle::Sniff::Announced);
@@ -356,6 +368,9 @@ impl Walk<'_> {
             Format::Model(name) => {
                 let detail = format!("there is no reader for {name} yet");
                 self.skip(ARCHIVE, place, SkipCode::Unsupported, detail);
+            }
+            Format::Executable(kind) if kind == format::JAVA_CLASS => {
+                self.skip(ARCHIVE, place, SkipCode::Unsupported, "Java bytecode is not read");
             }
             Format::Executable(_) | Format::Other(_) => {}
         }
@@ -505,6 +520,7 @@ impl Walk<'_> {
         }
         let code = match error.kind() {
             io::ErrorKind::UnexpectedEof => SkipCode::Truncated,
+            io::ErrorKind::Unsupported => SkipCode::Unsupported,
             // What decompressors say of damaged input.
             io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData | io::ErrorKind::OutOfMemory => {
                 SkipCode::Malformed

@@ -11,9 +11,15 @@ mod flax;
 mod gguf;
 mod hdf5;
 pub(crate) mod keras;
+mod java;
+mod openvino;
+mod pmml;
+mod rdata;
 mod skops;
 mod tflite;
 mod torch;
+mod torch7;
+mod xml;
 
 use crate::extract::{Content, Place, Walk};
 use crate::formats::json::Document;
@@ -22,6 +28,11 @@ use crate::formats::json::Document;
 #[rustfmt::skip]
 pub(crate) static READERS: &[&dyn Reader] = &[
     &gguf::Gguf,
+    &java::Java,
+    &openvino::Openvino,
+    &pmml::Pmml,
+    &rdata::RData,
+    &torch7::Torch7,
     &tflite::Tflite,
     &boosting::XgboostUbjson,
     &boosting::Lightgbm,
