@@ -5,9 +5,12 @@ use gauntlet_core::Fact;
 use serde::{Deserialize, Serialize};
 
 use crate::extract::{Claim, Format};
+use crate::formats::boosting::BoostingFacts;
 use crate::formats::gguf::GgufFacts;
+use crate::formats::msgpack::MsgpackFacts;
 use crate::formats::npy::NpyFacts;
 use crate::formats::safetensors::SafetensorsFacts;
+use crate::formats::tflite::TfliteFacts;
 
 /// What a file or member is, by content, and what its name claims.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,6 +86,66 @@ pub(crate) struct GgufFact(pub GgufFacts);
 
 impl Fact for GgufFact {
     const KIND: &'static str = "gguf";
+}
+
+/// A TensorFlow Lite model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct TfliteFact(pub TfliteFacts);
+
+impl Fact for TfliteFact {
+    const KIND: &'static str = "tflite";
+}
+
+/// A boosted-tree model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct BoostingFact(pub BoostingFacts);
+
+impl Fact for BoostingFact {
+    const KIND: &'static str = "boosting";
+}
+
+/// A MessagePack document.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct MsgpackFact(pub MsgpackFacts);
+
+impl Fact for MsgpackFact {
+    const KIND: &'static str = "msgpack";
+}
+
+/// A skops schema.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct SkopsFact {
+    /// Everything in it that names a type.
+    pub nodes: Vec<SkopsNode>,
+    /// Nodes beyond those kept.
+    pub more: u64,
+    /// Keys that occur twice in one object.
+    pub duplicates: Vec<String>,
+}
+
+/// A node of a skops schema.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct SkopsNode {
+    /// Where in the document it is.
+    pub place: String,
+    /// What rebuilds it.
+    pub loader: String,
+    /// Declared module and class.
+    pub module: String,
+    pub class: String,
+    /// The function or method that the content names.
+    pub function: Option<String>,
+    /// The module of that function.
+    pub module_path: Option<String>,
+    /// Module and class of the object that a method is taken from.
+    pub owner: Option<(String, String)>,
+}
+
+impl Fact for SkopsFact {
+    const KIND: &'static str = "skops";
 }
 
 /// A NumPy array file.

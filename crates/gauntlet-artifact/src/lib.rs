@@ -27,6 +27,10 @@ const CHECKS: &[&dyn Check] = &[
     &checks::safetensors::Safetensors,
     &checks::onnx::Onnx,
     &checks::gguf::Gguf,
+    &checks::tflite::Tflite,
+    &checks::boosting::Boosting,
+    &checks::msgpack::Msgpack,
+    &checks::skops::Skops,
 ];
 
 /// Facts of one file at `path` (relative to its subject) whose bytes are `source`; what the gate does for each file.

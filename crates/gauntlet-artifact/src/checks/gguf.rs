@@ -97,7 +97,7 @@ fn finding(location: &Location, problem: &Problem) -> Draft {
     let draft = super::draft(&INFO, rule, &place, message).snippet(snippet);
     match problem {
         // Paddings larger than the alignment asks for are written by some converters.
-        Problem::Hole { .. } => draft.severity(Severity::Low),
+        Problem::Hole { .. } | Problem::Tail { zeros: true, .. } => draft.severity(Severity::Low),
         _ => draft,
     }
 }
@@ -164,6 +164,11 @@ fn describe(problem: &Problem) -> (&'static str, Option<String>, String) {
         Problem::Hole { offset, bytes } => {
             ("unowned-bytes", None, format!("{bytes} bytes from offset {offset} belong to no tensor"))
         }
-        Problem::Tail { bytes } => ("unowned-bytes", None, format!("{bytes} bytes stand behind the last tensor")),
+        Problem::Tail { bytes, zeros: true } => {
+            ("unowned-bytes", None, format!("{bytes} zero bytes stand behind the last tensor"))
+        }
+        Problem::Tail { bytes, zeros: false } => {
+            ("unowned-bytes", None, format!("{bytes} bytes stand behind the last tensor"))
+        }
     }
 }

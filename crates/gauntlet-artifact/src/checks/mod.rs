@@ -1,18 +1,26 @@
 //! The checks of this gate: one file each, facts to findings, no bytes.
 
 pub(crate) mod archive;
+pub(crate) mod boosting;
 pub(crate) mod gguf;
+pub(crate) mod msgpack;
 pub(crate) mod onnx;
 pub(crate) mod pickle;
 pub(crate) mod safetensors;
+pub(crate) mod skops;
+pub(crate) mod tflite;
 
 use gauntlet_core::{CheckInfo, Draft, Fact, Facts, Judgement, Location, SkipCode};
 
 pub(crate) const ARCHIVE: &str = "artifact/archive";
+pub(crate) const BOOSTING: &str = "artifact/boosting";
 pub(crate) const GGUF: &str = "artifact/gguf";
+pub(crate) const MSGPACK: &str = "artifact/msgpack";
 pub(crate) const ONNX: &str = "artifact/onnx";
 pub(crate) const PICKLE: &str = "artifact/pickle";
 pub(crate) const SAFETENSORS: &str = "artifact/safetensors";
+pub(crate) const SKOPS: &str = "artifact/skops";
+pub(crate) const TFLITE: &str = "artifact/tflite";
 
 /// Findings of one rule about one place; the rest becomes one line.
 const FINDINGS: usize = 100;
@@ -80,13 +88,17 @@ mod tests {
     #[test]
     fn every_rule_that_code_names_exists() {
         let sources = [
-            include_str!("archive.rs"),
-            include_str!("onnx.rs"),
-            include_str!("pickle.rs"),
-            include_str!("safetensors.rs"),
+            (include_str!("archive.rs"), &super::archive::INFO),
+            (include_str!("boosting.rs"), &super::boosting::INFO),
+            (include_str!("gguf.rs"), &super::gguf::INFO),
+            (include_str!("msgpack.rs"), &super::msgpack::INFO),
+            (include_str!("onnx.rs"), &super::onnx::INFO),
+            (include_str!("pickle.rs"), &super::pickle::INFO),
+            (include_str!("safetensors.rs"), &super::safetensors::INFO),
+            (include_str!("skops.rs"), &super::skops::INFO),
+            (include_str!("tflite.rs"), &super::tflite::INFO),
         ];
-        let checks = [&super::archive::INFO, &super::onnx::INFO, &super::pickle::INFO, &super::safetensors::INFO];
-        for (source, info) in sources.iter().zip(checks) {
+        for (source, info) in sources {
             for before in ["rule: \"", "draft(&INFO, \""] {
                 for part in source.split(before).skip(1) {
                     let name = part.split('"').next().unwrap();

@@ -211,7 +211,8 @@ pub(crate) fn begins_like_json(prefix: &[u8]) -> bool {
     }
 }
 
-fn by_magic(prefix: &[u8]) -> Option<Format> {
+/// The format that a signature names, containers and pickles aside.
+pub(crate) fn by_magic(prefix: &[u8]) -> Option<Format> {
     let starts = |magic: &[u8]| prefix.starts_with(magic);
     let at = |offset: usize, magic: &[u8]| prefix.get(offset..).is_some_and(|rest| rest.starts_with(magic));
     // HDF5 allows a user block of 512 bytes or a power of two above before its signature.

@@ -2,6 +2,7 @@
 
 mod containers;
 mod content;
+mod embedded;
 mod format;
 mod mask;
 mod readers;
@@ -318,7 +319,6 @@ impl Walk<'_> {
     }
 
     /// Reads a part of the file that has a name of its own (an attribute, a buffer, a field) as if it were a member.
-    #[allow(dead_code, reason = "used by the families that arrive one by one")]
     pub(crate) fn part(&mut self, content: &Content<'_>, place: &Place, name: &str) {
         self.examine(content, &place.member(name));
     }

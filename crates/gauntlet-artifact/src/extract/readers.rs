@@ -12,6 +12,7 @@ use crate::checks::{ONNX, PICKLE, SAFETENSORS};
 use crate::facts::{NpyFact, OnnxFact, PickleFact, SafetensorsFact};
 use crate::formats::npy::{self, NpyError};
 use crate::formats::safetensors::{self, HeaderError};
+use crate::formats::text::reads_as_code;
 
 impl Walk<'_> {
     pub(super) fn pickle(&mut self, content: &Content<'_>, place: &Place, announced: bool, in_npy: bool) {
@@ -155,12 +156,4 @@ fn mask_metadata(facts: &mut OnnxFacts, key: &MaskKey) -> Vec<String> {
         *value = Masked::new(value, 8, key).as_str().to_owned();
     }
     code
-}
-
-/// Markers that no description of a model has by accident.
-fn reads_as_code(value: &str) -> bool {
-    let inner = ["__class__", "__globals__", "__mro__", "__subclasses__", "__builtins__", "__import__"];
-    let template = value.contains("{{") || value.contains("{%");
-    (template && inner.iter().any(|name| value.contains(name)))
-        || ["os.system(", "subprocess.", "__import__("].iter().any(|call| value.contains(call))
 }

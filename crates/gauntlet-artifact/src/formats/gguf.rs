@@ -21,6 +21,8 @@ const DIMENSIONS: u32 = 4;
 const ALIGNMENT: u64 = 32;
 /// Texts up to here are looked at as templates; the longest real one is some 30 KB.
 const TEMPLATE_BYTES: u64 = 1 << 20;
+/// Padding is shorter than this.
+const TAIL_BYTES: u64 = 1 << 20;
 
 /// What a header says.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,7 +96,7 @@ pub(crate) enum Problem {
     DuplicateTensor { tensor: String },
     Overlap { first: String, second: String },
     Hole { offset: u64, bytes: u64 },
-    Tail { bytes: u64 },
+    Tail { bytes: u64, zeros: bool },
 }
 
 /// A text of the metadata that may be a template.
@@ -120,6 +122,7 @@ pub(crate) enum GgufError {
 /// When the medium fails or a limit is hit.
 pub(crate) fn read(source: &dyn ReadAt, budget: &Budget) -> Result<(GgufFacts, Vec<Text>), GgufError> {
     let mut header = Header {
+        source,
         cursor: Cursor::new(source, MAGIC.len() as u64),
         size: source.size(),
         budget,
@@ -160,6 +163,7 @@ impl From<LimitHit> for Stop {
 }
 
 struct Header<'a> {
+    source: &'a dyn ReadAt,
     cursor: Cursor<'a>,
     size: u64,
     budget: &'a Budget,
@@ -344,6 +348,27 @@ impl Header<'_> {
         self.facts.data = self.cursor.position().next_multiple_of(self.facts.alignment);
         let complete = ranges.len() as u64 == self.facts.tensor_count;
         self.facts.layout(ranges, self.size, complete);
+        self.tail()?;
+        Ok(())
+    }
+
+    /// What stands behind the last tensor; zeros are padding.
+    fn tail(&mut self) -> Result<(), Stop> {
+        let Some(offset) = self.facts.tail else { return Ok(()) };
+        let bytes = self.size - offset;
+        let mut tail = Cursor::new(self.source, offset).take(TAIL_BYTES);
+        let mut zeros = bytes <= TAIL_BYTES;
+        let mut block = [0; 4096];
+        while zeros {
+            match tail.read(&mut block)? {
+                0 => break,
+                n => zeros = block.iter().take(n).all(|byte| *byte == 0),
+            }
+        }
+        if zeros {
+            self.facts.tail = None;
+        }
+        self.facts.problem(Problem::Tail { bytes, zeros });
         Ok(())
     }
 
@@ -461,7 +486,6 @@ impl GgufFacts {
         let padded = covered.next_multiple_of(self.alignment);
         if complete && padded < available {
             self.tail = Some(self.data + padded);
-            self.problem(Problem::Tail { bytes: available - padded });
         }
     }
 
@@ -577,7 +601,7 @@ mod tests {
         assert!(matches!(read(&sample(2)).0.problems[..], []), "padding up to the alignment is no tail");
         let mut tail = sample(4);
         tail.resize(tail.len() + 100, b'x');
-        assert!(matches!(read(&tail).0.problems[..], [Problem::Tail { bytes: 84 }]));
+        assert!(matches!(read(&tail).0.problems[..], [Problem::Tail { bytes: 84, zeros: false }]));
     }
 
     #[test]

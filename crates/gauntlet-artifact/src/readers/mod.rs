@@ -4,7 +4,11 @@
 //! and NumPy arrays are routed by [`crate::extract`] itself.
 #![allow(dead_code, reason = "the families that use all of it arrive one by one")]
 
+mod boosting;
+mod flax;
 mod gguf;
+mod skops;
+mod tflite;
 
 use crate::extract::{Content, Place, Walk};
 use crate::formats::json::Document;
@@ -13,11 +17,18 @@ use crate::formats::json::Document;
 #[rustfmt::skip]
 pub(crate) static READERS: &[&dyn Reader] = &[
     &gguf::Gguf,
+    &tflite::Tflite,
+    &boosting::XgboostUbjson,
+    &boosting::Lightgbm,
+    &boosting::Catboost,
+    &flax::Flax,
 ];
 
 /// Families of JSON documents.
 #[rustfmt::skip]
 pub(crate) static DOCUMENTS: &[&dyn DocumentReader] = &[
+    &boosting::XgboostJson,
+    &skops::Skops,
 ];
 
 /// The beginning of a file or member.
