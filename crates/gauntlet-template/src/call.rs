@@ -220,7 +220,8 @@ pub(crate) fn binary(operator: &str, left: &Value, right: &Value) -> (Value, Opt
                     let given = Given { positional: Vec::new(), named: Vec::new(), more: false };
                     let entries: Vec<_> = list.entries().collect();
                     let texts: Vec<_> = entries.iter().filter_map(|(key, _)| key.only_text()).collect();
-                    let named = texts.iter().map(|text| &***text).zip(entries.iter().map(|(_, value)| *value)).collect();
+                    let named =
+                        texts.iter().map(|text| &***text).zip(entries.iter().map(|(_, value)| *value)).collect();
                     Some(apply("format", &Value::text(text.clone()), &Given { named, ..given }))
                 }
                 [Const::Text(text), Const::List(list)] => {
@@ -228,9 +229,7 @@ pub(crate) fn binary(operator: &str, left: &Value, right: &Value) -> (Value, Opt
                     let given = Given { positional, named: Vec::new(), more: false };
                     Some(apply("format", &Value::text(text.clone()), &given))
                 }
-                [Const::Text(text), other] => {
-                    crate::format::percent(text, &[other], &[]).map(Value::text)
-                }
+                [Const::Text(text), other] => crate::format::percent(text, &[other], &[]).map(Value::text),
                 _ => None,
             })
         }
@@ -245,7 +244,11 @@ pub(crate) fn binary(operator: &str, left: &Value, right: &Value) -> (Value, Opt
                     let times = usize::try_from((*n).max(0)).ok()?;
                     let total = text.len().saturating_mul(times);
                     grown(total as u64);
-                    if total > REPEATED { Some(Value::doubtful(crate::value::is_suspicious(text))) } else { Some(Value::text(text.repeat(times))) }
+                    if total > REPEATED {
+                        Some(Value::doubtful(crate::value::is_suspicious(text)))
+                    } else {
+                        Some(Value::text(text.repeat(times)))
+                    }
                 }
                 ("*", Const::List(list), Const::Integer(n)) | ("*", Const::Integer(n), Const::List(list)) => {
                     let times = usize::try_from((*n).max(0)).ok()?;

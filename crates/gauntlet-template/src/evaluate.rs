@@ -197,7 +197,10 @@ impl Walk<'_> {
             Node::Call { callee, .. } => of(*callee),
             Node::Filter { of: id, name, .. } => {
                 let (root, printed) = of(*id);
-                let prints = matches!(&**name, "string" | "e" | "escape" | "forceescape" | "urlencode" | "pprint" | "xmlattr" | "tojson");
+                let prints = matches!(
+                    &**name,
+                    "string" | "e" | "escape" | "forceescape" | "urlencode" | "pprint" | "xmlattr" | "tojson"
+                );
                 (root, printed || prints)
             }
             _ => (None, false),
@@ -228,7 +231,8 @@ impl Walk<'_> {
                 }
                 let of_value = self.value(*of);
                 self.charge(&[&of_value, &key_value])?;
-                let picked = self.printed.get(*of).copied().unwrap_or(false) && !matches!(key_value.known.as_slice(), [Const::Text(_)]);
+                let picked = self.printed.get(*of).copied().unwrap_or(false)
+                    && !matches!(key_value.known.as_slice(), [Const::Text(_)]);
                 let mut out = item(&of_value, &key_value);
                 if picked && of_value.open {
                     out.join(&Value::doubtful(true));
@@ -400,7 +404,8 @@ impl Walk<'_> {
 
     fn call(&mut self, id: Id, callee: Id, arguments: &Arguments) -> Result<Value, LimitHit> {
         let positional: Vec<Value> = arguments.positional.iter().map(|id| self.value(*id)).collect();
-        let named: Vec<(Text, Value)> = arguments.named.iter().map(|(name, id)| (name.clone(), self.value(*id))).collect();
+        let named: Vec<(Text, Value)> =
+            arguments.named.iter().map(|(name, id)| (name.clone(), self.value(*id))).collect();
         let spread: Vec<Value> = arguments.spread.iter().map(|id| self.value(*id)).collect();
         let mut inputs: Vec<&Value> = positional.iter().collect();
         inputs.extend(named.iter().map(|(_, value)| value));
@@ -483,7 +488,8 @@ impl Walk<'_> {
 
     fn filter(&mut self, id: Id, of: Id, name: &Text, arguments: &Arguments) -> Result<Value, LimitHit> {
         let positional: Vec<Value> = arguments.positional.iter().map(|id| self.value(*id)).collect();
-        let named: Vec<(Text, Value)> = arguments.named.iter().map(|(name, id)| (name.clone(), self.value(*id))).collect();
+        let named: Vec<(Text, Value)> =
+            arguments.named.iter().map(|(name, id)| (name.clone(), self.value(*id))).collect();
         let of_value = self.value(of);
         let mut inputs: Vec<&Value> = positional.iter().collect();
         inputs.extend(named.iter().map(|(_, value)| value));
@@ -555,6 +561,10 @@ impl Walk<'_> {
         });
         let rounds = rounds.chain(self.lengths.get(&over).copied()).max().unwrap_or(1).max(1);
         self.loops.push(rounds);
+        // What is printed in a loop is printed any number of times.
+        for captured in &mut self.captures {
+            captured.pieces += 2;
+        }
         self.assign(target, &value.elements());
         let total = self.loops.iter().fold(1u64, |product, rounds| product.saturating_mul(*rounds));
         let depth = self.loops.len();
@@ -599,6 +609,13 @@ impl Walk<'_> {
     }
 
     fn set(&mut self, name: Text, value: &Value) {
+        if *value == Value::open() && self.variables.contains_key(&name) {
+            // The commonest case, without looking at what else it may be.
+            let known = self.variables.entry(name).or_default();
+            self.changed |= !known.open;
+            known.open = true;
+            return;
+        }
         self.changed |= self.variables.entry(name).or_default().join(value);
     }
 
@@ -639,7 +656,9 @@ impl Walk<'_> {
 
     fn inner_name(&mut self, id: Id, name: &str) {
         let Some(facts) = &self.facts else { return };
-        if !TemplateFacts::has_room(&facts.inner_names) || facts.inner_names.iter().any(|known| known.name == name.trim()) {
+        if !TemplateFacts::has_room(&facts.inner_names)
+            || facts.inner_names.iter().any(|known| known.name == name.trim())
+        {
             return;
         }
         let place = self.place(id);

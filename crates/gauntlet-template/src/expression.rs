@@ -240,7 +240,8 @@ impl Parser<'_> {
             Kind::Integer(value) => self.add(at, Node::Integer(value)),
             Kind::Number => self.add(at, Node::Plain),
             Kind::Symbol("(") => self.deeper(|parser| {
-                let inside = if parser.is_symbol(")") { parser.add(at, Node::List(Vec::new()))? } else { parser.tuple(true)? };
+                let inside =
+                    if parser.is_symbol(")") { parser.add(at, Node::List(Vec::new()))? } else { parser.tuple(true)? };
                 parser.expect(")")?;
                 Ok(inside)
             }),
@@ -409,7 +410,8 @@ impl Parser<'_> {
             Some(Kind::Symbol("(")) => {
                 self.arguments()?;
             }
-            Some(Kind::Name(word)) if matches!(&**word, "else" | "or" | "and" | "is" | "if" | "in" | "not" | "recursive") => {}
+            Some(Kind::Name(word))
+                if matches!(&**word, "else" | "or" | "and" | "is" | "if" | "in" | "not" | "recursive") => {}
             Some(Kind::Name(_) | Kind::Text(..) | Kind::Integer(_) | Kind::Number | Kind::Symbol("[" | "{")) => {
                 let primary = self.deeper(Self::primary)?;
                 self.postfix(primary)?;

@@ -72,7 +72,9 @@ fn operate(name: &str, of: &Const, positional: &[&Const], named: &[(&str, &Const
         _ => None,
     };
     let strip = |left: bool, right: bool| {
-        let drop = |c: char| if positional.is_empty() { c.is_whitespace() } else { argument(0).is_some_and(|set| set.contains(c)) };
+        let drop = |c: char| {
+            if positional.is_empty() { c.is_whitespace() } else { argument(0).is_some_and(|set| set.contains(c)) }
+        };
         let text = if left { text.trim_start_matches(drop) } else { text };
         Value::text(if right { text.trim_end_matches(drop) } else { text })
     };

@@ -9,6 +9,9 @@ const DOUBLINGS: u64 = 10;
 /// Steps of looking for how one variable comes from another.
 const SEARCH: usize = 10_000;
 
+/// Copies of each variable.
+type Weights = HashMap<Text, u64>;
+
 /// Where a variable at least doubles with every round, and how often at least; 0 is without end.
 pub(crate) fn doublings(tree: &Tree) -> Vec<(Id, u64)> {
     // Variables that each variable is made of, and assignments that take more than one piece.
@@ -65,68 +68,74 @@ fn single(target: &Target) -> Option<Text> {
     }
 }
 
-/// How many copies of each variable an expression joins; its nodes are `begin..=value`.
-fn weights(tree: &Tree, begin: Id, value: Id) -> HashMap<Text, u64> {
-    // From the outside in: a node stands behind those it is made of.
-    let mut copies: HashMap<Id, u64> = HashMap::from([(value, 1)]);
-    let mut out = HashMap::new();
-    for id in (begin..=value).rev() {
-        let Some(count) = copies.get(&id).copied() else { continue };
-        let mut give = |of: Id, times: u64| {
-            let entry = copies.entry(of).or_insert(0);
-            *entry = entry.saturating_add(count.saturating_mul(times));
-        };
-        match tree.nodes.get(id) {
-            Some(Node::Name(name)) => {
-                let entry = out.entry(name.clone()).or_insert(0u64);
-                *entry = entry.saturating_add(count);
-            }
-            Some(Node::Attribute { of, name }) => {
-                if let Some(Node::Name(object)) = tree.nodes.get(*of) {
-                    let entry = out.entry(format!("{object}.{name}").into()).or_insert(0);
-                    *entry = entry.saturating_add(count);
-                } else {
-                    give(*of, 1);
-                }
-            }
+/// How many copies of each variable an expression joins; its nodes are `begin..=value`, the inner ones first.
+fn weights(tree: &Tree, begin: Id, value: Id) -> Weights {
+    let mut found: HashMap<Id, Weights> = HashMap::new();
+    for id in begin..=value {
+        let mut take = |of: Id| found.remove(&of).unwrap_or_default();
+        let weights = match tree.nodes.get(id) {
+            Some(Node::Name(name)) => Weights::from([(name.clone(), 1)]),
+            Some(Node::Attribute { of, name }) => match tree.nodes.get(*of) {
+                Some(Node::Name(object)) => Weights::from([(format!("{object}.{name}").into(), 1)]),
+                _ => take(*of),
+            },
             Some(Node::Binary { operator: "+" | "~", left, right }) => {
-                give(*left, 1);
-                give(*right, 1);
+                merge(take(*left), take(*right), u64::saturating_add)
             }
             Some(Node::Binary { operator: "*", left, right }) => {
-                for (of, times) in [(*left, *right), (*right, *left)] {
-                    let times = match tree.nodes.get(times) {
-                        Some(Node::Integer(n)) => n.unsigned_abs(),
-                        _ => 1,
-                    };
-                    give(of, times);
-                }
+                let times = |id: Id| match tree.nodes.get(id) {
+                    Some(Node::Integer(n)) => n.unsigned_abs(),
+                    _ => 1,
+                };
+                let scaled = |weights: Weights, times: u64| -> Weights {
+                    weights.into_iter().map(|(name, weight)| (name, weight.saturating_mul(times))).collect()
+                };
+                let (left_times, right_times) = (times(*left), times(*right));
+                merge(scaled(take(*left), right_times), scaled(take(*right), left_times), u64::saturating_add)
             }
-            Some(Node::List(items)) => items.iter().for_each(|item| give(*item, 1)),
-            // The runs of a condition exclude each other: the greatest is what counts, and the first is as good a guess.
+            Some(Node::List(items)) => {
+                items.iter().fold(Weights::new(), |all, item| merge(all, take(*item), u64::saturating_add))
+            }
+            // Only one of them is run.
             Some(Node::Either(either)) => {
-                for of in either {
-                    copies.insert(*of, count.max(copies.get(of).copied().unwrap_or(0)));
-                }
+                either.iter().fold(Weights::new(), |all, one| merge(all, take(*one), u64::max))
             }
             Some(Node::Filter { of, name, arguments }) => {
-                give(*of, 1);
-                if matches!(&**name, "join" | "replace" | "format") {
-                    arguments.all().for_each(|argument| give(argument, 1));
-                }
+                let joins = matches!(&**name, "join" | "replace" | "format");
+                let start = take(*of);
+                let joined = arguments.all().filter(|_| joins);
+                joined.fold(start, |all, argument| merge(all, take(argument), u64::saturating_add))
             }
-            Some(Node::Call { callee, arguments }) => {
-                if let Some(Node::Attribute { of, name }) = tree.nodes.get(*callee)
-                    && matches!(&**name, "join" | "replace" | "format" | "append" | "extend")
+            Some(Node::Call { callee, arguments }) => match tree.nodes.get(*callee) {
+                Some(Node::Attribute { of, name })
+                    if matches!(&**name, "join" | "replace" | "format" | "append" | "extend") =>
                 {
-                    give(*of, 1);
-                    arguments.all().for_each(|argument| give(argument, 1));
+                    // A plain name went into `object.name`; the method is none of its members.
+                    let start = match tree.nodes.get(*of) {
+                        Some(Node::Name(object)) => Weights::from([(object.clone(), 1)]),
+                        _ => take(*callee),
+                    };
+                    arguments.all().fold(start, |all, argument| merge(all, take(argument), u64::saturating_add))
                 }
-            }
-            _ => {}
+                _ => Weights::new(),
+            },
+            _ => Weights::new(),
+        };
+        if !weights.is_empty() {
+            found.insert(id, weights);
         }
     }
-    out
+    found.remove(&value).unwrap_or_default()
+}
+
+/// The smaller goes into the larger, so that a long chain costs little more than its length.
+fn merge(one: Weights, other: Weights, with: fn(u64, u64) -> u64) -> Weights {
+    let (mut into, from) = if one.len() < other.len() { (other, one) } else { (one, other) };
+    for (name, weight) in from {
+        let entry = into.entry(name).or_insert(0);
+        *entry = with(*entry, weight);
+    }
+    into
 }
 
 /// Whether the value of `name` goes into `source`, through any number of assignments.

@@ -50,6 +50,9 @@ pub(crate) enum Kind {
     Symbol(&'static str),
 }
 
+/// Bytes that are looked through for one step.
+const SCAN: u64 = 64;
+
 /// Longest first.
 const SYMBOLS: [&str; 26] = [
     "//", "**", "==", "!=", ">=", "<=", "+", "-", "/", "*", "%", "~", "[", "]", "(", ")", "{", "}", ">", "<", "=", ".",
@@ -68,7 +71,7 @@ pub(crate) fn split(text: &str, budget: &Budget) -> Result<Vec<Part>, LimitHit> 
             parts.push(Part::Text(text_start..found));
         }
         match bytes.get(found + 1) {
-            Some(b'#') => match rest.find("#}") {
+            Some(b'#') => match find(rest, "#}", budget)? {
                 Some(end) => at = found + 2 + end + 2,
                 None => {
                     parts.push(Part::Statement(Piece {
@@ -82,7 +85,7 @@ pub(crate) fn split(text: &str, budget: &Budget) -> Result<Vec<Part>, LimitHit> 
                 }
             },
             Some(b'%') => {
-                if let Some((inside, after)) = raw(text, found) {
+                if let Some((inside, after)) = raw(text, found, budget)? {
                     if !inside.is_empty() {
                         parts.push(Part::Text(inside));
                     }
@@ -115,19 +118,27 @@ fn next_delimiter(bytes: &[u8], from: usize) -> Option<usize> {
     rest.windows(2).position(|pair| matches!(pair, b"{{" | b"{%" | b"{#")).map(|found| from + found)
 }
 
+/// [`str::find`], paid for: what has no end is looked for again and again.
+fn find(text: &str, wanted: &str, budget: &Budget) -> Result<Option<usize>, LimitHit> {
+    let found = text.find(wanted);
+    budget.steps(found.unwrap_or(text.len()) as u64 / SCAN)?;
+    Ok(found)
+}
+
 /// The text of a raw block that begins at `start`, and where the block ends. A block without an end is none.
-fn raw(text: &str, start: usize) -> Option<(Range<usize>, usize)> {
-    let begin = start + keyword(text.get(start..)?, "raw")?;
-    let rest = text.get(begin..)?;
-    let mut from = 0;
-    while let Some(found) = rest.get(from..).and_then(|rest| rest.find("{%")) {
+fn raw(text: &str, start: usize, budget: &Budget) -> Result<Option<(Range<usize>, usize)>, LimitHit> {
+    let tag = text.get(start..).unwrap_or("");
+    let Some(begin) = keyword(tag, "raw").map(|len| start + len) else { return Ok(None) };
+    let mut from = begin;
+    while let Some(found) = find(text.get(from..).unwrap_or(""), "{%", budget)? {
         let end = from + found;
-        if let Some(len) = rest.get(end..).and_then(|tag| keyword(tag, "endraw")) {
-            return Some((begin..begin + end, begin + end + len));
+        if let Some(len) = text.get(end..).and_then(|tag| keyword(tag, "endraw")) {
+            return Ok(Some((begin..end, end + len)));
         }
+        budget.steps(1)?;
         from = end + 2;
     }
-    None
+    Ok(None)
 }
 
 /// The length of a statement that is one word only.
@@ -164,8 +175,13 @@ fn tokens(text: &str, start: usize, close: &str, budget: &Budget) -> Result<(Pie
             return Ok((piece, at + length));
         }
         let (kind, length) = match token(rest, first) {
-            Ok(token) => token,
+            Ok(token) => {
+                budget.steps(token.1 as u64 / SCAN)?;
+                token
+            }
             Err(message) => {
+                // A string without an end was read to the end.
+                budget.steps(rest.len() as u64 / SCAN)?;
                 piece.broken = Some(message);
                 return Ok((piece, resume(text, at, close)));
             }

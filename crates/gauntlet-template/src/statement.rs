@@ -211,7 +211,10 @@ fn statement(parser: &mut Parser<'_>, open: &mut Vec<Open>) -> Parsed<()> {
         }
         _ => {
             parser.tree.unknown.push((at, word.clone()));
-            return Err(Fault::Syntax(at, format!("unknown statement `{}`", word.chars().take(40).collect::<String>())));
+            return Err(Fault::Syntax(
+                at,
+                format!("unknown statement `{}`", word.chars().take(40).collect::<String>()),
+            ));
         }
     }
     ended(parser)

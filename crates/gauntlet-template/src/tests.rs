@@ -136,7 +136,11 @@ fn what_cannot_be_computed_is_said() {
         ("{{ x|map(attribute=y) }}", How::Argument, false),
         ("{{ x|map(y, z) }}", How::Argument, false),
         ("{{ y.format(x) }}", How::Format, false),
-        ("{% set a %}{% for c in ['__', 'class', '__'] %}{{ c }}{% endfor %}{% endset %}{{ x[a] }}", How::Subscript, true),
+        (
+            "{% set a %}{% for c in ['__', 'class', '__'] %}{{ c }}{% endfor %}{% endset %}{{ x[a] }}",
+            How::Subscript,
+            true,
+        ),
     ] {
         let facts = facts(text);
         assert_eq!(facts.problems, []);
@@ -154,7 +158,9 @@ fn what_cannot_be_computed_is_said() {
 
 #[test]
 fn other_constructs_are_facts() {
-    let loads = facts("{% include 'a' ignore missing with context %}{% import 'b' as c %}{% from d import e as f, g with context %}{% extends 'h' ~ 'i' %}");
+    let loads = facts(
+        "{% include 'a' ignore missing with context %}{% import 'b' as c %}{% from d import e as f, g with context %}{% extends 'h' ~ 'i' %}",
+    );
     assert_eq!(loads.problems, []);
     let kinds: Vec<_> = loads.loads.iter().map(|load| (load.kind, load.target.as_deref())).collect();
     assert_eq!(
@@ -168,7 +174,8 @@ fn other_constructs_are_facts() {
     );
     let placed = facts("é\n {{ é.x }}");
     assert_eq!((placed.attributes[0].place.line, placed.attributes[0].place.column), (2, 6));
-    let facts = facts("{% macro m(a) -%}{{ a|trim }}{% endmacro %}\n{{- m(b) if b is defined else raise_exception('x') -}}");
+    let facts =
+        facts("{% macro m(a) -%}{{ a|trim }}{% endmacro %}\n{{- m(b) if b is defined else raise_exception('x') -}}");
     assert_eq!(facts.problems, []);
     assert!(facts.macros.contains("m") && facts.filters.contains("trim") && facts.tests.contains("defined"));
     assert!(facts.functions.contains("m") && facts.functions.contains("raise_exception"));
@@ -191,8 +198,11 @@ fn little_text_that_costs_much_is_a_fact() {
         ("{% for m in messages %}{% set ns.x = ns.x + ns.x %}{% endfor %}", GrowthKind::Doubling),
         ("{% for m in messages %}{% set x = [x, x]|join %}{% endfor %}", GrowthKind::Doubling),
         ("{% for m in messages %}{% set a = b ~ b %}{% set b = a %}{% endfor %}", GrowthKind::Doubling),
-        ("{% set x = 'a' %}{% set x = x * 2 %}{% set x = x * 2 %}{% set x = x * 2 %}{% set x = x * 2 %}{% set x = x * 2 %}\
-          {% set x = x * 2 %}{% set x = x * 2 %}{% set x = x * 2 %}{% set x = x * 2 %}{% set x = x * 2 %}", GrowthKind::Doubling),
+        (
+            "{% set x = 'a' %}{% set x = x * 2 %}{% set x = x * 2 %}{% set x = x * 2 %}{% set x = x * 2 %}{% set x = x * 2 %}\
+          {% set x = x * 2 %}{% set x = x * 2 %}{% set x = x * 2 %}{% set x = x * 2 %}{% set x = x * 2 %}",
+            GrowthKind::Doubling,
+        ),
     ] {
         let facts = facts(text);
         assert!(facts.growth.iter().any(|growth| growth.kind == kind), "{text}: {:?}", facts.growth);
@@ -234,7 +244,9 @@ fn plain_text_is_no_template() {
     assert!(!looks_like_template("os.system('x') # __class__ }} {{"));
     assert!(looks_like_template("a {{ b }}"));
     assert!(looks_like_template("{%- if x %}"));
-    let alarming = facts("Never call os.system() or __import__('os').popen; {# {{ x.__class__ }} #}{% raw %}{{ x.__class__ }}{% endraw %} } }} %}");
+    let alarming = facts(
+        "Never call os.system() or __import__('os').popen; {# {{ x.__class__ }} #}{% raw %}{{ x.__class__ }}{% endraw %} } }} %}",
+    );
     assert_eq!(alarming, TemplateFacts::default());
 }
 

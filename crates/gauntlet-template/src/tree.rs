@@ -28,13 +28,37 @@ pub(crate) enum Node {
     /// A value of no concern: a fraction, a truth value, the result of a comparison or test.
     Plain,
     Name(Text),
-    Attribute { of: Id, name: Text },
-    Item { of: Id, key: Id },
-    Slice { of: Id, start: Option<Id>, stop: Option<Id>, step: Option<Id> },
-    Call { callee: Id, arguments: Arguments },
-    Filter { of: Id, name: Text, arguments: Arguments },
-    Test { name: Text },
-    Binary { operator: &'static str, left: Id, right: Id },
+    Attribute {
+        of: Id,
+        name: Text,
+    },
+    Item {
+        of: Id,
+        key: Id,
+    },
+    Slice {
+        of: Id,
+        start: Option<Id>,
+        stop: Option<Id>,
+        step: Option<Id>,
+    },
+    Call {
+        callee: Id,
+        arguments: Arguments,
+    },
+    Filter {
+        of: Id,
+        name: Text,
+        arguments: Arguments,
+    },
+    Test {
+        name: Text,
+    },
+    Binary {
+        operator: &'static str,
+        left: Id,
+        right: Id,
+    },
     Negative(Id),
     /// One of these, whichever the run decides.
     Either(Vec<Id>),
@@ -44,18 +68,34 @@ pub(crate) enum Node {
     /// Plain text of the template.
     Text(Text),
     Print(Id),
-    Set { target: Target, value: Id },
+    Set {
+        target: Target,
+        value: Id,
+    },
     /// What is printed from here on becomes a value.
     Capture,
     /// The end of the innermost [`Node::Capture`]; the node's value is what was printed.
     Captured,
-    For { target: Target, over: Id },
+    For {
+        target: Target,
+        over: Id,
+    },
     EndFor,
     /// What its parameters are when they are not given.
-    Macro { name: Text, parameters: Vec<(Text, Option<Id>)> },
+    Macro {
+        name: Text,
+        parameters: Vec<(Text, Option<Id>)>,
+    },
     /// A macro's result: what was captured since.
-    EndMacro { name: Text, value: Id },
-    Load { kind: crate::LoadKind, target: Id, names: Vec<Text> },
+    EndMacro {
+        name: Text,
+        value: Id,
+    },
+    Load {
+        kind: crate::LoadKind,
+        target: Id,
+        names: Vec<Text>,
+    },
 }
 
 /// What a value is assigned to.

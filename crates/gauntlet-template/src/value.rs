@@ -207,7 +207,8 @@ impl Value {
 
     /// What iterating over it gives.
     pub(crate) fn elements(&self) -> Self {
-        let mut out = Self { open: self.open, suspicious: self.suspicious, assembled: self.assembled, known: Vec::new() };
+        let mut out =
+            Self { open: self.open, suspicious: self.suspicious, assembled: self.assembled, known: Vec::new() };
         for constant in &self.known {
             match constant {
                 Const::Text(text) => {
