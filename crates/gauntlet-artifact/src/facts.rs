@@ -148,6 +148,20 @@ impl Fact for SkopsFact {
     const KIND: &'static str = "skops";
 }
 
+/// A Jinja template.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct TemplateFact {
+    /// It comes with a language model, which renders it with nothing but messages and tools.
+    pub chat: bool,
+    /// What rendering it would reach.
+    #[serde(flatten)]
+    pub facts: gauntlet_template::TemplateFacts,
+}
+
+impl Fact for TemplateFact {
+    const KIND: &'static str = "template";
+}
+
 /// A NumPy array file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]

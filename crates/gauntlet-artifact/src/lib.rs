@@ -31,6 +31,7 @@ const CHECKS: &[&dyn Check] = &[
     &checks::boosting::Boosting,
     &checks::msgpack::Msgpack,
     &checks::skops::Skops,
+    &checks::template::Template,
 ];
 
 /// Facts of one file at `path` (relative to its subject) whose bytes are `source`; what the gate does for each file.

@@ -8,6 +8,7 @@ mod boosting;
 mod flax;
 mod gguf;
 mod skops;
+mod template;
 mod tflite;
 
 use crate::extract::{Content, Place, Walk};
@@ -22,6 +23,7 @@ pub(crate) static READERS: &[&dyn Reader] = &[
     &boosting::Lightgbm,
     &boosting::Catboost,
     &flax::Flax,
+    &template::Template,
 ];
 
 /// Families of JSON documents.
