@@ -3,6 +3,7 @@
 use ruff_python_ast::{Expr, ExprCall, FStringPart, InterpolatedStringElement, Number, Operator, UnaryOp};
 use ruff_text_size::Ranged;
 
+use crate::imported;
 use crate::module::Lines;
 use crate::resolve::{Resolver, Thing, Things};
 use crate::scope::{Binding, Bound, Item, ScopeId, Seen};
@@ -20,13 +21,14 @@ const TEXT: usize = 4096;
 
 /// Every call of a module, in the order of the text.
 pub(crate) fn describe(bound: &Bound<'_>, lines: &Lines<'_>) -> Vec<Call> {
+    let running = imported::scopes(bound);
     let mut calls: Vec<Call> = bound
         .calls
         .iter()
         .map(|&(call, scope)| {
             let mut invocation = Resolver::new(bound).invocation(call, scope, NESTED);
             invocation.cut(LEVELS);
-            Call { invocation, place: lines.place(call.range()) }
+            Call { invocation, place: lines.place(call.range()), at_import: running.contains(&scope) }
         })
         .collect();
     calls.sort_by_key(|c| (c.place.start, c.place.end));

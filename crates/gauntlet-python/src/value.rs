@@ -57,6 +57,9 @@ pub struct Call {
     pub invocation: Invocation,
     /// Where.
     pub place: crate::Place,
+    /// Importing the module runs it: it stands outside of functions, or in one that such a place calls by name.
+    #[serde(default)]
+    pub at_import: bool,
 }
 
 /// What is known of one argument of a call.
