@@ -32,6 +32,7 @@ const CHECKS: &[&dyn Check] = &[
     &checks::msgpack::Msgpack,
     &checks::skops::Skops,
     &checks::template::Template,
+    &checks::huggingface::Huggingface,
 ];
 
 /// Facts of one file at `path` (relative to its subject) whose bytes are `source`; what the gate does for each file.

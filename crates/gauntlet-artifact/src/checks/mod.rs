@@ -3,6 +3,7 @@
 pub(crate) mod archive;
 pub(crate) mod boosting;
 pub(crate) mod gguf;
+pub(crate) mod huggingface;
 pub(crate) mod msgpack;
 pub(crate) mod onnx;
 pub(crate) mod pickle;
@@ -16,6 +17,7 @@ use gauntlet_core::{CheckInfo, Draft, Fact, Facts, Judgement, Location, SkipCode
 pub(crate) const ARCHIVE: &str = "artifact/archive";
 pub(crate) const BOOSTING: &str = "artifact/boosting";
 pub(crate) const GGUF: &str = "artifact/gguf";
+pub(crate) const HUGGINGFACE: &str = "artifact/huggingface";
 pub(crate) const MSGPACK: &str = "artifact/msgpack";
 pub(crate) const ONNX: &str = "artifact/onnx";
 pub(crate) const PICKLE: &str = "artifact/pickle";
@@ -93,6 +95,7 @@ mod tests {
             (include_str!("archive.rs"), &super::archive::INFO),
             (include_str!("boosting.rs"), &super::boosting::INFO),
             (include_str!("gguf.rs"), &super::gguf::INFO),
+            (include_str!("huggingface.rs"), &super::huggingface::INFO),
             (include_str!("msgpack.rs"), &super::msgpack::INFO),
             (include_str!("onnx.rs"), &super::onnx::INFO),
             (include_str!("pickle.rs"), &super::pickle::INFO),

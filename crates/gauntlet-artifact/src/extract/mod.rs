@@ -3,6 +3,7 @@
 mod containers;
 mod content;
 mod embedded;
+mod folders;
 mod format;
 mod mask;
 mod readers;
@@ -61,6 +62,7 @@ impl Extractor for Artifact {
             });
         facts.coverage_mut(ARCHIVE).skipped.extend(target.tree.skipped.iter().cloned());
         note_external_data(&mut facts);
+        folders::note(&mut facts, target.tree);
         facts.normalise();
         facts
     }

@@ -7,6 +7,7 @@
 mod boosting;
 mod flax;
 mod gguf;
+mod huggingface;
 mod skops;
 mod template;
 mod tflite;
@@ -31,6 +32,7 @@ pub(crate) static READERS: &[&dyn Reader] = &[
 pub(crate) static DOCUMENTS: &[&dyn DocumentReader] = &[
     &boosting::XgboostJson,
     &skops::Skops,
+    &huggingface::Huggingface,
 ];
 
 /// The beginning of a file or member.

@@ -55,6 +55,9 @@ impl Reader for Template {
 
 /// Whether loaders of language models render a template of this name. Keys of GGUF metadata are such names, too.
 fn is_chat(name: &str) -> bool {
+    if name.contains("chat_templates/") {
+        return true;
+    }
     let name = base(name).to_ascii_lowercase();
     name.contains("chat_template") || name.starts_with("tokenizer.") || name == "template.jinja"
 }
