@@ -2,7 +2,7 @@
 # Fills fuzz/corpus/<target>/ with seeds from testdata/. More folders may be named; their files go to the targets by suffix.
 set -eu
 cd "$(dirname "$0")"
-targets="pickle zip tar safetensors onnx dsse checkpoint project python patterns"
+targets="pickle zip tar safetensors onnx dsse checkpoint project python patterns template"
 for target in $targets; do
     mkdir -p "corpus/$target"
 done
@@ -41,6 +41,10 @@ for folder in ../testdata "$@"; do
     done
     seeds=corpus/safetensors
     put_all "$folder" '*.safetensors'
+    seeds=corpus/template
+    for suffix in jinja jinja2 j2; do
+        put_all "$folder" "*.$suffix"
+    done
     seeds=corpus/onnx
     put_all "$folder" '*.onnx'
     seeds=corpus/dsse
@@ -90,6 +94,13 @@ record = {"kind": "report", "envelope": "sha256:" + "0" * 64, "key": "SHA256:" +
           "predicateType": "https://in-toto.io/attestation/test-result/v0.1", "subject": {"sha256": "1" * 64},
           "time": "2026-01-31T12:00:00Z"}
 put("checkpoint", json.dumps(record, sort_keys=True, separators=(",", ":")).encode())
+
+with open("../testdata/artifact/template/attacks.txt", encoding="utf-8") as file:
+    for line in file:
+        put("template", line.encode())
+with open("../testdata/artifact/template/chat.txt", encoding="utf-8") as file:
+    for template in file.read().split("##### ")[1:]:
+        put("template", template.split("\n", 1)[1].encode())
 
 for path in glob.glob("../testdata/vectors/oms/bundles/*.sig"):
     with open(path, "rb") as file:

@@ -220,16 +220,6 @@ fn settings_that_load_code_or_leave_the_folder_are_found() {
             Medium,
             "huggingface/remote-code",
         ),
-        (
-            vec![("conf.json", r#"{"model": {"_target_": "subprocess.run", "args": ["x"]}}"#)],
-            Critical,
-            "huggingface/dangerous-name",
-        ),
-        (
-            vec![("conf.json", r#"{"model": {"_target_": "builtins.eval", "_partial_": true}}"#)],
-            Critical,
-            "huggingface/dangerous-name",
-        ),
         (vec![("config.json", r#"{"tokenizer_class": "subprocess.Popen"}"#)], Critical, "huggingface/dangerous-name"),
         (vec![("config.json", r#"{"architectures": ["os.system"]}"#)], Critical, "huggingface/dangerous-name"),
         (

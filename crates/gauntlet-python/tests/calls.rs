@@ -340,3 +340,18 @@ fn long_chains_of_functions_are_followed_in_one_pass() {
     let module = analyze(&source, &Limits::default()).unwrap();
     assert!(module.calls.iter().all(|call| call.at_import));
 }
+
+#[test]
+fn callees_looked_up_by_data_are_told() {
+    for source in [
+        "globals()['x']()",
+        "globals()['__builtins__']['eval']('x')",
+        "m.__dict__['f']()",
+        "getattr(os, 'sys' + 'tem')()",
+    ] {
+        assert!(last(source).looked_up, "{source}");
+    }
+    for source in ["f()", "registry['x']()", "getattr(os, 'name')()", "partial(f)()"] {
+        assert!(!last(source).looked_up, "{source}");
+    }
+}

@@ -164,7 +164,7 @@ impl Context<'_> {
         match kind {
             HfKind::TrustRemoteCode => Some(draft("remote-code", format!("`{key}` is switched on"))),
             HfKind::CustomCode => Some(self.custom_code(&draft, key, value)),
-            HfKind::Target | HfKind::ModuleType => self.name(&draft, key, value, true),
+            HfKind::ModuleType => self.name(&draft, key, value, true),
             HfKind::Class if value.contains('.') => self.name(&draft, key, value, true),
             HfKind::Class => None,
             HfKind::Import => self.name(&draft, key, &format!("{value}.*"), true),

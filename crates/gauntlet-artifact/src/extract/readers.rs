@@ -69,6 +69,7 @@ impl Walk<'_> {
                         self.metadata_template(&entry.key, text, place);
                     }
                 }
+                self.weights(source, &facts.rows, place);
                 self.facts.push(SAFETENSORS, place.location.clone(), &SafetensorsFact(facts));
                 if let Some(offset) = tail {
                     self.rest(source, offset, place);

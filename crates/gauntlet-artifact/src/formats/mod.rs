@@ -8,5 +8,8 @@ pub(crate) mod location;
 pub(crate) mod msgpack;
 pub(crate) mod npy;
 pub(crate) mod safetensors;
+pub(crate) mod tensor;
 pub(crate) mod text;
 pub(crate) mod tflite;
+pub(crate) mod torchscript;
+pub(crate) mod yaml;

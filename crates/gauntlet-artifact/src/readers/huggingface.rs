@@ -1,4 +1,4 @@
-//! Settings of Hugging Face folders: transformers, sentence-transformers, diffusers, adapters; and Hydra's targets.
+//! Settings of Hugging Face folders: transformers, sentence-transformers, diffusers, adapters.
 
 use gauntlet_core::{Masked, SkipCode};
 
@@ -170,7 +170,6 @@ impl Settings<'_, '_, '_> {
         }
         let kinds = [
             (&rules.custom_code, HfKind::CustomCode),
-            (&rules.targets, HfKind::Target),
             (&rules.classes, HfKind::Class),
             (&rules.libraries, HfKind::Import),
             (&rules.sources, HfKind::Source),

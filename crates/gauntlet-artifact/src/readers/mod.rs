@@ -5,12 +5,15 @@
 #![allow(dead_code, reason = "the families that use all of it arrive one by one")]
 
 mod boosting;
+mod code;
+mod configuration;
 mod flax;
 mod gguf;
 mod huggingface;
 mod skops;
 mod template;
 mod tflite;
+mod torch;
 
 use crate::extract::{Content, Place, Walk};
 use crate::formats::json::Document;
@@ -33,6 +36,8 @@ pub(crate) static DOCUMENTS: &[&dyn DocumentReader] = &[
     &boosting::XgboostJson,
     &skops::Skops,
     &huggingface::Huggingface,
+    &torch::ExportedProgram,
+    &configuration::Configuration,
 ];
 
 /// The beginning of a file or member.

@@ -26,7 +26,6 @@ pub(crate) struct HuggingfaceRules {
     pub vocabularies: HashSet<String>,
     pub marks: HashSet<String>,
     pub custom_code: HashSet<String>,
-    pub targets: HashSet<String>,
     pub classes: HashSet<String>,
     pub libraries: HashSet<String>,
     pub sources: HashSet<String>,

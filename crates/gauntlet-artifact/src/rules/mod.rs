@@ -1,6 +1,7 @@
 //! The rule data of `artifact/pickle`: which globals a pickle may name, and what for.
 
 pub(crate) mod huggingface;
+pub(crate) mod named;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
