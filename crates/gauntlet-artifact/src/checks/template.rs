@@ -342,7 +342,7 @@ mod tests {
         let facts = crate::exercise(name, text.as_bytes(), &Limits::default());
         let mut found = Vec::new();
         for (location, fact) in facts.of::<TemplateFact>().flatten() {
-            found.extend(findings(&location, &fact.facts, fact.chat).into_iter().map(|draft| {
+            found.extend(findings(location, &fact.facts, fact.chat).into_iter().map(|draft| {
                 let finding = gauntlet_core::seal(vec![draft]).remove(0);
                 (finding.rule.trim_start_matches("artifact/template/").to_owned(), finding.severity)
             }));
