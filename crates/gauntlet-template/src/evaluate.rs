@@ -1,15 +1,18 @@
 //! Walks a tree until the variables settle, then once more for the facts.
 
+mod collect;
+
 use std::collections::{HashMap, HashSet};
 
 use gauntlet_limits::{Budget, LimitHit};
 
 use crate::call::{binary, function, is_function, item, method, mutated, slice};
-use crate::facts::{Attribute, Computed, Growth, GrowthKind, How, Load, Named, Place, Problem, TemplateFacts};
+use crate::facts::{Attribute, Growth, GrowthKind, How, Load, Named, Problem, TemplateFacts};
 use crate::filter::{Given, apply, concatenate};
-use crate::format::{reached, width};
+use crate::lines::Lines;
 use crate::tree::{Arguments, Id, Node, Target, Text, Tree};
 use crate::value::{Const, Value, combinations, is_inner_name, is_suspicious};
+use collect::short;
 
 /// Walks after which variables are taken as they are. Alternatives are bounded, so that they settle long before.
 const WALKS: usize = 24;
@@ -17,8 +20,6 @@ const WALKS: usize = 24;
 const MUCH: u64 = 10_000;
 /// Loops inside each other from which on they are a fact.
 const NESTED: usize = 5;
-/// Bytes of a line whose characters are counted.
-const LINE: usize = 64 << 10;
 /// Bytes of an attribute's name that are kept.
 const NAME: usize = 200;
 
@@ -105,32 +106,6 @@ pub(crate) fn facts(text: &str, tree: Tree, budget: &Budget) -> Result<TemplateF
         facts.grow(Growth { kind: GrowthKind::Doubling, amount, place });
     }
     Ok(facts)
-}
-
-/// Offsets to lines.
-struct Lines<'a> {
-    text: &'a str,
-    starts: Vec<usize>,
-}
-
-impl<'a> Lines<'a> {
-    fn new(text: &'a str) -> Self {
-        let starts = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
-        Self { text, starts }
-    }
-
-    fn place(&self, at: usize) -> Place {
-        let line = self.starts.partition_point(|start| *start <= at);
-        let start = self.starts.get(line.saturating_sub(1)).copied().unwrap_or(0);
-        let before = self.text.get(start..at).unwrap_or("");
-        // Counting characters of a line again and again must not cost more than reading the text.
-        let column = if before.len() <= LINE { before.chars().count() } else { before.len() };
-        Place { line: line as u64, column: column as u64 + 1 }
-    }
-}
-
-fn short(name: &str) -> String {
-    name.chars().take(NAME).collect()
 }
 
 /// What is printed while it is captured.
@@ -617,82 +592,5 @@ impl Walk<'_> {
             return;
         }
         self.changed |= self.variables.entry(name).or_default().join(value);
-    }
-
-    // Facts.
-
-    fn place(&self, id: Id) -> Place {
-        if self.facts.is_none() {
-            return Place::default();
-        }
-        self.lines.place(self.tree.at.get(id).copied().unwrap_or(0))
-    }
-
-    fn attribute(&mut self, id: Id, of: Id, name: &str, how: How, assembled: bool) {
-        if self.facts.is_none() {
-            return;
-        }
-        let root = self.roots.get(of).cloned().flatten();
-        let called = self.callees.get(id).copied().unwrap_or(false);
-        let name = short(name.trim());
-        if !self.seen.insert((name.clone(), how, root.clone(), called)) {
-            return;
-        }
-        let of_function = self.value(of).functions().any(|function| is_function(function));
-        let place = self.place(id);
-        if let Some(facts) = &mut self.facts {
-            let root = root.map(|root| short(&root));
-            facts.attribute(Attribute { name, how, root, of_function, assembled, called, place });
-        }
-    }
-
-    fn computed(&mut self, id: Id, how: How, suspicious: bool) {
-        let full = self.facts.as_ref().is_none_or(|facts| !TemplateFacts::has_room(&facts.computed));
-        let place = if full { Place::default() } else { self.place(id) };
-        if let Some(facts) = &mut self.facts {
-            facts.compute(Computed { how, suspicious, place });
-        }
-    }
-
-    fn inner_name(&mut self, id: Id, name: &str) {
-        let Some(facts) = &self.facts else { return };
-        if !TemplateFacts::has_room(&facts.inner_names)
-            || facts.inner_names.iter().any(|known| known.name == name.trim())
-        {
-            return;
-        }
-        let place = self.place(id);
-        if let Some(facts) = &mut self.facts {
-            facts.inner_name(Named { name: short(name.trim()), place });
-        }
-    }
-
-    /// Fields of a text that is formatted.
-    fn format(&mut self, id: Id, of: Id, template: &Value) {
-        for text in template.texts() {
-            for name in reached(text) {
-                self.attribute(id, of, name, How::Format, template.assembled);
-            }
-            self.length(id, width(text));
-        }
-        if template.open {
-            self.computed(id, How::Format, template.suspicious);
-        }
-    }
-
-    fn padding(&mut self, id: Id, given: &Given<'_>) {
-        let numbers = given.positional.iter().copied().chain(given.named.iter().map(|(_, value)| *value));
-        let most = numbers.flat_map(Value::integers).max().unwrap_or(0);
-        self.length(id, u64::try_from(most).unwrap_or(0));
-    }
-
-    fn length(&mut self, id: Id, amount: u64) {
-        if amount < MUCH {
-            return;
-        }
-        let place = self.place(id);
-        if let Some(facts) = &mut self.facts {
-            facts.grow(Growth { kind: GrowthKind::Length, amount, place });
-        }
     }
 }

@@ -20,6 +20,7 @@ mod filter;
 mod format;
 mod growth;
 mod lex;
+mod lines;
 mod statement;
 mod string;
 mod tree;
