@@ -3,6 +3,9 @@
 set -eu
 cd "$(dirname "$0")"
 targets="pickle zip tar safetensors onnx dsse checkpoint project python patterns template"
+targets="pickle zip tar safetensors onnx dsse checkpoint project python patterns facts"
+targets="pickle zip tar safetensors convert onnx dsse checkpoint project python patterns"
+targets="pickle zip tar safetensors onnx dsse checkpoint project python patterns hdf5"
 for target in $targets; do
     mkdir -p "corpus/$target"
 done
@@ -43,10 +46,16 @@ for folder in ../testdata "$@"; do
     put_all "$folder" '*.safetensors'
     seeds=corpus/template
     for suffix in jinja jinja2 j2; do
+    seeds=corpus/convert
+    for suffix in pt pth npz npy pkl; do
         put_all "$folder" "*.$suffix"
     done
     seeds=corpus/onnx
     put_all "$folder" '*.onnx'
+    seeds=corpus/hdf5
+    for suffix in h5 hdf5 keras weights; do
+        put_all "$folder" "*.$suffix"
+    done
     seeds=corpus/dsse
     put_all "$folder" '*.sig'
     seeds=corpus/python
@@ -59,6 +68,9 @@ for folder in ../testdata "$@"; do
     done
 done
 
+seeds=corpus/facts
+put ../testdata/facts/*.parquet
+
 seeds=corpus/project
 put ../testdata/project/*.yaml
 seeds=corpus/python
@@ -68,7 +80,7 @@ for target in $targets; do
     seeds=corpus/$target
     case $target in
     zip | tar) area=archive ;;
-    safetensors) area=artifact ;;
+    safetensors | convert) area=artifact ;;
     *) area=$target ;;
     esac
     put "../testdata/$area/crashes"/*
@@ -76,7 +88,7 @@ done
 
 # Texts and payloads inside JSON.
 python3 - <<'PYTHON'
-import base64, glob, hashlib, json
+import base64, glob, hashlib, json, zipfile
 
 def put(target, data):
     with open(f"corpus/{target}/{hashlib.sha256(data).hexdigest()[:40]}", "wb") as seed:
@@ -101,6 +113,11 @@ with open("../testdata/artifact/template/attacks.txt", encoding="utf-8") as file
 with open("../testdata/artifact/template/chat.txt", encoding="utf-8") as file:
     for template in file.read().split("##### ")[1:]:
         put("template", template.split("\n", 1)[1].encode())
+for path in glob.glob("../testdata/artifact/convert/*.pt"):
+    with zipfile.ZipFile(path) as archive:
+        for name in archive.namelist():
+            if name.endswith("/data.pkl"):
+                put("convert", archive.read(name))
 
 for path in glob.glob("../testdata/vectors/oms/bundles/*.sig"):
     with open(path, "rb") as file:

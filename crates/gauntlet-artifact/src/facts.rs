@@ -8,6 +8,7 @@ use crate::extract::{Claim, Format};
 use crate::formats::boosting::BoostingFacts;
 use crate::formats::gguf::GgufFacts;
 use crate::formats::json::TagFact;
+use crate::formats::keras::KerasFacts;
 use crate::formats::msgpack::MsgpackFacts;
 use crate::formats::npy::NpyFacts;
 use crate::formats::safetensors::SafetensorsFacts;
@@ -107,6 +108,38 @@ pub(crate) struct BoostingFact(pub BoostingFacts);
 
 impl Fact for BoostingFact {
     const KIND: &'static str = "boosting";
+}
+
+/// Attributes, datasets and links of one HDF5 file that are kept.
+pub(crate) const HDF5_ENTRIES: usize = 5000;
+
+/// An HDF5 file. Values of attributes are not kept.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Hdf5Fact {
+    /// Its structure.
+    #[serde(flatten)]
+    pub hdf5: gauntlet_hdf5::Hdf5Facts,
+    /// The bytes behind its end are not all zero.
+    #[serde(rename = "tail_not_zero")]
+    pub tail: bool,
+    /// The bytes in front of it are not all zero.
+    #[serde(rename = "block_not_zero")]
+    pub block: bool,
+    /// Entries beyond those kept.
+    pub more: u64,
+}
+
+impl Fact for Hdf5Fact {
+    const KIND: &'static str = "hdf5";
+}
+
+/// A Keras configuration.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct KerasFact(pub KerasFacts);
+
+impl Fact for KerasFact {
+    const KIND: &'static str = "keras";
 }
 
 /// A MessagePack document.

@@ -5,10 +5,12 @@
 #![forbid(unsafe_code)]
 
 mod checks;
+pub mod convert;
 mod extract;
 mod facts;
 mod formats;
 mod readers;
+mod relations;
 mod rules;
 
 use std::path::Path;
@@ -29,6 +31,8 @@ const CHECKS: &[&dyn Check] = &[
     &checks::gguf::Gguf,
     &checks::tflite::Tflite,
     &checks::boosting::Boosting,
+    &checks::hdf5::Hdf5,
+    &checks::keras::Keras,
     &checks::msgpack::Msgpack,
     &checks::skops::Skops,
     &checks::template::Template,

@@ -5,7 +5,9 @@ pub(crate) mod boosting;
 pub(crate) mod code;
 pub(crate) mod configuration;
 pub(crate) mod gguf;
+pub(crate) mod hdf5;
 pub(crate) mod huggingface;
+pub(crate) mod keras;
 pub(crate) mod msgpack;
 pub(crate) mod onnx;
 pub(crate) mod pickle;
@@ -24,6 +26,8 @@ pub(crate) const CODE: &str = "artifact/code";
 pub(crate) const CONFIGURATION: &str = "artifact/configuration";
 pub(crate) const GGUF: &str = "artifact/gguf";
 pub(crate) const HUGGINGFACE: &str = "artifact/huggingface";
+pub(crate) const HDF5: &str = "artifact/hdf5";
+pub(crate) const KERAS: &str = "artifact/keras";
 pub(crate) const MSGPACK: &str = "artifact/msgpack";
 pub(crate) const ONNX: &str = "artifact/onnx";
 pub(crate) const PICKLE: &str = "artifact/pickle";
@@ -106,6 +110,8 @@ mod tests {
             (include_str!("configuration.rs"), &super::configuration::INFO),
             (include_str!("gguf.rs"), &super::gguf::INFO),
             (include_str!("huggingface.rs"), &super::huggingface::INFO),
+            (include_str!("hdf5.rs"), &super::hdf5::INFO),
+            (include_str!("keras.rs"), &super::keras::INFO),
             (include_str!("msgpack.rs"), &super::msgpack::INFO),
             (include_str!("onnx.rs"), &super::onnx::INFO),
             (include_str!("pickle.rs"), &super::pickle::INFO),

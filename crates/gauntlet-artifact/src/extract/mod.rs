@@ -15,8 +15,8 @@ use std::path::Path;
 
 use gauntlet_archive::{ArchiveError, Container};
 use gauntlet_core::{
-    Context, Coverage, Extractor, Facts, Limit, LimitHit, Limits, Location, MaskKey, SkipCode, SkipReason, Target,
-    TreeFile, open_regular,
+    Context, Coverage, Extractor, FactRow, Facts, Limit, LimitHit, Limits, Location, MaskKey, Relation, SkipCode,
+    SkipReason, Target, TreeFile, open_regular,
 };
 use gauntlet_limits::{Budget, ReadAt};
 use rayon::prelude::*;
@@ -24,6 +24,7 @@ use rayon::prelude::*;
 use crate::checks::{ARCHIVE, ONNX, PICKLE, SAFETENSORS};
 use crate::facts::{FileFact, OnnxFact};
 use crate::formats::json::{Document, JsonError};
+use crate::formats::lenient;
 use crate::formats::yaml::{self, YamlError};
 use crate::readers::{DOCUMENTS, Head, READERS};
 pub(crate) use content::Content;
@@ -59,6 +60,10 @@ impl Extractor for Artifact {
 
     fn version(&self) -> u32 {
         VERSION
+    }
+
+    fn relations(&self, row: &FactRow) -> Result<Vec<Relation>, serde_json::Error> {
+        crate::relations::of(row)
     }
 
     fn extract(&self, target: &Target<'_>, context: &Context<'_>) -> Facts {
@@ -290,11 +295,24 @@ impl Walk<'_> {
         if claim != Claim::Onnx && formats.contains(&Format::Onnx) && !self.is_onnx(content) {
             formats.retain(|format| *format != Format::Onnx);
         }
+        if let Content::Plain(source) = content
+            && self.is_far_hdf5(*source, &formats)
+        {
+            formats.push(Format::Read("HDF5".to_owned()));
+        }
         let promised = unkept_promise(&formats, &head.ending());
         for format in &formats {
             let announced =
                 sniffed == Some(gauntlet_pickle::Sniff::Announced) || matches!(claim, Claim::Pickle | Claim::Torch);
             self.read(format, content, place, announced);
+        }
+        // Python reads JSON in UTF-16 and UTF-32, too.
+        if lenient::from_wide(&prefix.bytes).is_some()
+            && let Ok(bytes) = self.whole(content, &prefix)
+            && let Some(text) = lenient::from_wide(&bytes)
+        {
+            let place = Place { depth: place.depth + 1, ..place.clone() };
+            self.examine(&Content::Plain(&text.into_bytes()), &place);
         }
         if is_text(&prefix.bytes) {
             let ending = head.ending();
@@ -343,6 +361,14 @@ impl Walk<'_> {
             }
             Format::Executable(_) | Format::Other(_) => {}
         }
+    }
+
+    /// Whether an HDF5 file begins behind the prefix: its user block may have any length.
+    fn is_far_hdf5(&self, source: &dyn ReadAt, formats: &[Format]) -> bool {
+        let stored = |f: &Format| matches!(f, Format::Container(Container::Zip | Container::Tar));
+        source.size() > format::PREFIX as u64
+            && !formats.iter().any(|f| stored(f) || f.name() == "HDF5")
+            && matches!(gauntlet_hdf5::find(source), Ok(Some(_)))
     }
 
     /// Hands a JSON or YAML document to the families that it concerns, whose names come back.

@@ -10,6 +10,8 @@ use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visi
 use serde::{Deserialize, Serialize};
 use serde_json::Number;
 
+use super::lenient;
+
 /// Numbers of one list that are kept; a model has millions.
 const NUMBERS: usize = 64;
 /// Entries of one object from which on those with a number as value are counted only: a vocabulary has 100,000.
@@ -74,6 +76,17 @@ impl Document {
     /// # Errors
     /// When the text is no JSON, is nested deeper, or holds more values.
     pub(crate) fn parse(bytes: &[u8], limits: &Limits) -> Result<Self, JsonError> {
+        match Self::parse_strict(bytes, limits) {
+            // Python reads more than the standard allows.
+            Err(JsonError::Malformed(error)) => match lenient::strict(bytes) {
+                Some(strict) => Self::parse_strict(&strict, limits),
+                None => Err(error.into()),
+            },
+            done => done,
+        }
+    }
+
+    fn parse_strict(bytes: &[u8], limits: &Limits) -> Result<Self, JsonError> {
         let state = State { left: Cell::new(limits.nodes), hit: Cell::new(false), duplicates: Cell::default() };
         let mut deserializer = serde_json::Deserializer::from_slice(bytes);
         let root = Seed(&state).deserialize(&mut deserializer).and_then(|root| {

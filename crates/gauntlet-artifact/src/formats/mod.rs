@@ -4,6 +4,8 @@ pub(crate) mod boosting;
 pub(crate) mod flatbuffer;
 pub(crate) mod gguf;
 pub(crate) mod json;
+pub(crate) mod keras;
+pub(crate) mod lenient;
 pub(crate) mod location;
 pub(crate) mod msgpack;
 pub(crate) mod npy;

@@ -9,7 +9,9 @@ mod code;
 mod configuration;
 mod flax;
 mod gguf;
+mod hdf5;
 mod huggingface;
+pub(crate) mod keras;
 mod skops;
 mod template;
 mod tflite;
@@ -26,6 +28,7 @@ pub(crate) static READERS: &[&dyn Reader] = &[
     &boosting::XgboostUbjson,
     &boosting::Lightgbm,
     &boosting::Catboost,
+    &hdf5::Hdf5,
     &flax::Flax,
     &template::Template,
 ];
@@ -34,6 +37,7 @@ pub(crate) static READERS: &[&dyn Reader] = &[
 #[rustfmt::skip]
 pub(crate) static DOCUMENTS: &[&dyn DocumentReader] = &[
     &boosting::XgboostJson,
+    &keras::KerasDocument,
     &skops::Skops,
     &huggingface::Huggingface,
     &torch::ExportedProgram,
