@@ -3,6 +3,7 @@
 set -eu
 cd "$(dirname "$0")"
 targets="pickle zip tar sevenz streams documents safetensors onnx dsse checkpoint project python patterns"
+targets="pickle zip tar safetensors onnx dsse checkpoint project python patterns template"
 targets="pickle zip tar safetensors onnx dsse checkpoint project python patterns facts"
 targets="pickle zip tar safetensors convert onnx dsse checkpoint project python patterns"
 targets="pickle zip tar safetensors onnx dsse checkpoint project python patterns hdf5"
@@ -58,6 +59,8 @@ for folder in ../testdata "$@"; do
     done
     seeds=corpus/safetensors
     put_all "$folder" '*.safetensors'
+    seeds=corpus/template
+    for suffix in jinja jinja2 j2; do
     seeds=corpus/convert
     for suffix in pt pth npz npy pkl; do
         put_all "$folder" "*.$suffix"
@@ -119,6 +122,12 @@ record = {"kind": "report", "envelope": "sha256:" + "0" * 64, "key": "SHA256:" +
           "time": "2026-01-31T12:00:00Z"}
 put("checkpoint", json.dumps(record, sort_keys=True, separators=(",", ":")).encode())
 
+with open("../testdata/artifact/template/attacks.txt", encoding="utf-8") as file:
+    for line in file:
+        put("template", line.encode())
+with open("../testdata/artifact/template/chat.txt", encoding="utf-8") as file:
+    for template in file.read().split("##### ")[1:]:
+        put("template", template.split("\n", 1)[1].encode())
 for path in glob.glob("../testdata/artifact/convert/*.pt"):
     with zipfile.ZipFile(path) as archive:
         for name in archive.namelist():

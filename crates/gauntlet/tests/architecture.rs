@@ -22,6 +22,7 @@ const LEAVES: &[&str] = &[
     "gauntlet-patterns",
     "gauntlet-pickle",
     "gauntlet-python",
+    "gauntlet-template",
 ];
 
 /// What each crate may know besides leaf crates. Gates never know each other; nobody but the binary knows a gate.

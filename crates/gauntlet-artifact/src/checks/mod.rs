@@ -6,6 +6,7 @@ pub(crate) mod code;
 pub(crate) mod configuration;
 pub(crate) mod gguf;
 pub(crate) mod hdf5;
+pub(crate) mod huggingface;
 pub(crate) mod keras;
 pub(crate) mod java;
 pub(crate) mod msgpack;
@@ -16,6 +17,7 @@ pub(crate) mod pmml;
 pub(crate) mod r;
 pub(crate) mod safetensors;
 pub(crate) mod skops;
+pub(crate) mod template;
 pub(crate) mod tflite;
 pub(crate) mod torch;
 pub(crate) mod torch7;
@@ -29,6 +31,7 @@ pub(crate) const BOOSTING: &str = "artifact/boosting";
 pub(crate) const CODE: &str = "artifact/code";
 pub(crate) const CONFIGURATION: &str = "artifact/configuration";
 pub(crate) const GGUF: &str = "artifact/gguf";
+pub(crate) const HUGGINGFACE: &str = "artifact/huggingface";
 pub(crate) const HDF5: &str = "artifact/hdf5";
 pub(crate) const KERAS: &str = "artifact/keras";
 pub(crate) const JAVA: &str = "artifact/java";
@@ -40,6 +43,7 @@ pub(crate) const PMML: &str = "artifact/pmml";
 pub(crate) const R: &str = "artifact/r";
 pub(crate) const SAFETENSORS: &str = "artifact/safetensors";
 pub(crate) const SKOPS: &str = "artifact/skops";
+pub(crate) const TEMPLATE: &str = "artifact/template";
 pub(crate) const TFLITE: &str = "artifact/tflite";
 pub(crate) const TORCH: &str = "artifact/torch";
 pub(crate) const TORCH7: &str = "artifact/torch7";
@@ -116,6 +120,7 @@ mod tests {
             (include_str!("code.rs"), &super::code::INFO),
             (include_str!("configuration.rs"), &super::configuration::INFO),
             (include_str!("gguf.rs"), &super::gguf::INFO),
+            (include_str!("huggingface.rs"), &super::huggingface::INFO),
             (include_str!("hdf5.rs"), &super::hdf5::INFO),
             (include_str!("keras.rs"), &super::keras::INFO),
             (include_str!("java.rs"), &super::java::INFO),
@@ -127,6 +132,7 @@ mod tests {
             (include_str!("r.rs"), &super::r::INFO),
             (include_str!("safetensors.rs"), &super::safetensors::INFO),
             (include_str!("skops.rs"), &super::skops::INFO),
+            (include_str!("template.rs"), &super::template::INFO),
             (include_str!("tflite.rs"), &super::tflite::INFO),
             (include_str!("torch.rs"), &super::torch::INFO),
             (include_str!("torch7.rs"), &super::torch7::INFO),

@@ -4,6 +4,7 @@ mod containers;
 mod content;
 mod embedded;
 mod entries;
+mod folders;
 mod format;
 mod mask;
 mod readers;
@@ -88,6 +89,7 @@ impl Extractor for Artifact {
             });
         facts.coverage_mut(ARCHIVE).skipped.extend(target.tree.skipped.iter().cloned());
         note_external_data(&mut facts);
+        folders::note(&mut facts, target.tree);
         facts.normalise();
         facts
     }

@@ -7,6 +7,7 @@ pub(crate) mod java;
 pub(crate) mod json;
 pub(crate) mod keras;
 pub(crate) mod lenient;
+pub(crate) mod location;
 pub(crate) mod msgpack;
 pub(crate) mod npy;
 pub(crate) mod openvino;

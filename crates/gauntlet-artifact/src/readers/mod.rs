@@ -10,12 +10,14 @@ mod configuration;
 mod flax;
 mod gguf;
 mod hdf5;
+mod huggingface;
 pub(crate) mod keras;
 mod java;
 mod openvino;
 mod pmml;
 mod rdata;
 mod skops;
+mod template;
 mod tflite;
 mod torch;
 mod torch7;
@@ -39,6 +41,7 @@ pub(crate) static READERS: &[&dyn Reader] = &[
     &boosting::Catboost,
     &hdf5::Hdf5,
     &flax::Flax,
+    &template::Template,
 ];
 
 /// Families of JSON documents.
@@ -47,6 +50,7 @@ pub(crate) static DOCUMENTS: &[&dyn DocumentReader] = &[
     &boosting::XgboostJson,
     &keras::KerasDocument,
     &skops::Skops,
+    &huggingface::Huggingface,
     &torch::ExportedProgram,
     &configuration::Configuration,
 ];
