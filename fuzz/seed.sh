@@ -2,11 +2,7 @@
 # Fills fuzz/corpus/<target>/ with seeds from testdata/. More folders may be named; their files go to the targets by suffix.
 set -eu
 cd "$(dirname "$0")"
-targets="pickle zip tar sevenz streams documents safetensors onnx dsse checkpoint project python patterns"
-targets="pickle zip tar safetensors onnx dsse checkpoint project python patterns template"
-targets="pickle zip tar safetensors onnx dsse checkpoint project python patterns facts"
-targets="pickle zip tar safetensors convert onnx dsse checkpoint project python patterns"
-targets="pickle zip tar safetensors onnx dsse checkpoint project python patterns hdf5"
+targets="pickle zip tar sevenz streams documents safetensors convert gguf tflite models onnx hdf5 template dsse checkpoint project python patterns facts"
 for target in $targets; do
     mkdir -p "corpus/$target"
 done
@@ -60,7 +56,17 @@ for folder in ../testdata "$@"; do
     seeds=corpus/safetensors
     put_all "$folder" '*.safetensors'
     seeds=corpus/template
-    for suffix in jinja jinja2 j2; do
+    for suffix in jinja jinja2 j2 txt; do
+        put_all "$folder" "*.$suffix"
+    done
+    seeds=corpus/gguf
+    put_all "$folder" '*.gguf'
+    seeds=corpus/tflite
+    put_all "$folder" '*.tflite'
+    seeds=corpus/models
+    for suffix in ubj cbm msgpack skops pb json yaml mlmodel pdmodel meta pbtxt pt2; do
+        put_all "$folder" "*.$suffix"
+    done
     seeds=corpus/convert
     for suffix in pt pth npz npy pkl; do
         put_all "$folder" "*.$suffix"

@@ -29,8 +29,8 @@ impl DocumentReader for Huggingface {
     }
 
     /// A vocabulary is expected by nobody here: there is nothing in it that a loader would follow, however long it is.
-    fn expects(&self, name: &str) -> bool {
-        let name = base(name);
+    fn expects(&self, place: &Place) -> bool {
+        let name = base(&place.name);
         huggingface().as_ref().is_ok_and(|rules| {
             // `config.json` alone is a name that anything has.
             (rules.documents.contains(name) && name != "config.json" && name != "params.json")

@@ -25,8 +25,11 @@ impl DocumentReader for KerasDocument {
         KERAS
     }
 
-    fn expects(&self, name: &str) -> bool {
-        NAMES.contains(&base(name))
+    fn expects(&self, place: &Place) -> bool {
+        let name = base(&place.name);
+        // Everything has a `config.json`; a Keras archive needs its own.
+        let archive = || place.location.path.as_ref().is_some_and(|path| path.ends_with(".keras"));
+        NAMES.contains(&name) && (name != "config.json" || archive())
     }
 
     fn concerns(&self, _name: &str, document: &Document) -> bool {

@@ -11,8 +11,8 @@ mod flax;
 mod gguf;
 mod hdf5;
 mod huggingface;
-pub(crate) mod keras;
 mod java;
+pub(crate) mod keras;
 mod openvino;
 mod pmml;
 mod rdata;
@@ -106,8 +106,8 @@ pub(crate) trait DocumentReader: Sync {
     /// The check that judges it.
     fn check(&self) -> &'static str;
 
-    /// Whether a loader of this family would read a document of this name; a broken one is then an open question.
-    fn expects(&self, name: &str) -> bool;
+    /// Whether a loader of this family would read a document here; a broken one is then an open question.
+    fn expects(&self, place: &Place) -> bool;
 
     /// Whether the document is of this family, by content or by name.
     fn concerns(&self, name: &str, document: &Document) -> bool;
