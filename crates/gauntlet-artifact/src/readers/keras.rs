@@ -55,7 +55,9 @@ pub(crate) fn document(walk: &mut Walk<'_>, document: &Document, place: &Place) 
 pub(crate) fn text(walk: &mut Walk<'_>, bytes: &[u8], place: &Place) {
     match Document::parse(bytes, walk.budget.limits()) {
         Ok(parsed) => document(walk, &parsed, place),
-        Err(JsonError::Limit(hit)) => walk.limit(KERAS, place, hit),
+        Err(error @ (JsonError::Limit(_) | JsonError::Depth)) => {
+            walk.skip(KERAS, place, SkipCode::Limit, error.to_string());
+        }
         Err(error @ JsonError::Malformed(_)) => {
             walk.skip(KERAS, place, SkipCode::Malformed, format!("a configuration is no JSON: {error}"));
         }
