@@ -2,6 +2,7 @@
 
 mod containers;
 mod content;
+mod derived;
 mod embedded;
 mod entries;
 mod folders;
@@ -330,6 +331,7 @@ impl Walk<'_> {
             } else if ending == "py" && (place.location.member.is_some() || self.model_folder) {
                 self.python(content, place);
             }
+            self.derive(content, place, &ending);
         }
         // A zip stored last in a tar ends near the tar's end; it was read as a member.
         let is_archive = |f: &Format| matches!(f, Format::Container(Container::Zip | Container::Tar));

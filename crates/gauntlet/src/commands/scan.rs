@@ -31,9 +31,14 @@ pub(crate) fn run(args: &ScanArgs, global: &Global) -> anyhow::Result<Exit> {
             let judged = judge::judge(task, &bench);
             if let Some(folder) = &args.facts {
                 evidence::sweep_facts(folder, task, &judged.facts)?;
+                for (inner, judged) in &judged.derived {
+                    evidence::sweep_facts(folder, inner, &judged.facts)?;
+                }
             }
-            outcome.time(&judged.reports, began.elapsed());
-            reports.extend(judged.reports);
+            let inner = judged.derived.into_iter().flat_map(|(_, judged)| judged.reports);
+            let answers: Vec<Report> = judged.reports.into_iter().chain(inner).collect();
+            outcome.time(&answers, began.elapsed());
+            reports.extend(answers);
         }
         if reports.is_empty() {
             reports.extend(plan.tasks.first().and_then(|task| judge::nothing_read(task, &bench)));
