@@ -2,7 +2,7 @@
 # Fills fuzz/corpus/<target>/ with seeds from testdata/. More folders may be named; their files go to the targets by suffix.
 set -eu
 cd "$(dirname "$0")"
-targets="pickle zip tar safetensors onnx dsse checkpoint project python patterns"
+targets="pickle zip tar safetensors onnx protobuf tensorflow dsse checkpoint project python patterns"
 for target in $targets; do
     mkdir -p "corpus/$target"
 done
@@ -43,6 +43,11 @@ for folder in ../testdata "$@"; do
     put_all "$folder" '*.safetensors'
     seeds=corpus/onnx
     put_all "$folder" '*.onnx'
+    for seeds in corpus/protobuf corpus/tensorflow; do
+        for suffix in pb pbtxt meta mlmodel pdmodel; do
+            put_all "$folder" "*.$suffix"
+        done
+    done
     seeds=corpus/dsse
     put_all "$folder" '*.sig'
     seeds=corpus/python

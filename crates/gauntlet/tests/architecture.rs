@@ -20,6 +20,7 @@ const LEAVES: &[&str] = &[
     "gauntlet-onnx",
     "gauntlet-patterns",
     "gauntlet-pickle",
+    "gauntlet-protobuf",
     "gauntlet-python",
 ];
 
