@@ -10,6 +10,7 @@ use crate::formats::gguf::GgufFacts;
 use crate::formats::msgpack::MsgpackFacts;
 use crate::formats::npy::NpyFacts;
 use crate::formats::safetensors::SafetensorsFacts;
+use crate::formats::tensorflow::TensorflowFacts;
 use crate::formats::tflite::TfliteFacts;
 
 /// What a file or member is, by content, and what its name claims.
@@ -146,6 +147,15 @@ pub(crate) struct SkopsNode {
 
 impl Fact for SkopsFact {
     const KIND: &'static str = "skops";
+}
+
+/// A TensorFlow graph, or what lies beside it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct TensorflowFact(pub TensorflowFacts);
+
+impl Fact for TensorflowFact {
+    const KIND: &'static str = "tensorflow";
 }
 
 /// A NumPy array file.

@@ -27,6 +27,7 @@ const CHECKS: &[&dyn Check] = &[
     &checks::safetensors::Safetensors,
     &checks::onnx::Onnx,
     &checks::gguf::Gguf,
+    &checks::tensorflow::Tensorflow,
     &checks::tflite::Tflite,
     &checks::boosting::Boosting,
     &checks::msgpack::Msgpack,

@@ -8,6 +8,7 @@ pub(crate) mod onnx;
 pub(crate) mod pickle;
 pub(crate) mod safetensors;
 pub(crate) mod skops;
+pub(crate) mod tensorflow;
 pub(crate) mod tflite;
 
 use gauntlet_core::{CheckInfo, Draft, Fact, Facts, Judgement, Location, SkipCode};
@@ -20,6 +21,7 @@ pub(crate) const ONNX: &str = "artifact/onnx";
 pub(crate) const PICKLE: &str = "artifact/pickle";
 pub(crate) const SAFETENSORS: &str = "artifact/safetensors";
 pub(crate) const SKOPS: &str = "artifact/skops";
+pub(crate) const TENSORFLOW: &str = "artifact/tensorflow";
 pub(crate) const TFLITE: &str = "artifact/tflite";
 
 /// Findings of one rule about one place; the rest becomes one line.
@@ -96,6 +98,7 @@ mod tests {
             (include_str!("pickle.rs"), &super::pickle::INFO),
             (include_str!("safetensors.rs"), &super::safetensors::INFO),
             (include_str!("skops.rs"), &super::skops::INFO),
+            (include_str!("tensorflow.rs"), &super::tensorflow::INFO),
             (include_str!("tflite.rs"), &super::tflite::INFO),
         ];
         for (source, info) in sources {

@@ -6,6 +6,8 @@ pub(crate) mod gguf;
 pub(crate) mod json;
 pub(crate) mod msgpack;
 pub(crate) mod npy;
+pub(crate) mod pbtxt;
 pub(crate) mod safetensors;
+pub(crate) mod tensorflow;
 pub(crate) mod text;
 pub(crate) mod tflite;

@@ -8,6 +8,7 @@ mod boosting;
 mod flax;
 mod gguf;
 mod skops;
+mod tensorflow;
 mod tflite;
 
 use crate::extract::{Content, Place, Walk};
@@ -17,6 +18,7 @@ use crate::formats::json::Document;
 #[rustfmt::skip]
 pub(crate) static READERS: &[&dyn Reader] = &[
     &gguf::Gguf,
+    &tensorflow::Tensorflow,
     &tflite::Tflite,
     &boosting::XgboostUbjson,
     &boosting::Lightgbm,

@@ -1,5 +1,7 @@
 //! The rule data of `artifact/pickle`: which globals a pickle may name, and what for.
 
+pub(crate) mod tensorflow;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
