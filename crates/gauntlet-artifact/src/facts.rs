@@ -7,11 +7,14 @@ use serde::{Deserialize, Serialize};
 use crate::extract::{Claim, Format};
 use crate::formats::boosting::BoostingFacts;
 use crate::formats::gguf::GgufFacts;
+use crate::formats::json::TagFact;
 use crate::formats::msgpack::MsgpackFacts;
 use crate::formats::npy::NpyFacts;
 use crate::formats::safetensors::SafetensorsFacts;
+use crate::formats::tensor::{Stats, TensorRow};
 use crate::formats::tensorflow::TensorflowFacts;
 use crate::formats::tflite::TfliteFacts;
+use crate::formats::torchscript::ScriptFacts;
 
 /// What a file or member is, by content, and what its name claims.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -156,6 +159,118 @@ pub(crate) struct TensorflowFact(pub TensorflowFacts);
 
 impl Fact for TensorflowFact {
     const KIND: &'static str = "tensorflow";
+}
+
+/// A file of TorchScript code.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct ScriptFact(pub ScriptFacts);
+
+impl Fact for ScriptFact {
+    const KIND: &'static str = "torchscript";
+}
+
+/// The graph of an exported PyTorch program.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct GraphFact {
+    /// What nodes call, and how many do.
+    pub targets: std::collections::BTreeMap<String, u64>,
+}
+
+impl Fact for GraphFact {
+    const KIND: &'static str = "torch-graph";
+}
+
+/// A Python module inside a model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct CodeFact {
+    /// Qualified names of everything imported.
+    pub imports: Vec<String>,
+    /// Every call in the order of the text.
+    pub calls: Vec<CodeCall>,
+    /// Calls beyond those kept.
+    pub more: u64,
+}
+
+/// A call in a Python module.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct CodeCall {
+    /// Qualified names that the callee may stand for.
+    pub names: Vec<String>,
+    /// From 1.
+    pub line: u64,
+    /// Importing the module runs it.
+    pub at_import: bool,
+    /// The callee is looked up by a name that is data.
+    pub looked_up: bool,
+    /// What is given; texts only where the call is dangerous.
+    pub arguments: Vec<String>,
+    /// Names of the calls that the arguments are made of.
+    pub made_of: Vec<String>,
+}
+
+impl Fact for CodeFact {
+    const KIND: &'static str = "code";
+}
+
+/// Configuration that names code or paths.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct ConfigurationFact {
+    pub settings: Vec<Setting>,
+    /// YAML tags that are not of the core schema.
+    pub tags: Vec<TagFact>,
+    /// Settings beyond those kept.
+    pub more: u64,
+}
+
+/// A setting that a loader acts on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Setting {
+    /// Where in the document.
+    pub place: String,
+    pub kind: SettingKind,
+    pub value: String,
+}
+
+/// What a loader does with a setting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum SettingKind {
+    /// Imports and calls it.
+    Target,
+    /// Imports it.
+    Module,
+    /// Opens it below the model's folder.
+    Path,
+    /// Opens a file named so.
+    Digest,
+}
+
+impl Fact for ConfigurationFact {
+    const KIND: &'static str = "configuration";
+}
+
+/// The tensors of a file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct TensorsFact {
+    pub tensors: Vec<TensorFact>,
+    /// Tensors beyond those kept.
+    pub more: u64,
+}
+
+/// A tensor.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct TensorFact {
+    #[serde(flatten)]
+    pub row: TensorRow,
+    /// What its numbers are; absent when they were not looked at.
+    pub stats: Option<Stats>,
+    /// It begins like a program, an archive or a pickle.
+    pub file: bool,
+}
+
+impl Fact for TensorsFact {
+    const KIND: &'static str = "tensors";
 }
 
 /// A NumPy array file.

@@ -32,12 +32,16 @@ const CHECKS: &[&dyn Check] = &[
     &checks::boosting::Boosting,
     &checks::msgpack::Msgpack,
     &checks::skops::Skops,
+    &checks::torch::Torch,
+    &checks::code::Code,
+    &checks::configuration::Configuration,
+    &checks::weights::Weights,
 ];
 
 /// Facts of one file at `path` (relative to its subject) whose bytes are `source`; what the gate does for each file.
 #[must_use]
 pub fn extract(path: &Path, source: &dyn ReadAt, limits: &Limits, mask: &MaskKey) -> Facts {
-    extract::file(path, source, limits, mask)
+    extract::file(path, source, limits, mask, true, extract::Depth::Sample)
 }
 
 /// [`extract()`] over bytes in memory; for fuzzing and tests.

@@ -2,6 +2,8 @@
 
 pub(crate) mod archive;
 pub(crate) mod boosting;
+pub(crate) mod code;
+pub(crate) mod configuration;
 pub(crate) mod gguf;
 pub(crate) mod msgpack;
 pub(crate) mod onnx;
@@ -10,11 +12,15 @@ pub(crate) mod safetensors;
 pub(crate) mod skops;
 pub(crate) mod tensorflow;
 pub(crate) mod tflite;
+pub(crate) mod torch;
+pub(crate) mod weights;
 
 use gauntlet_core::{CheckInfo, Draft, Fact, Facts, Judgement, Location, SkipCode};
 
 pub(crate) const ARCHIVE: &str = "artifact/archive";
 pub(crate) const BOOSTING: &str = "artifact/boosting";
+pub(crate) const CODE: &str = "artifact/code";
+pub(crate) const CONFIGURATION: &str = "artifact/configuration";
 pub(crate) const GGUF: &str = "artifact/gguf";
 pub(crate) const MSGPACK: &str = "artifact/msgpack";
 pub(crate) const ONNX: &str = "artifact/onnx";
@@ -23,6 +29,8 @@ pub(crate) const SAFETENSORS: &str = "artifact/safetensors";
 pub(crate) const SKOPS: &str = "artifact/skops";
 pub(crate) const TENSORFLOW: &str = "artifact/tensorflow";
 pub(crate) const TFLITE: &str = "artifact/tflite";
+pub(crate) const TORCH: &str = "artifact/torch";
+pub(crate) const WEIGHTS: &str = "artifact/weights";
 
 /// Findings of one rule about one place; the rest becomes one line.
 const FINDINGS: usize = 100;
@@ -92,6 +100,8 @@ mod tests {
         let sources = [
             (include_str!("archive.rs"), &super::archive::INFO),
             (include_str!("boosting.rs"), &super::boosting::INFO),
+            (include_str!("code.rs"), &super::code::INFO),
+            (include_str!("configuration.rs"), &super::configuration::INFO),
             (include_str!("gguf.rs"), &super::gguf::INFO),
             (include_str!("msgpack.rs"), &super::msgpack::INFO),
             (include_str!("onnx.rs"), &super::onnx::INFO),
@@ -100,6 +110,8 @@ mod tests {
             (include_str!("skops.rs"), &super::skops::INFO),
             (include_str!("tensorflow.rs"), &super::tensorflow::INFO),
             (include_str!("tflite.rs"), &super::tflite::INFO),
+            (include_str!("torch.rs"), &super::torch::INFO),
+            (include_str!("weights.rs"), &super::weights::INFO),
         ];
         for (source, info) in sources {
             for before in ["rule: \"", "draft(&INFO, \""] {

@@ -6,6 +6,7 @@ mod embedded;
 mod format;
 mod mask;
 mod readers;
+mod weights;
 
 use std::collections::BTreeSet;
 use std::io::{self, Read};
@@ -22,10 +23,24 @@ use rayon::prelude::*;
 use crate::checks::{ARCHIVE, ONNX, PICKLE, SAFETENSORS};
 use crate::facts::{FileFact, OnnxFact};
 use crate::formats::json::{Document, JsonError};
+use crate::formats::yaml::{self, YamlError};
 use crate::readers::{DOCUMENTS, Head, READERS};
 pub(crate) use content::Content;
 use content::{Prefix, Spool};
 pub(crate) use format::{Claim, Format};
+pub(crate) use weights::Depth;
+
+/// Files by which loaders recognise a folder whose own files belong to a model.
+const MODEL_FILES: [&str; 6] = [
+    "config.json",
+    "tokenizer_config.json",
+    "adapter_config.json",
+    "preprocessor_config.json",
+    "config.pbtxt",
+    "meta.json",
+];
+/// Files by which loaders recognise a folder that belongs to a model with everything below.
+const MODEL_TREES: [&str; 4] = ["MLmodel", "model_index.json", "modules.json", "saved_model.pb"];
 
 /// Why weights of no format are an open question.
 const NO_FORMAT: &str = "no known format";
@@ -46,12 +61,17 @@ impl Extractor for Artifact {
     }
 
     fn extract(&self, target: &Target<'_>, context: &Context<'_>) -> Facts {
+        let folders = folders_with(&target.tree.files, &MODEL_FILES);
+        let trees = folders_with(&target.tree.files, &MODEL_TREES);
+        let weights = Depth::of(target.config);
         let mut facts = target
             .tree
             .files
             .par_iter()
             .map(|entry| {
-                let facts = tree_file(target.root, entry, context.limits, context.mask);
+                let model_folder = entry.path.parent().is_some_and(|folder| folders.contains(folder))
+                    || entry.path.ancestors().skip(1).any(|folder| trees.contains(folder));
+                let facts = tree_file(target.root, entry, context.limits, context.mask, model_folder, weights);
                 context.progress.file_done(entry);
                 facts
             })
@@ -64,6 +84,14 @@ impl Extractor for Artifact {
         facts.normalise();
         facts
     }
+}
+
+/// Folders that hold a file with one of these names.
+fn folders_with<'t>(files: &'t [TreeFile], names: &[&str]) -> BTreeSet<&'t Path> {
+    let marks = |file: &&TreeFile| {
+        file.path.file_name().and_then(|name| name.to_str()).is_some_and(|name| names.contains(&name))
+    };
+    files.iter().filter(marks).filter_map(|file| file.path.parent()).collect()
 }
 
 /// Raw weights that an ONNX model of this subject names are no open question: they are numbers of that model.
@@ -88,7 +116,14 @@ fn note_external_data(facts: &mut Facts) {
 }
 
 /// Facts of one file of a tree. A file that changes while it is read has no facts.
-fn tree_file(root: &Path, entry: &TreeFile, limits: &Limits, mask: &MaskKey) -> Facts {
+fn tree_file(
+    root: &Path,
+    entry: &TreeFile,
+    limits: &Limits,
+    mask: &MaskKey,
+    model_folder: bool,
+    weights: Depth,
+) -> Facts {
     let unreadable = |error: &io::Error| {
         let mut facts = empty();
         let path = Location::file(&entry.path).path.unwrap_or_default();
@@ -98,7 +133,7 @@ fn tree_file(root: &Path, entry: &TreeFile, limits: &Limits, mask: &MaskKey) -> 
     match open_regular(root, entry) {
         Err(error) => unreadable(&error),
         Ok(handle) => {
-            let facts = file(&entry.path, &handle, limits, mask);
+            let facts = file(&entry.path, &handle, limits, mask, model_folder, weights);
             match entry.unchanged(&handle) {
                 Ok(()) => facts,
                 Err(error) => unreadable(&error),
@@ -108,16 +143,45 @@ fn tree_file(root: &Path, entry: &TreeFile, limits: &Limits, mask: &MaskKey) -> 
 }
 
 /// Facts of one file, whose bytes are `source`.
-pub(crate) fn file(path: &Path, source: &dyn ReadAt, limits: &Limits, mask: &MaskKey) -> Facts {
+pub(crate) fn file(
+    path: &Path,
+    source: &dyn ReadAt,
+    limits: &Limits,
+    mask: &MaskKey,
+    model_folder: bool,
+    weights: Depth,
+) -> Facts {
     let budget = Budget::new(limits.clone());
     let location = Location::file(path);
     let name = location.path.clone().unwrap_or_default();
-    let mut walk = Walk { budget: &budget, mask, facts: empty() };
+    let mut walk = Walk { budget: &budget, mask, facts: empty(), model_folder, weights };
     walk.examine(&Content::Plain(source), &Place { location, name, depth: 0 });
     // A file of no concern (a text, a picture) was not looked at: nothing may be concluded about it.
     let concerned = !walk.facts.rows.is_empty() || walk.facts.coverage.values().any(|c| *c != Coverage::default());
     walk.facts.coverage_mut(ARCHIVE).looked_at += u64::from(concerned);
     walk.facts
+}
+
+/// How a document is written.
+#[derive(Clone, Copy)]
+enum Syntax {
+    Json,
+    Yaml,
+}
+
+impl Syntax {
+    fn parse(self, bytes: &[u8], limits: &Limits) -> Result<Document, (SkipCode, String)> {
+        match self {
+            Self::Json => Document::parse(bytes, limits).map_err(|error| match error {
+                JsonError::Limit(hit) => (SkipCode::Limit, hit.to_string()),
+                JsonError::Malformed(_) => (SkipCode::Malformed, format!("no JSON document: {error}")),
+            }),
+            Self::Yaml => yaml::parse(&String::from_utf8_lossy(bytes), limits).map_err(|error| match error {
+                YamlError::Limit(_) | YamlError::Depth => (SkipCode::Limit, error.to_string()),
+                YamlError::Malformed(_) => (SkipCode::Malformed, format!("no YAML document: {error}")),
+            }),
+        }
+    }
 }
 
 /// What the ending promises, when the content is something else that is known, and no container of it.
@@ -154,6 +218,10 @@ pub(crate) struct Walk<'b> {
     pub(crate) budget: &'b Budget,
     pub(crate) mask: &'b MaskKey,
     pub(crate) facts: Facts,
+    /// The file lies beside what makes a folder a model, so that loading may import code from there.
+    pub(crate) model_folder: bool,
+    /// How closely weights are looked at.
+    pub(crate) weights: Depth,
 }
 
 /// Where some bytes are.
@@ -226,8 +294,15 @@ impl Walk<'_> {
                 sniffed == Some(gauntlet_pickle::Sniff::Announced) || matches!(claim, Claim::Pickle | Claim::Torch);
             self.read(format, content, place, announced);
         }
-        if format::begins_like_json(&prefix.bytes) && is_text(&prefix.bytes) {
-            formats.extend(self.document(content, &prefix, place));
+        if is_text(&prefix.bytes) {
+            let ending = head.ending();
+            if format::begins_like_json(&prefix.bytes) {
+                formats.extend(self.document(content, &prefix, place, Syntax::Json));
+            } else if matches!(ending.as_str(), "yaml" | "yml") || head.base() == "MLmodel" {
+                formats.extend(self.document(content, &prefix, place, Syntax::Yaml));
+            } else if ending == "py" && (place.location.member.is_some() || self.model_folder) {
+                self.python(content, place);
+            }
         }
         // A zip stored last in a tar ends near the tar's end; it was read as a member.
         let is_archive = |f: &Format| matches!(f, Format::Container(Container::Zip | Container::Tar));
@@ -268,14 +343,14 @@ impl Walk<'_> {
         }
     }
 
-    /// Hands a JSON document to the families that it concerns, whose names come back.
-    fn document(&mut self, content: &Content<'_>, prefix: &Prefix, place: &Place) -> Vec<Format> {
+    /// Hands a JSON or YAML document to the families that it concerns, whose names come back.
+    fn document(&mut self, content: &Content<'_>, prefix: &Prefix, place: &Place, syntax: Syntax) -> Vec<Format> {
         if DOCUMENTS.is_empty() {
             return Vec::new();
         }
         let expecting = DOCUMENTS.iter().filter(|reader| reader.expects(&place.name));
         let parsed = match self.whole(content, prefix) {
-            Ok(bytes) => Document::parse(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes), self.budget.limits()),
+            Ok(bytes) => syntax.parse(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes), self.budget.limits()),
             Err(error) => {
                 expecting.for_each(|reader| self.io_failed(reader.check(), place, &error));
                 return Vec::new();
@@ -290,16 +365,21 @@ impl Walk<'_> {
                 });
                 read.collect()
             }
-            Err(JsonError::Limit(hit)) => {
-                expecting.for_each(|reader| self.limit(reader.check(), place, hit));
-                Vec::new()
-            }
-            Err(error @ JsonError::Malformed(_)) => {
-                let detail = format!("no JSON document: {error}");
-                expecting.for_each(|reader| self.skip(reader.check(), place, SkipCode::Malformed, detail.clone()));
+            Err((code, detail)) => {
+                expecting.for_each(|reader| self.skip(reader.check(), place, code, detail.clone()));
                 Vec::new()
             }
         }
+    }
+
+    /// All of a text file; at most `text_bytes`, bytes that are no UTF-8 replaced.
+    pub(crate) fn text(&self, content: &Content<'_>) -> io::Result<String> {
+        let limits = self.budget.limits();
+        let mut bytes = Vec::new();
+        let stream = content.open().map_err(io::Error::other)?;
+        stream.take(limits.text_bytes.saturating_add(1)).read_to_end(&mut bytes)?;
+        limits.check(Limit::TextBytes, bytes.len() as u64)?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
     /// All of a content that is a document; at most `header_bytes`.
@@ -309,12 +389,12 @@ impl Walk<'_> {
         }
         let limits = self.budget.limits();
         if let Some(size) = content.size() {
-            limits.check(Limit::HeaderBytes, size).map_err(io::Error::other)?;
+            limits.check(Limit::HeaderBytes, size)?;
         }
         let mut bytes = Vec::new();
         let stream = content.open().map_err(io::Error::other)?;
         stream.take(limits.header_bytes.saturating_add(1)).read_to_end(&mut bytes)?;
-        limits.check(Limit::HeaderBytes, bytes.len() as u64).map_err(io::Error::other)?;
+        limits.check(Limit::HeaderBytes, bytes.len() as u64)?;
         Ok(bytes)
     }
 

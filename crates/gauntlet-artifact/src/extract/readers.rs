@@ -64,6 +64,7 @@ impl Walk<'_> {
             Ok(facts) => {
                 self.looked_at(SAFETENSORS);
                 let tail = facts.tail;
+                self.weights(source, &facts.rows, place);
                 self.facts.push(SAFETENSORS, place.location.clone(), &SafetensorsFact(facts));
                 if let Some(offset) = tail {
                     self.rest(source, offset, place);

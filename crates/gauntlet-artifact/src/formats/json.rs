@@ -7,6 +7,7 @@ use std::fmt;
 
 use gauntlet_limits::{Limit, LimitHit, Limits};
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Serialize};
 use serde_json::Number;
 
 /// Numbers of one list that are kept; a model has millions.
@@ -43,6 +44,19 @@ pub(crate) struct Document {
     pub root: Json,
     /// Keys that occur twice in one object: readers differ in which of the two they take.
     pub duplicates: Vec<String>,
+    /// Tags of a YAML document.
+    pub tags: Vec<TagFact>,
+}
+
+/// A tag of a YAML document.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct TagFact {
+    /// Where in the document.
+    pub place: String,
+    /// The tag with its handle resolved.
+    pub tag: String,
+    /// The scalar that it stands before.
+    pub value: Option<String>,
 }
 
 /// Why a text is no JSON document.
@@ -67,7 +81,7 @@ impl Document {
             Ok(root)
         });
         match root {
-            Ok(root) => Ok(Self { root, duplicates: state.duplicates.into_inner() }),
+            Ok(root) => Ok(Self { root, duplicates: state.duplicates.into_inner(), tags: Vec::new() }),
             Err(_) if state.hit.get() => Err(LimitHit { limit: Limit::Nodes, allowed: limits.nodes }.into()),
             Err(error) => Err(error.into()),
         }

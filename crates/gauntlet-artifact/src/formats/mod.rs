@@ -9,5 +9,8 @@ pub(crate) mod npy;
 pub(crate) mod pbtxt;
 pub(crate) mod safetensors;
 pub(crate) mod tensorflow;
+pub(crate) mod tensor;
 pub(crate) mod text;
 pub(crate) mod tflite;
+pub(crate) mod torchscript;
+pub(crate) mod yaml;

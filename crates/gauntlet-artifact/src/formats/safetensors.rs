@@ -9,6 +9,8 @@ use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
+use super::tensor::TensorRow;
+
 /// The reference implementation refuses longer headers.
 const MAX_HEADER: u64 = 100_000_000;
 /// Problems kept; further ones are counted.
@@ -33,6 +35,9 @@ pub(crate) struct SafetensorsFacts {
     pub problems: Vec<Problem>,
     /// Problems beyond those kept.
     pub more_problems: u64,
+    /// The tensors whose range is inside the file, in the order of the header.
+    #[serde(skip)]
+    pub rows: Vec<TensorRow>,
     /// Where bytes start that no tensor owns, at the end of the file.
     pub tail: Option<u64>,
 }
@@ -187,6 +192,11 @@ impl SafetensorsFacts {
                     Some(_) => {}
                 }
             }
+        }
+        if end <= self.data_len {
+            let (dtype, offset) = (cut(&entry.dtype), 8 + self.header_len + begin);
+            let shape = entry.shape.clone();
+            self.rows.push(TensorRow { name: tensor.clone(), dtype, shape, offset, bytes: end - begin });
         }
         ranges.push((begin, end, tensor));
     }

@@ -5,11 +5,14 @@
 #![allow(dead_code, reason = "the families that use all of it arrive one by one")]
 
 mod boosting;
+mod code;
+mod configuration;
 mod flax;
 mod gguf;
 mod skops;
 mod tensorflow;
 mod tflite;
+mod torch;
 
 use crate::extract::{Content, Place, Walk};
 use crate::formats::json::Document;
@@ -31,6 +34,8 @@ pub(crate) static READERS: &[&dyn Reader] = &[
 pub(crate) static DOCUMENTS: &[&dyn DocumentReader] = &[
     &boosting::XgboostJson,
     &skops::Skops,
+    &torch::ExportedProgram,
+    &configuration::Configuration,
 ];
 
 /// The beginning of a file or member.

@@ -1,5 +1,6 @@
 //! The rule data of `artifact/pickle`: which globals a pickle may name, and what for.
 
+pub(crate) mod named;
 pub(crate) mod tensorflow;
 
 use std::collections::{HashMap, HashSet};
