@@ -6,10 +6,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::extract::{Claim, Format};
 use crate::formats::boosting::BoostingFacts;
+use crate::formats::coreml::CoremlFacts;
 use crate::formats::gguf::GgufFacts;
 use crate::formats::json::TagFact;
 use crate::formats::msgpack::MsgpackFacts;
+use crate::formats::mxnet::MxnetFacts;
 use crate::formats::npy::NpyFacts;
+use crate::formats::paddle::PaddleFacts;
 use crate::formats::safetensors::SafetensorsFacts;
 use crate::formats::tensor::{Stats, TensorRow};
 use crate::formats::tensorflow::TensorflowFacts;
@@ -150,6 +153,33 @@ pub(crate) struct SkopsNode {
 
 impl Fact for SkopsFact {
     const KIND: &'static str = "skops";
+}
+
+/// A Core ML model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct CoremlFact(pub CoremlFacts);
+
+impl Fact for CoremlFact {
+    const KIND: &'static str = "coreml";
+}
+
+/// An MXNet symbol or list of arrays.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct MxnetFact(pub MxnetFacts);
+
+impl Fact for MxnetFact {
+    const KIND: &'static str = "mxnet";
+}
+
+/// A Paddle program.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct PaddleFact(pub PaddleFacts);
+
+impl Fact for PaddleFact {
+    const KIND: &'static str = "paddle";
 }
 
 /// A TensorFlow graph, or what lies beside it.

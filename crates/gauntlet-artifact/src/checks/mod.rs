@@ -4,9 +4,12 @@ pub(crate) mod archive;
 pub(crate) mod boosting;
 pub(crate) mod code;
 pub(crate) mod configuration;
+pub(crate) mod coreml;
 pub(crate) mod gguf;
 pub(crate) mod msgpack;
+pub(crate) mod mxnet;
 pub(crate) mod onnx;
+pub(crate) mod paddle;
 pub(crate) mod pickle;
 pub(crate) mod safetensors;
 pub(crate) mod skops;
@@ -27,6 +30,9 @@ pub(crate) const ONNX: &str = "artifact/onnx";
 pub(crate) const PICKLE: &str = "artifact/pickle";
 pub(crate) const SAFETENSORS: &str = "artifact/safetensors";
 pub(crate) const SKOPS: &str = "artifact/skops";
+pub(crate) const COREML: &str = "artifact/coreml";
+pub(crate) const MXNET: &str = "artifact/mxnet";
+pub(crate) const PADDLE: &str = "artifact/paddle";
 pub(crate) const TENSORFLOW: &str = "artifact/tensorflow";
 pub(crate) const TFLITE: &str = "artifact/tflite";
 pub(crate) const TORCH: &str = "artifact/torch";
@@ -108,6 +114,9 @@ mod tests {
             (include_str!("pickle.rs"), &super::pickle::INFO),
             (include_str!("safetensors.rs"), &super::safetensors::INFO),
             (include_str!("skops.rs"), &super::skops::INFO),
+            (include_str!("coreml.rs"), &super::coreml::INFO),
+            (include_str!("mxnet.rs"), &super::mxnet::INFO),
+            (include_str!("paddle.rs"), &super::paddle::INFO),
             (include_str!("tensorflow.rs"), &super::tensorflow::INFO),
             (include_str!("tflite.rs"), &super::tflite::INFO),
             (include_str!("torch.rs"), &super::torch::INFO),

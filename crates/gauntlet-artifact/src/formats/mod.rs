@@ -1,15 +1,19 @@
 //! Readers of formats that need no crate of their own.
 
 pub(crate) mod boosting;
+pub(crate) mod coreml;
 pub(crate) mod flatbuffer;
 pub(crate) mod gguf;
 pub(crate) mod json;
 pub(crate) mod msgpack;
+pub(crate) mod mxnet;
 pub(crate) mod npy;
+pub(crate) mod paddle;
 pub(crate) mod pbtxt;
+pub(crate) mod protobuf;
 pub(crate) mod safetensors;
-pub(crate) mod tensorflow;
 pub(crate) mod tensor;
+pub(crate) mod tensorflow;
 pub(crate) mod text;
 pub(crate) mod tflite;
 pub(crate) mod torchscript;

@@ -7,8 +7,11 @@
 mod boosting;
 mod code;
 mod configuration;
+mod coreml;
 mod flax;
 mod gguf;
+pub(crate) mod mxnet;
+mod paddle;
 mod skops;
 mod tensorflow;
 mod tflite;
@@ -22,6 +25,10 @@ use crate::formats::json::Document;
 pub(crate) static READERS: &[&dyn Reader] = &[
     &gguf::Gguf,
     &tensorflow::Tensorflow,
+    &coreml::Coreml,
+    &paddle::Program,
+    &paddle::Parameters,
+    &mxnet::Arrays,
     &tflite::Tflite,
     &boosting::XgboostUbjson,
     &boosting::Lightgbm,
@@ -34,6 +41,8 @@ pub(crate) static READERS: &[&dyn Reader] = &[
 pub(crate) static DOCUMENTS: &[&dyn DocumentReader] = &[
     &boosting::XgboostJson,
     &skops::Skops,
+    &paddle::Pir,
+    &mxnet::Symbol,
     &torch::ExportedProgram,
     &configuration::Configuration,
 ];

@@ -4,11 +4,7 @@
 
 use super::Kind;
 use crate::formats::pbtxt;
-
-/// Fields looked at in one message.
-const FIELDS: usize = 512;
-/// Messages of one kind looked at in one message.
-const TRIALS: usize = 64;
+use crate::formats::protobuf::Fields;
 
 /// What the message is whose first bytes these are; `known` says whether an operation has this name.
 pub(crate) fn sniff(prefix: &[u8], known: &dyn Fn(&str) -> bool) -> Option<Kind> {
@@ -45,7 +41,7 @@ pub(crate) fn sniff_text(prefix: &[u8]) -> Option<Kind> {
 
 /// Whether the bytes begin like any protobuf message: well-formed fields up to where the prefix cuts.
 pub(crate) fn is_message(prefix: &[u8]) -> bool {
-    Fields::of(prefix).is_some_and(|fields| !fields.0.is_empty())
+    Fields::of(prefix).is_some_and(|fields| !fields.is_empty())
 }
 
 fn is_meta_graph(message: &[u8], known: &dyn Fn(&str) -> bool) -> bool {
@@ -85,7 +81,7 @@ fn is_node(message: &[u8], known: &dyn Fn(&str) -> bool) -> bool {
     };
     let attribute = |entry: &[u8]| {
         Fields::of(entry).is_some_and(|entry| {
-            let value = |value: &[u8]| Fields::of(value).is_some_and(|value| value.0.iter().all(|(n, _)| *n <= 10));
+            let value = |value: &[u8]| Fields::of(value).is_some_and(|value| value.all_within(10));
             entry.texts(1).next().is_some() && entry.messages(2).any(value)
         })
     };
@@ -101,90 +97,9 @@ fn is_keras_metadata(fields: &Fields<'_>) -> bool {
 
 /// Four or five hashes, a version, and a text of digits.
 fn is_fingerprint(fields: &Fields<'_>) -> bool {
-    let hashes = fields.0.iter().filter(|(n, field)| (1..=5).contains(n) && matches!(field, Field::Number));
-    let others =
-        fields.0.iter().filter(|(n, field)| matches!((n, field), (6, Field::Bytes(..)) | (7, Field::Bytes(..))));
-    let (hashes, others) = (hashes.count(), others.count());
-    (3..=5).contains(&hashes) && others >= 1 && hashes + others == fields.0.len()
-}
-
-/// The fields of a message as far as its bytes are there.
-struct Fields<'p>(Vec<(u32, Field<'p>)>);
-
-enum Field<'p> {
-    Number,
-    /// Content, and whether all of it is there.
-    Bytes(&'p [u8], bool),
-}
-
-impl<'p> Fields<'p> {
-    /// `None` when a field is malformed.
-    fn of(message: &'p [u8]) -> Option<Self> {
-        let (mut rest, mut fields) = (message, Vec::new());
-        while !rest.is_empty() && fields.len() < FIELDS {
-            let Some((tag, after)) = varint(rest) else { return cut(rest).then_some(Self(fields)) };
-            let number = u32::try_from(tag >> 3).ok().filter(|n| *n > 0 && *n < 1 << 29)?;
-            rest = after;
-            let field = match tag & 7 {
-                0 => {
-                    let Some((_, after)) = varint(rest) else { return cut(rest).then_some(Self(fields)) };
-                    rest = after;
-                    Field::Number
-                }
-                kind @ (1 | 5) => {
-                    let Some(after) = rest.get(if kind == 1 { 8 } else { 4 }..) else { return Some(Self(fields)) };
-                    rest = after;
-                    Field::Number
-                }
-                2 => {
-                    let Some((len, after)) = varint(rest) else { return cut(rest).then_some(Self(fields)) };
-                    let len = usize::try_from(len).ok().filter(|len| *len < 1 << 40)?;
-                    let content = after.get(..len);
-                    rest = after.get(len..).unwrap_or_default();
-                    Field::Bytes(content.unwrap_or(after), content.is_some())
-                }
-                _ => return None,
-            };
-            fields.push((number, field));
-        }
-        Some(Self(fields))
-    }
-
-    /// Contents of a field that may be messages, cut ones included.
-    fn messages(&self, number: u32) -> impl Iterator<Item = &'p [u8]> {
-        let fields = self.0.iter().filter(move |(n, _)| *n == number);
-        let bytes = fields.filter_map(|(_, field)| match field {
-            Field::Bytes(bytes, _) => Some(*bytes),
-            Field::Number => None,
-        });
-        bytes.take(TRIALS)
-    }
-
-    /// Contents of a field that are texts without control characters.
-    fn texts(&self, number: u32) -> impl Iterator<Item = &'p str> {
-        let fields = self.0.iter().filter(move |(n, _)| *n == number);
-        let texts = fields.filter_map(|(_, field)| match field {
-            Field::Bytes(bytes, true) => std::str::from_utf8(bytes).ok(),
-            _ => None,
-        });
-        texts.filter(|text| !text.is_empty() && !text.chars().any(char::is_control)).take(TRIALS)
-    }
-}
-
-/// A number that the end of the bytes cuts, not one that is too long.
-fn cut(rest: &[u8]) -> bool {
-    rest.len() < 10 && rest.iter().all(|byte| byte & 0x80 != 0)
-}
-
-fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
-    let mut value = 0;
-    for (index, byte) in bytes.iter().take(10).enumerate() {
-        value |= u64::from(byte & 0x7f) << (7 * index).min(63);
-        if byte & 0x80 == 0 {
-            return Some((value, bytes.get(index + 1..)?));
-        }
-    }
-    None
+    let hashes = fields.numbers().filter(|number| (1..=5).contains(number)).count();
+    let others = fields.messages(6).count() + fields.messages(7).count();
+    (3..=5).contains(&hashes) && others >= 1 && hashes + others == fields.len()
 }
 
 #[cfg(test)]
