@@ -182,6 +182,25 @@ impl Fact for PaddleFact {
     const KIND: &'static str = "paddle";
 }
 
+/// A TensorFlow.js document.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct TfjsFact {
+    /// `layers-model` or `graph-model`.
+    pub format: String,
+    /// The program that wrote it.
+    pub writer: String,
+    /// Files of the manifest of weights.
+    pub paths: Vec<String>,
+    /// Keys that occur twice in one object.
+    pub duplicates: Vec<String>,
+    /// Paths that were not kept, or are no texts.
+    pub more: u64,
+}
+
+impl Fact for TfjsFact {
+    const KIND: &'static str = "tfjs";
+}
+
 /// A TensorFlow graph, or what lies beside it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]

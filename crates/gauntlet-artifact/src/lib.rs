@@ -28,6 +28,7 @@ const CHECKS: &[&dyn Check] = &[
     &checks::onnx::Onnx,
     &checks::gguf::Gguf,
     &checks::tensorflow::Tensorflow,
+    &checks::tfjs::Tfjs,
     &checks::coreml::Coreml,
     &checks::paddle::Paddle,
     &checks::mxnet::Mxnet,

@@ -14,6 +14,7 @@ pub(crate) mod pickle;
 pub(crate) mod safetensors;
 pub(crate) mod skops;
 pub(crate) mod tensorflow;
+pub(crate) mod tfjs;
 pub(crate) mod tflite;
 pub(crate) mod torch;
 pub(crate) mod weights;
@@ -34,6 +35,7 @@ pub(crate) const COREML: &str = "artifact/coreml";
 pub(crate) const MXNET: &str = "artifact/mxnet";
 pub(crate) const PADDLE: &str = "artifact/paddle";
 pub(crate) const TENSORFLOW: &str = "artifact/tensorflow";
+pub(crate) const TFJS: &str = "artifact/tfjs";
 pub(crate) const TFLITE: &str = "artifact/tflite";
 pub(crate) const TORCH: &str = "artifact/torch";
 pub(crate) const WEIGHTS: &str = "artifact/weights";
@@ -118,6 +120,7 @@ mod tests {
             (include_str!("mxnet.rs"), &super::mxnet::INFO),
             (include_str!("paddle.rs"), &super::paddle::INFO),
             (include_str!("tensorflow.rs"), &super::tensorflow::INFO),
+            (include_str!("tfjs.rs"), &super::tfjs::INFO),
             (include_str!("tflite.rs"), &super::tflite::INFO),
             (include_str!("torch.rs"), &super::torch::INFO),
             (include_str!("weights.rs"), &super::weights::INFO),

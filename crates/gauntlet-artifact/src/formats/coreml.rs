@@ -78,6 +78,8 @@ enum Part {
     Block,
     Operation,
     Argument,
+    /// A name or a value.
+    Binding,
     /// An entry of a map whose value is the part.
     Entry(Inner),
     Value,
@@ -165,8 +167,8 @@ impl Reader<'_, '_> {
             (Part::Operation, 2) => Part::Entry(Inner::Argument),
             (Part::Operation, 4) => Part::Block,
             (Part::Operation, 5) => Part::Entry(Inner::Value),
-            (Part::Argument, 1) => Part::Argument,
-            (Part::Argument, 2) => Part::Value,
+            (Part::Argument, 1) => Part::Binding,
+            (Part::Binding, 2) => Part::Value,
             (Part::Entry(inner), 2) => match inner {
                 Inner::Function => Part::Function,
                 Inner::Block => Part::Block,

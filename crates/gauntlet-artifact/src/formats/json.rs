@@ -122,6 +122,36 @@ impl Json {
         }
     }
 
+    /// The value as JSON again; numbers that were not kept are missing.
+    pub(crate) fn write(&self, out: &mut String) {
+        let quoted = |text: &str| serde_json::Value::from(text).to_string();
+        match self {
+            Self::Null => out.push_str("null"),
+            Self::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
+            Self::Number(number) => out.push_str(&number.to_string()),
+            Self::Text(text) => out.push_str(&quoted(text)),
+            // Recursion is bounded by the parser's depth.
+            Self::List { items, .. } => {
+                out.push('[');
+                for (index, item) in items.iter().enumerate() {
+                    out.push_str(if index > 0 { "," } else { "" });
+                    item.write(out);
+                }
+                out.push(']');
+            }
+            Self::Object { entries, .. } => {
+                out.push('{');
+                for (index, (key, value)) in entries.iter().enumerate() {
+                    out.push_str(if index > 0 { "," } else { "" });
+                    out.push_str(&quoted(key));
+                    out.push(':');
+                    value.write(out);
+                }
+                out.push('}');
+            }
+        }
+    }
+
     /// Calls `visit` with the dotted place and value of everything in the document, outermost first.
     pub(crate) fn visit<'a>(&'a self, visit: &mut dyn FnMut(&str, &'a Self)) {
         self.visit_at(&mut String::new(), visit);
@@ -270,6 +300,14 @@ mod tests {
         let mut places = Vec::new();
         document.root.visit(&mut |place, _| places.push(place.to_owned()));
         assert_eq!(places, ["", "a", "b", "b.c", "a"]);
+    }
+
+    #[test]
+    fn what_is_written_reads_the_same() {
+        let document = parse(r#"{"a": [1, -2.5, "x\n\"", null, true], "a": {"": {}}, "b": []}"#);
+        let mut text = String::new();
+        document.root.write(&mut text);
+        assert_eq!(parse(&text), document);
     }
 
     #[test]

@@ -14,6 +14,7 @@ pub(crate) mod mxnet;
 mod paddle;
 mod skops;
 mod tensorflow;
+mod tfjs;
 mod tflite;
 mod torch;
 
@@ -41,6 +42,7 @@ pub(crate) static READERS: &[&dyn Reader] = &[
 pub(crate) static DOCUMENTS: &[&dyn DocumentReader] = &[
     &boosting::XgboostJson,
     &skops::Skops,
+    &tfjs::Tfjs,
     &paddle::Pir,
     &mxnet::Symbol,
     &torch::ExportedProgram,

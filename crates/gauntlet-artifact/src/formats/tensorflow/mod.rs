@@ -8,6 +8,6 @@ mod sniff;
 mod text;
 
 pub(crate) use facts::{OperatorUse, TensorflowFacts};
-pub(crate) use graph::{Kind, Model};
+pub(crate) use graph::{Kind, MetaGraph, Model, Node, Scope};
 pub(crate) use sniff::{is_message, sniff, sniff_text};
 pub(crate) use text::{SCHEMA, root};
