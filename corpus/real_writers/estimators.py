@@ -228,15 +228,23 @@ def sklearn_files(out):
         pickle.dump(found["Ridge"], f)
 
 
-@writer("cloudpickle", "cloudpickle", "dill", "scikit-learn")
+@writer("cloudpickle", "cloudpickle", "scikit-learn")
 def by_reference(out):
-    """Other picklers on objects that need no code of their own."""
+    """cloudpickle on objects that need no code of their own."""
     import cloudpickle
-    import dill
 
     found = estimators()
     for name in ("LogisticRegression", "RandomForestClassifier", "TextPipeline"):
         out.put(f"sklearn/cloudpickle/{name}.pkl", cloudpickle.dumps(found[name]), "pickle", f"{name} by cloudpickle")
+
+
+@writer("zz-dill", "dill", "scikit-learn")
+def dill_files(out):
+    """dill on the same; runs last, since its import changes the pickler of the whole process (and so joblib's)."""
+    import dill
+
+    found = estimators()
+    for name in ("LogisticRegression", "RandomForestClassifier", "TextPipeline"):
         out.put(f"sklearn/dill/{name}.dill", dill.dumps(found[name]), "pickle", f"{name} by dill")
 
 

@@ -1,6 +1,6 @@
 //! The types of facts that this gate stores.
 
-use gauntlet_archive::{Conflict, NameProblem, TarKind, TarProblem};
+use gauntlet_archive::{Conflict, Container, EntryKind, EntryProblem, NameProblem};
 use gauntlet_core::Fact;
 use serde::{Deserialize, Serialize};
 
@@ -8,15 +8,21 @@ use crate::extract::{Claim, Format};
 use crate::formats::boosting::BoostingFacts;
 use crate::formats::coreml::CoremlFacts;
 use crate::formats::gguf::GgufFacts;
+use crate::formats::java::JavaFacts;
 use crate::formats::json::TagFact;
+use crate::formats::keras::KerasFacts;
 use crate::formats::msgpack::MsgpackFacts;
 use crate::formats::mxnet::MxnetFacts;
 use crate::formats::npy::NpyFacts;
+use crate::formats::openvino::OpenvinoFacts;
 use crate::formats::paddle::PaddleFacts;
+use crate::formats::pmml::PmmlFacts;
+use crate::formats::rdata::RFacts;
 use crate::formats::safetensors::SafetensorsFacts;
 use crate::formats::tensor::{Stats, TensorRow};
 use crate::formats::tensorflow::TensorflowFacts;
 use crate::formats::tflite::TfliteFacts;
+use crate::formats::torch7::Torch7Facts;
 use crate::formats::torchscript::ScriptFacts;
 
 /// What a file or member is, by content, and what its name claims.
@@ -111,6 +117,38 @@ pub(crate) struct BoostingFact(pub BoostingFacts);
 
 impl Fact for BoostingFact {
     const KIND: &'static str = "boosting";
+}
+
+/// Attributes, datasets and links of one HDF5 file that are kept.
+pub(crate) const HDF5_ENTRIES: usize = 5000;
+
+/// An HDF5 file. Values of attributes are not kept.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Hdf5Fact {
+    /// Its structure.
+    #[serde(flatten)]
+    pub hdf5: gauntlet_hdf5::Hdf5Facts,
+    /// The bytes behind its end are not all zero.
+    #[serde(rename = "tail_not_zero")]
+    pub tail: bool,
+    /// The bytes in front of it are not all zero.
+    #[serde(rename = "block_not_zero")]
+    pub block: bool,
+    /// Entries beyond those kept.
+    pub more: u64,
+}
+
+impl Fact for Hdf5Fact {
+    const KIND: &'static str = "hdf5";
+}
+
+/// A Keras configuration.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct KerasFact(pub KerasFacts);
+
+impl Fact for KerasFact {
+    const KIND: &'static str = "keras";
 }
 
 /// A MessagePack document.
@@ -331,10 +369,58 @@ impl Fact for NpyFact {
     const KIND: &'static str = "npy";
 }
 
+/// A PMML document.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct PmmlFact(pub PmmlFacts);
+
+impl Fact for PmmlFact {
+    const KIND: &'static str = "pmml";
+}
+
+/// An OpenVINO description.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct OpenvinoFact(pub OpenvinoFacts);
+
+impl Fact for OpenvinoFact {
+    const KIND: &'static str = "openvino";
+}
+
+/// What an R file holds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct RFact(pub RFacts);
+
+impl Fact for RFact {
+    const KIND: &'static str = "r-data";
+}
+
+/// What a Torch7 file holds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Torch7Fact(pub Torch7Facts);
+
+impl Fact for Torch7Fact {
+    const KIND: &'static str = "torch7";
+}
+
+/// Classes of a Java object stream.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct JavaFact(pub JavaFacts);
+
+impl Fact for JavaFact {
+    const KIND: &'static str = "java-objects";
+}
+
+/// Entries of each list of an [`ArchiveFact`].
+pub(crate) const ENTRIES: usize = 1000;
+
 /// A container and what its readings disagree about.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct ArchiveFact {
-    /// `zip` or `tar`.
+    /// `zip`, `tar` or `7z`.
     pub container: String,
     /// Members.
     pub members: u64,
@@ -344,12 +430,30 @@ pub(crate) struct ArchiveFact {
     pub conflicts: Vec<NamedConflict>,
     /// Conflicts beyond those kept.
     pub more_conflicts: u64,
-    /// Tar entries that are remarkable.
-    pub entries: Vec<TarFact>,
+    /// Entries that are remarkable: of tar and 7z, and links of zip.
+    #[serde(default)]
+    pub entries: Vec<EntryFact>,
     /// Members whose content does not have the stated checksum.
     pub wrong_checksums: Vec<String>,
     /// Members that expand more than a hundredfold to at least 10 MB: name, compressed and expanded bytes.
     pub expanding: Vec<(String, u64, u64)>,
+    /// Members whose compressed content ends before the member: name, bytes behind its end.
+    #[serde(default)]
+    pub slack: Vec<(String, u64)>,
+    /// Where, in a tar, bytes begin that are no entry and no padding.
+    #[serde(default)]
+    pub rest: Option<u64>,
+}
+
+impl ArchiveFact {
+    /// Keeps `entry`, or counts it when there are many.
+    pub(crate) fn push_entry(&mut self, entry: EntryFact) {
+        if self.entries.len() < ENTRIES {
+            self.entries.push(entry);
+        } else {
+            self.more_conflicts += 1;
+        }
+    }
 }
 
 impl Fact for ArchiveFact {
@@ -366,20 +470,43 @@ pub(crate) struct NamedConflict {
     pub conflict: Conflict,
 }
 
-/// A remarkable tar entry.
+/// A remarkable entry.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct TarFact {
+pub(crate) struct EntryFact {
     /// Printable name.
     pub name: String,
     /// What it is.
-    pub kind: TarKind,
+    pub kind: EntryKind,
     /// Printable link target.
     pub link: Option<String>,
     /// What is remarkable.
-    pub problems: Vec<TarProblem>,
+    pub problems: Vec<EntryProblem>,
+}
+
+/// What stands around the members of a compressed stream.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct StreamFact {
+    /// Which compression.
+    pub container: Container,
+    /// Members or frames.
+    pub members: u64,
+    /// The end was reached; without it nothing is known of what follows.
+    pub complete: bool,
+    /// Where, in the compressed bytes, something begins that is no member.
+    pub trailing: Option<u64>,
+    /// Bytes of each skippable frame.
+    pub skipped: Vec<u64>,
+    /// Printable file names in gzip headers, and what is wrong with them.
+    pub names: Vec<(String, Vec<NameProblem>)>,
+    /// Bytes of comments and extra fields in gzip headers.
+    pub label_bytes: u64,
+}
+
+impl Fact for StreamFact {
+    const KIND: &'static str = "compressed-stream";
 }
 
 /// Whether unpacking by this name may write outside the target folder.
-pub(crate) fn leaves_folder(problem: TarProblem) -> bool {
-    matches!(problem, TarProblem::Name(NameProblem::Absolute | NameProblem::Drive | NameProblem::Parent))
+pub(crate) fn leaves_folder(problem: EntryProblem) -> bool {
+    matches!(problem, EntryProblem::Name(NameProblem::Absolute | NameProblem::Drive | NameProblem::Parent))
 }

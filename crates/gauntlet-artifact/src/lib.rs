@@ -5,10 +5,12 @@
 #![forbid(unsafe_code)]
 
 mod checks;
+pub mod convert;
 mod extract;
 mod facts;
 mod formats;
 mod readers;
+mod relations;
 mod rules;
 
 use std::path::Path;
@@ -32,8 +34,15 @@ const CHECKS: &[&dyn Check] = &[
     &checks::coreml::Coreml,
     &checks::paddle::Paddle,
     &checks::mxnet::Mxnet,
+    &checks::pmml::Pmml,
+    &checks::openvino::Openvino,
+    &checks::r::R,
+    &checks::torch7::Torch7,
+    &checks::java::Java,
     &checks::tflite::Tflite,
     &checks::boosting::Boosting,
+    &checks::hdf5::Hdf5,
+    &checks::keras::Keras,
     &checks::msgpack::Msgpack,
     &checks::skops::Skops,
     &checks::torch::Torch,

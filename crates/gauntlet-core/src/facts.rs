@@ -27,6 +27,16 @@ pub struct FactRow {
     pub fact: serde_json::Value,
 }
 
+impl FactRow {
+    /// The fact in its type. The caller has looked at the kind.
+    ///
+    /// # Errors
+    /// When the fact does not have the type's shape.
+    pub fn read<F: Fact>(&self) -> Result<F, serde_json::Error> {
+        F::deserialize(&self.fact)
+    }
+}
+
 /// Everything one extractor saw in one subject.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Facts {
@@ -68,10 +78,7 @@ impl Facts {
     /// All facts of one type. Rows that do not have its shape (an older extractor wrote them) come back as errors: they
     /// are unanswered, never clean.
     pub fn of<F: Fact>(&self) -> impl Iterator<Item = Result<(&Location, F), serde_json::Error>> {
-        self.rows
-            .iter()
-            .filter(|row| row.kind == F::KIND)
-            .map(|row| F::deserialize(&row.fact).map(|fact| (&row.location, fact)))
+        self.rows.iter().filter(|row| row.kind == F::KIND).map(|row| row.read().map(|fact| (&row.location, fact)))
     }
 
     /// Adds the facts of another file or thread.

@@ -18,6 +18,7 @@ mod metric;
 mod nearest;
 mod path;
 pub mod project;
+mod relation;
 mod report;
 mod rule;
 mod severity;
@@ -39,6 +40,9 @@ pub use metric::{Comparison, Figure, Metric, Series};
 pub use nearest::nearest;
 pub use path::display_path;
 pub use project::Project;
+pub use relation::{
+    CallRow, ConflictRow, FormatRow, ImportRow, LayerRow, LinkRow, OperatorRow, Relation, TemplateRow, TensorRow,
+};
 pub use report::{Coverage, Input, Report, SkipCode, SkipReason, Skipped, Summary};
 pub use rule::{RuleInfo, valid_rule_id};
 pub use severity::{Confidence, Severity, Verdict};

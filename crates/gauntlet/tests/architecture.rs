@@ -16,6 +16,7 @@ use serde_json::Value;
 /// Crates that are explained without Gauntlet. They know only each other.
 const LEAVES: &[&str] = &[
     "gauntlet-archive",
+    "gauntlet-facts",
     "gauntlet-limits",
     "gauntlet-onnx",
     "gauntlet-patterns",
@@ -33,6 +34,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("gauntlet-trust", &["gauntlet-core"]),
     ("gauntlet-ledger", &["gauntlet-core", "gauntlet-trust"]),
     ("gauntlet-policy", &["gauntlet-core", "gauntlet-trust", "gauntlet-ledger"]),
+    ("gauntlet-hunt", &["gauntlet-core", "gauntlet-trust", "gauntlet-ledger"]),
     ("gauntlet-report", &["gauntlet-core"]),
     (
         "gauntlet",
@@ -40,6 +42,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "gauntlet-artifact",
             "gauntlet-core",
             "gauntlet-data",
+            "gauntlet-hunt",
             "gauntlet-ledger",
             "gauntlet-policy",
             "gauntlet-report",

@@ -3,10 +3,12 @@
 mod containers;
 mod content;
 mod embedded;
+mod entries;
 mod format;
 mod mask;
 mod readers;
 mod weights;
+mod zip;
 
 use std::collections::BTreeSet;
 use std::io::{self, Read};
@@ -14,15 +16,16 @@ use std::path::Path;
 
 use gauntlet_archive::{ArchiveError, Container};
 use gauntlet_core::{
-    Context, Coverage, Extractor, Facts, Limit, LimitHit, Limits, Location, MaskKey, SkipCode, SkipReason, Target,
-    TreeFile, open_regular,
+    Context, Coverage, Extractor, FactRow, Facts, Limit, LimitHit, Limits, Location, MaskKey, Relation, SkipCode,
+    SkipReason, Target, TreeFile, open_regular,
 };
 use gauntlet_limits::{Budget, ReadAt};
 use rayon::prelude::*;
 
 use crate::checks::{ARCHIVE, ONNX, PICKLE, SAFETENSORS};
-use crate::facts::{CoremlFact, FileFact, OnnxFact, TfjsFact};
+use crate::facts::{CoremlFact, FileFact, OnnxFact, OpenvinoFact, TfjsFact};
 use crate::formats::json::{Document, JsonError};
+use crate::formats::lenient;
 use crate::formats::yaml::{self, YamlError};
 use crate::readers::{DOCUMENTS, Head, READERS};
 pub(crate) use content::Content;
@@ -58,6 +61,10 @@ impl Extractor for Artifact {
 
     fn version(&self) -> u32 {
         VERSION
+    }
+
+    fn relations(&self, row: &FactRow) -> Result<Vec<Relation>, serde_json::Error> {
+        crate::relations::of(row)
     }
 
     fn extract(&self, target: &Target<'_>, context: &Context<'_>) -> Facts {
@@ -121,10 +128,15 @@ fn note_external_data(facts: &mut Facts) {
             named.insert(if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") });
         }
     }
+    for (location, OpenvinoFact(_)) in facts.of::<OpenvinoFact>().flatten() {
+        if let (Some(path), None) = (&location.path, &location.member) {
+            named.extend(path.strip_suffix(".xml").map(|stem| format!("{stem}.bin")));
+        }
+    }
     for skipped in &mut facts.coverage_mut(ARCHIVE).skipped {
         let raw = skipped.member.is_none() && skipped.reason.code == SkipCode::Unsupported;
         if raw && skipped.reason.detail == NO_FORMAT && named.contains(&skipped.path) {
-            skipped.reason = SkipReason::new(SkipCode::Ignored, "weights that a model names");
+            skipped.reason = SkipReason::new(SkipCode::Ignored, "weights of the model that names them");
         }
     }
 }
@@ -265,8 +277,8 @@ impl Place {
     /// The content of a compressed stream: called like the stream without its last ending.
     fn unpacked(&self, container: &str) -> Self {
         let stem = match self.name.rsplit_once('.') {
-            Some((stem, "gz" | "bz2" | "xz" | "lzma" | "lz4" | "z" | "Z")) => stem.to_owned(),
-            Some((stem, "tgz" | "tbz" | "tbz2" | "txz")) => format!("{stem}.tar"),
+            Some((stem, "gz" | "bz2" | "xz" | "lzma" | "lz4" | "zst" | "zstd" | "z" | "Z")) => stem.to_owned(),
+            Some((stem, "tgz" | "tbz" | "tbz2" | "txz" | "tzst")) => format!("{stem}.tar"),
             _ => self.name.clone(),
         };
         Self { name: stem, ..self.member(&format!("<{container}>")) }
@@ -302,11 +314,24 @@ impl Walk<'_> {
         if claim != Claim::Onnx && formats.contains(&Format::Onnx) && !self.is_onnx(content) {
             formats.retain(|format| *format != Format::Onnx);
         }
+        if let Content::Plain(source) = content
+            && self.is_far_hdf5(*source, &formats)
+        {
+            formats.push(Format::Read("HDF5".to_owned()));
+        }
         let promised = unkept_promise(&formats, &head.ending());
         for format in &formats {
             let announced =
                 sniffed == Some(gauntlet_pickle::Sniff::Announced) || matches!(claim, Claim::Pickle | Claim::Torch);
             self.read(format, content, place, announced);
+        }
+        // Python reads JSON in UTF-16 and UTF-32, too.
+        if lenient::from_wide(&prefix.bytes).is_some()
+            && let Ok(bytes) = self.whole(content, &prefix)
+            && let Some(text) = lenient::from_wide(&bytes)
+        {
+            let place = Place { depth: place.depth + 1, ..place.clone() };
+            self.examine(&Content::Plain(&text.into_bytes()), &place);
         }
         if is_text(&prefix.bytes) {
             let ending = head.ending();
@@ -325,6 +350,11 @@ impl Walk<'_> {
             && let Some(zip) = self.zip_at_tail(*source, place)
         {
             formats.push(zip);
+        }
+        if let Content::Plain(source) = content
+            && formats.iter().any(|format| matches!(format, Format::Executable(_)))
+        {
+            self.self_extracting(*source, place);
         }
         self.note_unread(&formats, claim, &prefix, place);
         if claim.is_model() || !formats.is_empty() {
@@ -353,8 +383,19 @@ impl Walk<'_> {
                 let detail = format!("there is no reader for {name} yet");
                 self.skip(ARCHIVE, place, SkipCode::Unsupported, detail);
             }
+            Format::Executable(kind) if kind == format::JAVA_CLASS => {
+                self.skip(ARCHIVE, place, SkipCode::Unsupported, "Java bytecode is not read");
+            }
             Format::Executable(_) | Format::Other(_) => {}
         }
+    }
+
+    /// Whether an HDF5 file begins behind the prefix: its user block may have any length.
+    fn is_far_hdf5(&self, source: &dyn ReadAt, formats: &[Format]) -> bool {
+        let stored = |f: &Format| matches!(f, Format::Container(Container::Zip | Container::Tar));
+        source.size() > format::PREFIX as u64
+            && !formats.iter().any(|f| stored(f) || f.name() == "HDF5")
+            && matches!(gauntlet_hdf5::find(source), Ok(Some(_)))
     }
 
     /// Hands a JSON or YAML document to the families that it concerns, whose names come back.
@@ -493,6 +534,7 @@ impl Walk<'_> {
         }
         let code = match error.kind() {
             io::ErrorKind::UnexpectedEof => SkipCode::Truncated,
+            io::ErrorKind::Unsupported => SkipCode::Unsupported,
             // What decompressors say of damaged input.
             io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData | io::ErrorKind::OutOfMemory => {
                 SkipCode::Malformed

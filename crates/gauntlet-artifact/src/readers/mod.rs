@@ -10,13 +10,21 @@ mod configuration;
 mod coreml;
 mod flax;
 mod gguf;
+mod hdf5;
+mod java;
+pub(crate) mod keras;
 pub(crate) mod mxnet;
+mod openvino;
 mod paddle;
+mod pmml;
+mod rdata;
 mod skops;
 mod tensorflow;
 mod tfjs;
 mod tflite;
 mod torch;
+mod torch7;
+mod xml;
 
 use crate::extract::{Content, Place, Walk};
 use crate::formats::json::Document;
@@ -30,10 +38,16 @@ pub(crate) static READERS: &[&dyn Reader] = &[
     &paddle::Program,
     &paddle::Parameters,
     &mxnet::Arrays,
+    &java::Java,
+    &openvino::Openvino,
+    &pmml::Pmml,
+    &rdata::RData,
+    &torch7::Torch7,
     &tflite::Tflite,
     &boosting::XgboostUbjson,
     &boosting::Lightgbm,
     &boosting::Catboost,
+    &hdf5::Hdf5,
     &flax::Flax,
 ];
 
@@ -41,6 +55,7 @@ pub(crate) static READERS: &[&dyn Reader] = &[
 #[rustfmt::skip]
 pub(crate) static DOCUMENTS: &[&dyn DocumentReader] = &[
     &boosting::XgboostJson,
+    &keras::KerasDocument,
     &skops::Skops,
     &tfjs::Tfjs,
     &paddle::Pir,

@@ -1,8 +1,9 @@
-//! TensorFlow.js: the manifest of weights as facts, a graph as TensorFlow's, a Keras topology as a part.
+//! TensorFlow.js: the manifest of weights as facts, a graph as TensorFlow's. A Keras topology is read as the Keras
+//! document that it is.
 
 use super::DocumentReader;
 use crate::checks::{TENSORFLOW, TFJS};
-use crate::extract::{Content, Place, Walk};
+use crate::extract::{Place, Walk};
 use crate::facts::{TensorflowFact, TfjsFact};
 use crate::formats::json::{Document, Json};
 use crate::formats::tensorflow::{Kind, MetaGraph, Model, Node, Scope, TensorflowFacts};
@@ -48,10 +49,6 @@ impl DocumentReader for Tfjs {
         if topology.get("node").is_some() || topology.get("library").is_some() {
             walk.looked_at(TENSORFLOW);
             walk.facts.push(TENSORFLOW, place.location.clone(), &TensorflowFact(graph(topology)));
-        } else {
-            let mut text = String::new();
-            topology.get("model_config").unwrap_or(topology).write(&mut text);
-            walk.part(&Content::Plain(&text.into_bytes()), place, "<modelTopology>.json");
         }
     }
 }

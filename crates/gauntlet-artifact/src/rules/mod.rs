@@ -1,5 +1,6 @@
-//! The rule data of `artifact/pickle`: which globals a pickle may name, and what for.
+//! The rule data of `artifact/pickle`: which globals a pickle may name, and what for. Keras has tables of its own.
 
+mod keras;
 pub(crate) mod named;
 pub(crate) mod tensorflow;
 
@@ -8,6 +9,8 @@ use std::sync::LazyLock;
 
 use gauntlet_core::{ConfigError, yaml};
 use serde::Deserialize;
+
+pub(crate) use keras::{KerasRules, Named, keras, python};
 
 /// The committed rule data.
 pub(crate) const PICKLE: &str = include_str!("../../rules/pickle.yaml");

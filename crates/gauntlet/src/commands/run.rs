@@ -108,7 +108,7 @@ fn answer(
         return Ok(answers);
     }
     let judged = judge::judge(task, bench);
-    let answers = evidence.record(judged.reports, &judged.facts)?;
+    let answers = evidence.record(task, judged.reports, &judged.facts)?;
     // An unread pipe or a file that changed may be gone tomorrow.
     if task.tree.skipped.iter().all(|s| s.reason.code.answered()) {
         evidence.keep(&question, &answers)?;
