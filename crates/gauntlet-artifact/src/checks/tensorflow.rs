@@ -124,7 +124,8 @@ fn model(location: &Location, facts: &TensorflowFacts, rules: &TensorflowRules, 
         let scope = used.function.as_ref().map_or("the main graph".to_owned(), |name| format!("function `{name}`"));
         let times = plural(used.count, "use", "uses");
         let load = if used.on_load { "; loading the model runs it" } else { "" };
-        let given = used.constants.first().filter(|_| severity > Severity::Low);
+        let path = used.constants.iter().find(|text| text.contains(['/', '\\', ':']));
+        let given = path.or(used.constants.iter().find(|text| !text.is_empty())).filter(|_| severity > Severity::Low);
         let given = given.map_or_else(String::new, |text| format!(", with `{}`", shown(text)));
         let message = format!("`{}` {why} ({times}, first at `{}` in {scope}){given}{load}", used.op, used.node);
         let place = if facts.text { location.clone() } else { location.clone().at_offset(used.offset) };
@@ -165,8 +166,8 @@ fn operator<'f>(facts: &TensorflowFacts, used: &'f OperatorUse, rules: &Tensorfl
         Some(OperatorTier::Acts(rule, severity, why)) => {
             let severity = match rule.as_str() {
                 // The graph of a training run has its input pipeline in it.
-                "data-operator" if facts.kind != Kind::SavedModel && !secret(used) => Severity::Low,
-                "data-operator" if secret(used) => Severity::High,
+                "data-operator" if secret(facts, used) => Severity::High,
+                "data-operator" if facts.kind != Kind::SavedModel => Severity::Low,
                 "debug-operator" if remote(used) => Severity::High,
                 _ => *severity,
             };
@@ -190,6 +191,10 @@ fn operator<'f>(facts: &TensorflowFacts, used: &'f OperatorUse, rules: &Tensorfl
 /// Saving and restoring is normal where the model's saver does it, and where the caller gives the path.
 fn saver(facts: &TensorflowFacts, used: &OperatorUse) -> Option<(Severity, &'static str)> {
     let by_saver = used.in_saver && !used.in_use;
+    if facts.savers == 0 && used.function.is_some() && used.like_saver && used.in_use && used.origin.caller {
+        // A graph without its saver's description: whether a saver calls the function cannot be told.
+        return Some((Severity::Low, "saves or restores by a path that its caller gives"));
+    }
     let by_caller = used.like_saver && !used.in_use && (used.origin.caller || !used.origin.constant);
     // Without a declared saver the whole of one may stand in the graph; in a function, only one that asks for the path.
     let declared = facts.savers > 0 && used.function.is_some() && !used.origin.caller;
@@ -243,14 +248,14 @@ fn conditional(facts: &TensorflowFacts, used: &OperatorUse) -> Option<(&'static 
 }
 
 /// Reads what a model has no business with.
-fn secret(used: &OperatorUse) -> bool {
+fn secret(facts: &TensorflowFacts, used: &OperatorUse) -> bool {
     const PLACES: [&str; 9] = ["/etc/", "/proc/", "/root/", "/.ssh", "/.aws", "/.config", "/var/run/", "/dev/", "..\\"];
-    used.constants.iter().any(|text| {
-        PLACES.iter().any(|place| text.contains(place))
-            || text.contains("../")
-            || text.starts_with("http://")
-            || text.starts_with("https://")
-    })
+    // The name often comes from the caller of a function, so all constants of the file count.
+    facts.links.iter().any(|text| PLACES.iter().any(|place| text.contains(place)))
+        || used
+            .constants
+            .iter()
+            .any(|text| text.contains("../") || text.starts_with("http://") || text.starts_with("https://"))
 }
 
 /// A debugger elsewhere, or one that writes files.
