@@ -7,6 +7,7 @@ targets="pickle zip tar sevenz streams documents safetensors onnx dsse checkpoin
 targets="pickle zip tar safetensors onnx dsse checkpoint project python patterns facts"
 targets="pickle zip tar safetensors convert onnx dsse checkpoint project python patterns"
 targets="pickle zip tar safetensors onnx dsse checkpoint project python patterns hdf5"
+targets="pickle zip tar sevenz streams documents safetensors convert gguf tflite models onnx hdf5 template dsse checkpoint project python patterns facts"
 for target in $targets; do
     mkdir -p "corpus/$target"
 done
@@ -59,6 +60,18 @@ for folder in ../testdata "$@"; do
     done
     seeds=corpus/safetensors
     put_all "$folder" '*.safetensors'
+    seeds=corpus/template
+    for suffix in jinja jinja2 j2 txt; do
+        put_all "$folder" "*.$suffix"
+    done
+    seeds=corpus/gguf
+    put_all "$folder" '*.gguf'
+    seeds=corpus/tflite
+    put_all "$folder" '*.tflite'
+    seeds=corpus/models
+    for suffix in ubj cbm msgpack skops pb json yaml mlmodel pdmodel meta pbtxt pt2; do
+        put_all "$folder" "*.$suffix"
+    done
     seeds=corpus/convert
     for suffix in pt pth npz npy pkl; do
         put_all "$folder" "*.$suffix"
@@ -124,6 +137,12 @@ record = {"kind": "report", "envelope": "sha256:" + "0" * 64, "key": "SHA256:" +
           "time": "2026-01-31T12:00:00Z"}
 put("checkpoint", json.dumps(record, sort_keys=True, separators=(",", ":")).encode())
 
+with open("../testdata/artifact/template/attacks.txt", encoding="utf-8") as file:
+    for line in file:
+        put("template", line.encode())
+with open("../testdata/artifact/template/chat.txt", encoding="utf-8") as file:
+    for template in file.read().split("##### ")[1:]:
+        put("template", template.split("\n", 1)[1].encode())
 for path in glob.glob("../testdata/artifact/convert/*.pt"):
     with zipfile.ZipFile(path) as archive:
         for name in archive.namelist():

@@ -246,6 +246,91 @@ pub(crate) struct TensorflowFact(pub TensorflowFacts);
 
 impl Fact for TensorflowFact {
     const KIND: &'static str = "tensorflow";
+/// A Jinja template.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct TemplateFact {
+    /// It comes with a language model, which renders it with nothing but messages and tools.
+    pub chat: bool,
+    /// What rendering it would reach.
+    #[serde(flatten)]
+    pub facts: gauntlet_template::TemplateFacts,
+}
+
+impl Fact for TemplateFact {
+    const KIND: &'static str = "template";
+}
+
+/// The settings of one document of a Hugging Face folder that name code or places.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct HfFact {
+    /// Name of the document, without its folder.
+    pub document: String,
+    /// In the order of the document.
+    pub settings: Vec<HfSetting>,
+    /// Settings beyond those kept.
+    pub more: u64,
+    /// Keys that occur twice in one object.
+    pub duplicates: Vec<String>,
+}
+
+impl Fact for HfFact {
+    const KIND: &'static str = "huggingface";
+}
+
+/// One setting.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct HfSetting {
+    /// Dotted place in the document.
+    pub place: String,
+    /// What the value is for.
+    pub kind: HfKind,
+    /// The value, cut; masked when it reads as code.
+    pub value: String,
+}
+
+/// What a setting's value is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum HfKind {
+    /// Code that is loaded: `module.Class`, or `repository--module.Class`.
+    CustomCode,
+    /// `trust_remote_code` is on.
+    TrustRemoteCode,
+    /// The type of a sentence-transformers module.
+    ModuleType,
+    /// A class that is looked up in the loader's library.
+    Class,
+    /// A module that is imported.
+    Import,
+    /// The library of a pipeline's part.
+    Library,
+    /// Library and class of a pipeline's part.
+    LibraryClass,
+    /// A file or folder that belongs to the model: a shard, a module's folder.
+    Part,
+    /// A file beside the document.
+    File,
+    /// Where something is loaded from.
+    Source,
+    /// The value is a Python expression.
+    Expression,
+    /// The value is a sentence that mentions code.
+    Mention,
+    /// The value should be a text and is none.
+    NoText,
+}
+
+/// The files of a folder that has such settings.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct HfFolderFact {
+    /// Weights and code, relative to the folder.
+    pub files: Vec<String>,
+    /// There are more.
+    pub cut: bool,
+}
+
+impl Fact for HfFolderFact {
+    const KIND: &'static str = "huggingface-folder";
 }
 
 /// A file of TorchScript code.

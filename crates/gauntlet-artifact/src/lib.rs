@@ -45,6 +45,8 @@ const CHECKS: &[&dyn Check] = &[
     &checks::keras::Keras,
     &checks::msgpack::Msgpack,
     &checks::skops::Skops,
+    &checks::template::Template,
+    &checks::huggingface::Huggingface,
     &checks::torch::Torch,
     &checks::code::Code,
     &checks::configuration::Configuration,

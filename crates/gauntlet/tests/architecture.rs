@@ -23,6 +23,7 @@ const LEAVES: &[&str] = &[
     "gauntlet-pickle",
     "gauntlet-protobuf",
     "gauntlet-python",
+    "gauntlet-template",
 ];
 
 /// What each crate may know besides leaf crates. Gates never know each other; nobody but the binary knows a gate.

@@ -7,6 +7,7 @@ pub(crate) mod configuration;
 pub(crate) mod coreml;
 pub(crate) mod gguf;
 pub(crate) mod hdf5;
+pub(crate) mod huggingface;
 pub(crate) mod java;
 pub(crate) mod keras;
 pub(crate) mod msgpack;
@@ -21,6 +22,7 @@ pub(crate) mod safetensors;
 pub(crate) mod skops;
 pub(crate) mod tensorflow;
 pub(crate) mod tfjs;
+pub(crate) mod template;
 pub(crate) mod tflite;
 pub(crate) mod torch;
 pub(crate) mod torch7;
@@ -34,6 +36,7 @@ pub(crate) const BOOSTING: &str = "artifact/boosting";
 pub(crate) const CODE: &str = "artifact/code";
 pub(crate) const CONFIGURATION: &str = "artifact/configuration";
 pub(crate) const GGUF: &str = "artifact/gguf";
+pub(crate) const HUGGINGFACE: &str = "artifact/huggingface";
 pub(crate) const HDF5: &str = "artifact/hdf5";
 pub(crate) const KERAS: &str = "artifact/keras";
 pub(crate) const JAVA: &str = "artifact/java";
@@ -50,6 +53,7 @@ pub(crate) const MXNET: &str = "artifact/mxnet";
 pub(crate) const PADDLE: &str = "artifact/paddle";
 pub(crate) const TENSORFLOW: &str = "artifact/tensorflow";
 pub(crate) const TFJS: &str = "artifact/tfjs";
+pub(crate) const TEMPLATE: &str = "artifact/template";
 pub(crate) const TFLITE: &str = "artifact/tflite";
 pub(crate) const TORCH: &str = "artifact/torch";
 pub(crate) const TORCH7: &str = "artifact/torch7";
@@ -126,6 +130,7 @@ mod tests {
             (include_str!("code.rs"), &super::code::INFO),
             (include_str!("configuration.rs"), &super::configuration::INFO),
             (include_str!("gguf.rs"), &super::gguf::INFO),
+            (include_str!("huggingface.rs"), &super::huggingface::INFO),
             (include_str!("hdf5.rs"), &super::hdf5::INFO),
             (include_str!("keras.rs"), &super::keras::INFO),
             (include_str!("java.rs"), &super::java::INFO),
@@ -142,6 +147,7 @@ mod tests {
             (include_str!("paddle.rs"), &super::paddle::INFO),
             (include_str!("tensorflow.rs"), &super::tensorflow::INFO),
             (include_str!("tfjs.rs"), &super::tfjs::INFO),
+            (include_str!("template.rs"), &super::template::INFO),
             (include_str!("tflite.rs"), &super::tflite::INFO),
             (include_str!("torch.rs"), &super::torch::INFO),
             (include_str!("torch7.rs"), &super::torch7::INFO),

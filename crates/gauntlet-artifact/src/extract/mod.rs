@@ -4,6 +4,7 @@ mod containers;
 mod content;
 mod embedded;
 mod entries;
+mod folders;
 mod format;
 mod mask;
 mod readers;
@@ -88,6 +89,7 @@ impl Extractor for Artifact {
             });
         facts.coverage_mut(ARCHIVE).skipped.extend(target.tree.skipped.iter().cloned());
         note_external_data(&mut facts);
+        folders::note(&mut facts, target.tree);
         facts.normalise();
         facts
     }
@@ -199,7 +201,7 @@ impl Syntax {
     fn parse(self, bytes: &[u8], limits: &Limits) -> Result<Document, (SkipCode, String)> {
         match self {
             Self::Json => Document::parse(bytes, limits).map_err(|error| match error {
-                JsonError::Limit(hit) => (SkipCode::Limit, hit.to_string()),
+                JsonError::Limit(_) | JsonError::Depth => (SkipCode::Limit, error.to_string()),
                 JsonError::Malformed(_) => (SkipCode::Malformed, format!("no JSON document: {error}")),
             }),
             Self::Yaml => yaml::parse(&String::from_utf8_lossy(bytes), limits).map_err(|error| match error {
@@ -403,7 +405,7 @@ impl Walk<'_> {
         if DOCUMENTS.is_empty() {
             return Vec::new();
         }
-        let expecting = DOCUMENTS.iter().filter(|reader| reader.expects(&place.name));
+        let expecting = DOCUMENTS.iter().filter(|reader| reader.expects(place));
         let parsed = match self.whole(content, prefix) {
             Ok(bytes) => syntax.parse(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes), self.budget.limits()),
             Err(error) => {
@@ -421,6 +423,11 @@ impl Walk<'_> {
                 read.collect()
             }
             Err((code, detail)) => {
+                // What is beyond the limits may be any family's, where a model is.
+                let model = self.model_folder || place.location.member.is_some();
+                if code == SkipCode::Limit && model {
+                    self.skip(ARCHIVE, place, code, detail.clone());
+                }
                 expecting.for_each(|reader| self.skip(reader.check(), place, code, detail.clone()));
                 Vec::new()
             }

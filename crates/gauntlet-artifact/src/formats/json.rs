@@ -66,6 +66,8 @@ pub(crate) struct TagFact {
 pub(crate) enum JsonError {
     #[error("{0}")]
     Malformed(#[from] serde_json::Error),
+    #[error("values are nested more than 127 levels deep")]
+    Depth,
     #[error(transparent)]
     Limit(#[from] LimitHit),
 }
@@ -96,6 +98,8 @@ impl Document {
         match root {
             Ok(root) => Ok(Self { root, duplicates: state.duplicates.into_inner(), tags: Vec::new() }),
             Err(_) if state.hit.get() => Err(LimitHit { limit: Limit::Nodes, allowed: limits.nodes }.into()),
+            // serde_json has no other way to tell it.
+            Err(error) if error.to_string().starts_with("recursion limit") => Err(JsonError::Depth),
             Err(error) => Err(error.into()),
         }
     }
@@ -300,7 +304,7 @@ mod tests {
         let texts = format!("[{}]", vec!["\"a\""; 20].join(","));
         assert!(matches!(Document::parse(texts.as_bytes(), &limits), Err(JsonError::Limit(_))));
         let deep = "[".repeat(100_000);
-        assert!(matches!(Document::parse(deep.as_bytes(), &Limits::default()), Err(JsonError::Malformed(_))));
+        assert!(matches!(Document::parse(deep.as_bytes(), &Limits::default()), Err(JsonError::Depth)));
         assert!(Document::parse(b"{} x", &Limits::default()).is_err());
     }
 }

@@ -8,6 +8,7 @@ pub(crate) mod java;
 pub(crate) mod json;
 pub(crate) mod keras;
 pub(crate) mod lenient;
+pub(crate) mod location;
 pub(crate) mod msgpack;
 pub(crate) mod mxnet;
 pub(crate) mod npy;

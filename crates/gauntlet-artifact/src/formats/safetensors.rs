@@ -53,6 +53,9 @@ pub(crate) struct MetadataFact {
     pub template: bool,
     /// It holds Jinja markers and names of Python's inner attributes.
     pub template_dunder: bool,
+    /// The value of a template, for those who read it; never stored.
+    #[serde(skip)]
+    pub text: Option<String>,
 }
 
 /// A contradiction.
@@ -277,6 +280,7 @@ fn metadata_fact(key: &str, value: &str) -> MetadataFact {
         key: cut(key),
         len: value.len() as u64,
         template,
+        text: template.then(|| value.to_owned()),
         template_dunder: template && (inner.iter().any(|name| value.contains(name)) || value.contains("\\x5f")),
     }
 }

@@ -1,5 +1,6 @@
 //! Configuration that names code or paths: Hydra targets, MLflow's `MLmodel`, TorchServe and Ollama manifests, YAML tags.
 
+use super::keras::KerasDocument;
 use super::{DocumentReader, base};
 use crate::checks::CONFIGURATION;
 use crate::extract::{Place, Walk};
@@ -36,14 +37,14 @@ impl DocumentReader for Configuration {
         CONFIGURATION
     }
 
-    fn expects(&self, name: &str) -> bool {
-        base(name) == "MLmodel"
+    fn expects(&self, place: &Place) -> bool {
+        base(&place.name) == "MLmodel"
     }
 
     fn concerns(&self, name: &str, document: &Document) -> bool {
-        self.expects(name)
-            || !settings(document).settings.is_empty()
-            || document.tags.iter().any(|tag| !is_core(&tag.tag))
+        // Tags of a Keras document are judged with the rest of it.
+        let tags = || document.tags.iter().any(|tag| !is_core(&tag.tag)) && !KerasDocument.concerns(name, document);
+        base(name) == "MLmodel" || !settings(document).settings.is_empty() || tags()
     }
 
     fn read(&self, walk: &mut Walk<'_>, document: &Document, place: &Place) {

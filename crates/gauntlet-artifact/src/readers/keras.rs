@@ -25,8 +25,11 @@ impl DocumentReader for KerasDocument {
         KERAS
     }
 
-    fn expects(&self, name: &str) -> bool {
-        NAMES.contains(&base(name))
+    fn expects(&self, place: &Place) -> bool {
+        let name = base(&place.name);
+        // Everything has a `config.json`; a Keras archive needs its own.
+        let archive = || place.location.path.as_ref().is_some_and(|path| path.ends_with(".keras"));
+        NAMES.contains(&name) && (name != "config.json" || archive())
     }
 
     fn concerns(&self, _name: &str, document: &Document) -> bool {
@@ -52,7 +55,9 @@ pub(crate) fn document(walk: &mut Walk<'_>, document: &Document, place: &Place) 
 pub(crate) fn text(walk: &mut Walk<'_>, bytes: &[u8], place: &Place) {
     match Document::parse(bytes, walk.budget.limits()) {
         Ok(parsed) => document(walk, &parsed, place),
-        Err(JsonError::Limit(hit)) => walk.limit(KERAS, place, hit),
+        Err(error @ (JsonError::Limit(_) | JsonError::Depth)) => {
+            walk.skip(KERAS, place, SkipCode::Limit, error.to_string());
+        }
         Err(error @ JsonError::Malformed(_)) => {
             walk.skip(KERAS, place, SkipCode::Malformed, format!("a configuration is no JSON: {error}"));
         }

@@ -14,6 +14,9 @@ mod hdf5;
 mod java;
 pub(crate) mod keras;
 pub(crate) mod mxnet;
+mod huggingface;
+mod java;
+pub(crate) mod keras;
 mod openvino;
 mod paddle;
 mod pmml;
@@ -21,6 +24,7 @@ mod rdata;
 mod skops;
 mod tensorflow;
 mod tfjs;
+mod template;
 mod tflite;
 mod torch;
 mod torch7;
@@ -49,6 +53,7 @@ pub(crate) static READERS: &[&dyn Reader] = &[
     &boosting::Catboost,
     &hdf5::Hdf5,
     &flax::Flax,
+    &template::Template,
 ];
 
 /// Families of JSON documents.
@@ -60,6 +65,7 @@ pub(crate) static DOCUMENTS: &[&dyn DocumentReader] = &[
     &tfjs::Tfjs,
     &paddle::Pir,
     &mxnet::Symbol,
+    &huggingface::Huggingface,
     &torch::ExportedProgram,
     &configuration::Configuration,
 ];
@@ -115,8 +121,8 @@ pub(crate) trait DocumentReader: Sync {
     /// The check that judges it.
     fn check(&self) -> &'static str;
 
-    /// Whether a loader of this family would read a document of this name; a broken one is then an open question.
-    fn expects(&self, name: &str) -> bool;
+    /// Whether a loader of this family would read a document here; a broken one is then an open question.
+    fn expects(&self, place: &Place) -> bool;
 
     /// Whether the document is of this family, by content or by name.
     fn concerns(&self, name: &str, document: &Document) -> bool;

@@ -21,7 +21,7 @@ impl DocumentReader for Skops {
         SKOPS
     }
 
-    fn expects(&self, _name: &str) -> bool {
+    fn expects(&self, _place: &Place) -> bool {
         false
     }
 

@@ -20,7 +20,7 @@ impl DocumentReader for ExportedProgram {
         TORCH
     }
 
-    fn expects(&self, _name: &str) -> bool {
+    fn expects(&self, _place: &Place) -> bool {
         false
     }
 

@@ -1,5 +1,6 @@
 //! The rule data of `artifact/pickle`: which globals a pickle may name, and what for. Keras has tables of its own.
 
+pub(crate) mod huggingface;
 mod keras;
 pub(crate) mod named;
 pub(crate) mod tensorflow;
