@@ -246,6 +246,8 @@ pub(crate) struct TensorflowFact(pub TensorflowFacts);
 
 impl Fact for TensorflowFact {
     const KIND: &'static str = "tensorflow";
+}
+
 /// A Jinja template.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct TemplateFact {

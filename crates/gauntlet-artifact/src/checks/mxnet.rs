@@ -4,6 +4,7 @@ use gauntlet_core::{Check, CheckInfo, Facts, Judgement, Judging, Stage};
 
 use super::{FINDINGS, each, plural, rule};
 use crate::facts::MxnetFact;
+use crate::formats::mxnet::CustomNode;
 use crate::readers::mxnet::is_library;
 
 /// `artifact/mxnet`
@@ -41,7 +42,7 @@ impl Check for Mxnet {
     fn judge(&self, facts: &Facts, _judging: &Judging<'_>) -> Judgement {
         let mut judgement = Judgement::default();
         each::<MxnetFact>(facts, &mut judgement, |location, MxnetFact(facts), judgement| {
-            for (op, name, attributes) in facts.custom.iter().take(FINDINGS) {
+            for CustomNode { op, name, attributes } in facts.custom.iter().take(FINDINGS) {
                 let place = location.clone().in_field(name.clone());
                 let library = attributes.iter().find(|(key, text)| is_library(key, text));
                 // The old forms hold the address of a structure of the exporting process.

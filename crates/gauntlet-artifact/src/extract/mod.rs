@@ -115,10 +115,10 @@ fn note_external_data(facts: &mut Facts) {
         }
     };
     for (location, fact) in facts.of::<TfjsFact>().flatten() {
-        beside(&location, &mut fact.paths.iter());
+        beside(location, &mut fact.paths.iter());
     }
     for (location, CoremlFact(fact)) in facts.of::<CoremlFact>().flatten() {
-        beside(&location, &mut fact.files.iter());
+        beside(location, &mut fact.files.iter());
     }
     for (location, fact) in facts.of::<OnnxFact>().flatten() {
         let (Some(path), None, OnnxFact::Model { facts: model, .. }) = (&location.path, &location.member, &fact) else {

@@ -11,14 +11,22 @@ const DIMENSIONS: u32 = 64;
 /// Everything seen in a symbol or a list of arrays.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct MxnetFacts {
-    /// Nodes that call what the program registers or what an address points to: operator, name, attributes.
-    pub custom: Vec<(String, String, Vec<(String, String)>)>,
+    /// Nodes that call what the program registers or what an address points to.
+    pub custom: Vec<CustomNode>,
     /// Operators.
     pub nodes: u64,
     /// Arrays.
     pub arrays: u64,
     /// Entries that were not kept.
     pub more: u64,
+}
+
+/// A node that calls code from elsewhere.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct CustomNode {
+    pub op: String,
+    pub name: String,
+    pub attributes: Vec<(String, String)>,
 }
 
 /// Walks a list of arrays: how many there are; `None` when they do not fit into the file or are of another kind.

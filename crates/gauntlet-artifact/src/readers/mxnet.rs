@@ -7,7 +7,7 @@ use crate::checks::MXNET;
 use crate::extract::{Content, Place, Walk};
 use crate::facts::MxnetFact;
 use crate::formats::json::{Document, Json};
-use crate::formats::mxnet::{self, MxnetFacts};
+use crate::formats::mxnet::{self, CustomNode, MxnetFacts};
 
 /// Nodes that are kept.
 const NODES: usize = 10_000;
@@ -24,8 +24,8 @@ impl DocumentReader for Symbol {
         MXNET
     }
 
-    fn expects(&self, name: &str) -> bool {
-        name.ends_with("-symbol.json")
+    fn expects(&self, place: &Place) -> bool {
+        place.name.ends_with("-symbol.json")
     }
 
     fn concerns(&self, _name: &str, document: &Document) -> bool {
@@ -52,7 +52,7 @@ impl DocumentReader for Symbol {
             let texts = texts.into_iter().take(16).map(|(key, text)| (key, text.chars().take(200).collect()));
             let name = value.get("name").and_then(Json::text).unwrap_or_default();
             if facts.custom.len() < NODES {
-                facts.custom.push((op.to_owned(), name.to_owned(), texts.collect()));
+                facts.custom.push(CustomNode { op: op.to_owned(), name: name.to_owned(), attributes: texts.collect() });
             } else {
                 facts.more += 1;
             }

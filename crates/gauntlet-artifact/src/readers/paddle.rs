@@ -91,7 +91,7 @@ impl DocumentReader for Pir {
         PADDLE
     }
 
-    fn expects(&self, _name: &str) -> bool {
+    fn expects(&self, _place: &Place) -> bool {
         false
     }
 

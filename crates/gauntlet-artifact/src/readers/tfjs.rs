@@ -23,7 +23,7 @@ impl DocumentReader for Tfjs {
         TFJS
     }
 
-    fn expects(&self, _name: &str) -> bool {
+    fn expects(&self, _place: &Place) -> bool {
         false
     }
 
