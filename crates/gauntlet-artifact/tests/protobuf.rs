@@ -90,6 +90,7 @@ fn hostile_twins_are_found() {
         ("tensorflow/save_arg.pb", High, "tensorflow/saver-operator"),
         ("tensorflow/sql.pb", High, "tensorflow/file-operator"),
         ("tensorflow/debug.pbtxt", High, "tensorflow/debug-operator"),
+        ("tensorflow/keras_metadata.pb", High, "keras/code"),
         ("coreml/c161.mlmodel", Low, "coreml/custom-class"),
         ("coreml/c162.mlmodel", Low, "coreml/custom-class"),
         ("paddle/c166.pdmodel", High, "paddle/python-operator"),

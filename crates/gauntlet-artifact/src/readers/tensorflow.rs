@@ -4,8 +4,8 @@ use gauntlet_core::SkipCode;
 use gauntlet_limits::{ReadAt, Window};
 use gauntlet_protobuf::WireError;
 
-use super::{Head, Reader};
-use crate::checks::TENSORFLOW;
+use super::{Head, Reader, keras};
+use crate::checks::{KERAS, TENSORFLOW};
 use crate::extract::{Content, Place, Walk};
 use crate::facts::TensorflowFact;
 use crate::formats::pbtxt::{self, TextError};
@@ -139,7 +139,11 @@ fn wire(walk: &mut Walk<'_>, source: &dyn ReadAt, kind: Kind, place: &Place, tex
     }
     walk.facts.push(TENSORFLOW, place.location.clone(), &TensorflowFact(facts));
     for (name, span) in &model.documents {
-        walk.part(&Content::Plain(&Window::new(source, span.offset, span.len)), place, name);
+        let place = place.member(name);
+        match source.read_block(span.offset, span.len, walk.budget.limits()) {
+            Ok(bytes) => keras::text(walk, &bytes, &place),
+            Err(error) => walk.io_failed(KERAS, &place, &error),
+        }
     }
     for blob in &model.blobs {
         let name = format!("<{}>", blob.name);
