@@ -11,7 +11,7 @@ const ENTRIES: usize = 20_000;
 /// Constants kept for one use of an operation.
 const CONSTANTS: usize = 8;
 /// Nodes that one origin is looked for in.
-const HOPS: usize = 64;
+const HOPS: usize = 24;
 /// Takers of one restored value that are looked at.
 const TAKERS: usize = 1024;
 
@@ -141,7 +141,7 @@ impl TensorflowFacts {
         uses: &mut BTreeMap<Key<'m>, OperatorUse>,
     ) {
         let assets = if function.is_none() { graph.assets.as_slice() } else { &[] };
-        let view = View::of(scope, assets);
+        let mut view = View::of(scope, assets);
         let like_saver = like_saver(scope, function.is_some());
         for (index, node) in scope.nodes.iter().enumerate() {
             self.nodes += 1;
@@ -358,6 +358,8 @@ struct View<'m> {
     assets: HashSet<&'m str>,
     /// Who takes an output, in scopes that restore.
     takers: HashMap<&'m str, Vec<usize>>,
+    /// Names that [`View::assigned`] was asked for: nodes may share one.
+    assigned: HashMap<&'m str, bool>,
 }
 
 impl<'m> View<'m> {
@@ -377,13 +379,16 @@ impl<'m> View<'m> {
             arguments: scope.arguments.iter().map(String::as_str).collect(),
             assets: assets.iter().map(|asset| node_of(&asset.tensor)).collect(),
             takers,
+            assigned: HashMap::new(),
         }
     }
 
     /// Where the inputs of a node come from, and the strings among them.
     fn origin(&self, node: &'m Node) -> (Origin, Vec<&'m str>) {
         let (mut origin, mut constants) = (Origin::default(), Vec::new());
-        let mut queue: Vec<_> = node.inputs.iter().map(String::as_str).collect();
+        // Paths are the first inputs of what takes any.
+        let first = |node: &'m Node| node.inputs.iter().take(HOPS).rev().map(String::as_str);
+        let mut queue: Vec<_> = first(node).collect();
         for _ in 0..HOPS {
             let Some(input) = queue.pop() else { break };
             if input.starts_with('^') {
@@ -402,11 +407,11 @@ impl<'m> View<'m> {
                 }
                 "Placeholder" | "PlaceholderV2" | "PlaceholderWithDefault" | "_Arg" => {
                     origin.caller = true;
-                    queue.extend(source.inputs.iter().map(String::as_str));
+                    queue.extend(first(source));
                 }
                 "Identity" | "IdentityN" | "ShardedFilename" | "ShardedFilespec" | "StringJoin" | "Pack" | "Select"
                 | "SelectV2" | "Switch" | "Merge" | "Enter" | "ExpandDims" | "Reshape" | "ConcatV2" | "EnsureShape"
-                | "StopGradient" | "Squeeze" => queue.extend(source.inputs.iter().map(String::as_str)),
+                | "StopGradient" | "Squeeze" => queue.extend(first(source)),
                 _ => {}
             }
         }
@@ -417,8 +422,17 @@ impl<'m> View<'m> {
     }
 
     /// Whether everything that takes the outputs of a node puts them into variables.
-    fn assigned(&self, node: &Node) -> bool {
-        let (mut queue, mut seen, mut any) = (vec![node.name.as_str()], BTreeSet::new(), false);
+    fn assigned(&mut self, node: &'m Node) -> bool {
+        if let Some(known) = self.assigned.get(node.name.as_str()) {
+            return *known;
+        }
+        let assigned = self.is_assigned(&node.name);
+        self.assigned.insert(&node.name, assigned);
+        assigned
+    }
+
+    fn is_assigned(&self, name: &str) -> bool {
+        let (mut queue, mut seen, mut any) = (vec![name], BTreeSet::new(), false);
         let mut left = TAKERS;
         while let Some(name) = queue.pop() {
             if !seen.insert(name) {
@@ -509,6 +523,19 @@ mod tests {
         assert!(read.origin.constant && !read.origin.caller);
         assert_eq!(read.constants, ["https://host.invalid/x"]);
         assert_eq!(seen.links.iter().collect::<Vec<_>>(), ["https://host.invalid/x"]);
+    }
+
+    #[test]
+    fn the_path_is_found_among_many_variables() {
+        let variables: Vec<_> = (0..500).map(|n| format!("v{n}")).collect();
+        let inputs: Vec<_> = ["shard"].into_iter().chain(variables.iter().map(String::as_str)).collect();
+        let nodes = vec![
+            node("path", "PlaceholderWithDefault", &[]),
+            node("shard", "ShardedFilename", &["path"]),
+            node("save", "SaveV2", &inputs),
+        ];
+        let seen = facts(MetaGraph { main: Scope { nodes, ..Scope::default() }, ..MetaGraph::default() });
+        assert!(of(&seen, "SaveV2").origin.caller);
     }
 
     #[test]
