@@ -25,7 +25,7 @@ use gauntlet_limits::{Budget, ReadAt};
 use rayon::prelude::*;
 
 use crate::checks::{ARCHIVE, ONNX, PICKLE, SAFETENSORS};
-use crate::facts::{FileFact, OnnxFact, OpenvinoFact};
+use crate::facts::{CoremlFact, FileFact, OnnxFact, OpenvinoFact, TfjsFact};
 use crate::formats::json::{Document, JsonError};
 use crate::formats::lenient;
 use crate::formats::yaml::{self, YamlError};
@@ -104,9 +104,23 @@ fn folders_with<'t>(files: &'t [TreeFile], names: &[&str]) -> BTreeSet<&'t Path>
     files.iter().filter(marks).filter_map(|file| file.path.parent()).collect()
 }
 
-/// Raw weights that an ONNX or OpenVINO model of this subject names are no open question: they are numbers of that model.
+/// Raw weights that a model of this subject names are no open question: they are numbers of that model.
 fn note_external_data(facts: &mut Facts) {
     let mut named = BTreeSet::new();
+    let mut beside = |location: &Location, names: &mut dyn Iterator<Item = &String>| {
+        let (Some(path), None) = (&location.path, &location.member) else { return };
+        let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+        for name in names.filter(|name| !name.split('/').any(|part| part == "..")) {
+            let name = name.trim_start_matches("@model_path/").trim_start_matches("./");
+            named.insert(if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") });
+        }
+    };
+    for (location, fact) in facts.of::<TfjsFact>().flatten() {
+        beside(location, &mut fact.paths.iter());
+    }
+    for (location, CoremlFact(fact)) in facts.of::<CoremlFact>().flatten() {
+        beside(location, &mut fact.files.iter());
+    }
     for (location, fact) in facts.of::<OnnxFact>().flatten() {
         let (Some(path), None, OnnxFact::Model { facts: model, .. }) = (&location.path, &location.member, &fact) else {
             continue;

@@ -3,6 +3,7 @@
 pub(crate) mod huggingface;
 mod keras;
 pub(crate) mod named;
+pub(crate) mod tensorflow;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
