@@ -513,6 +513,9 @@ pub(crate) struct ArchiveFact {
     pub members: u64,
     /// The container was found behind or inside bytes of another format.
     pub hidden: bool,
+    /// Tools of that format append such a container: labels behind a TensorFlow Lite model.
+    #[serde(default)]
+    pub attached: bool,
     /// Zip conflicts, with the member's name.
     pub conflicts: Vec<NamedConflict>,
     /// Conflicts beyond those kept.

@@ -9,6 +9,7 @@ mod folders;
 mod format;
 mod mask;
 mod readers;
+mod search;
 mod weights;
 mod zip;
 
@@ -223,6 +224,12 @@ fn unkept_promise(formats: &[Format], ending: &str) -> Option<String> {
     (!promised.is_empty() && !formats.is_empty() && !kept).then(|| promised.join(" or "))
 }
 
+/// No reader accounts for the bytes: formats without one, and FlatBuffers, which end wherever their offsets lead.
+fn is_opaque(formats: &[Format], claim: Claim) -> bool {
+    let unread = |format: &Format| matches!(format, Format::Model(_)) || format.name() == "TFLite";
+    if formats.is_empty() { matches!(claim, Claim::Model | Claim::Weights) } else { formats.iter().any(unread) }
+}
+
 fn empty() -> Facts {
     let mut facts = Facts::new("artifact", VERSION);
     // A check that found nothing of its format has looked all the same.
@@ -351,9 +358,14 @@ impl Walk<'_> {
         let is_archive = |f: &Format| matches!(f, Format::Container(Container::Zip | Container::Tar));
         if let Content::Plain(source) = content
             && !formats.iter().any(is_archive)
-            && let Some(zip) = self.zip_at_tail(*source, place)
+            && let Some(zip) = self.zip_at_tail(*source, place, &formats)
         {
             formats.push(zip);
+        }
+        if let Content::Plain(source) = content
+            && is_opaque(&formats, claim)
+        {
+            self.search(*source, place);
         }
         if let Content::Plain(source) = content
             && formats.iter().any(|format| matches!(format, Format::Executable(_)))
