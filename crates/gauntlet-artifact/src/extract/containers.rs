@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use gauntlet_archive::{ArchiveError, Container, StreamInfo, Zip, decoder, lossy_name, name_problems};
+use gauntlet_archive::{ArchiveError, ConflictKind, Container, StreamInfo, Zip, decoder, lossy_name, name_problems};
 use gauntlet_core::SkipCode;
 use gauntlet_limits::{ReadAt, Window};
 
@@ -181,7 +181,9 @@ fn holds_labels_only(zip: &Zip) -> bool {
     let label = |name: &str| {
         matches!(crate::readers::ending(name).as_str(), "txt" | "json" | "csv" | "tsv" | "vocab" | "model" | "spm" | "binarypb")
     };
+    // Where its own offsets count from depends on how it was appended.
+    let expected = |kind: &ConflictKind| matches!(kind, ConflictKind::Prepended { .. } | ConflictKind::DirectoryOffset { .. });
     zip.more_conflicts() == 0
-        && zip.conflicts().iter().all(|conflict| matches!(conflict.kind, gauntlet_archive::ConflictKind::Prepended { .. }))
+        && zip.conflicts().iter().all(|conflict| expected(&conflict.kind))
         && zip.members().iter().all(|member| !member.is_link && (member.is_folder() || label(&member.display_name())))
 }

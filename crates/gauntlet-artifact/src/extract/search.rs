@@ -23,7 +23,9 @@ const KERNELS: [u16; 2] = [190, 224];
 impl Walk<'_> {
     /// Searches the content of an opaque file behind its first bytes, and examines what begins there. What lies beyond the
     /// bounds stays an open question: such a file is one already.
-    pub(super) fn search(&mut self, source: &dyn ReadAt, place: &Place) {
+    ///
+    /// `archive` says that the file was read as a zip by its end, whose members are no hidden ones.
+    pub(super) fn search(&mut self, source: &dyn ReadAt, place: &Place, archive: bool) {
         if self.budget.limits().check(Limit::Depth, place.depth + 1).is_err() {
             return;
         }
@@ -39,7 +41,8 @@ impl Walk<'_> {
             // The first byte of the file is what was recognised; what begins near the end of a block is the next one's.
             let new = len.min(BLOCK);
             let mut places = begins(bytes, new);
-            places.retain(|offset| at + *offset as u64 > 0);
+            let member = |offset: usize| bytes.get(offset..).is_some_and(|rest| rest.starts_with(b"PK"));
+            places.retain(|offset| at + *offset as u64 > 0 && !(archive && member(*offset)));
             for offset in places {
                 let offset = at + offset as u64;
                 let window = Window::new(source, offset, u64::MAX);
