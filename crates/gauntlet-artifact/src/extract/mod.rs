@@ -29,6 +29,7 @@ use crate::facts::{CoremlFact, FileFact, OnnxFact, OpenvinoFact, TfjsFact};
 use crate::formats::json::{Document, JsonError};
 use crate::formats::lenient;
 use crate::formats::yaml::{self, YamlError};
+use crate::readers::huggingface::is_vocabulary;
 use crate::readers::{DOCUMENTS, Head, READERS};
 pub(crate) use content::Content;
 use content::{Prefix, Spool};
@@ -427,7 +428,7 @@ impl Walk<'_> {
             Err((code, detail)) => {
                 // What is beyond the limits may be any family's, where a model is.
                 let model = self.model_folder || place.location.member.is_some();
-                if code == SkipCode::Limit && model {
+                if code == SkipCode::Limit && model && !is_vocabulary(&place.name) {
                     self.skip(ARCHIVE, place, code, detail.clone());
                 }
                 expecting.for_each(|reader| self.skip(reader.check(), place, code, detail.clone()));
