@@ -26,6 +26,11 @@ impl Machine<'_, '_> {
                 self.unpaid += items.len() as u64 / 8;
                 self.call(callee, items, true, kwargs, role)
             }
+            // The Python unpickler unpacks whatever is iterable: of a dict the keys.
+            None if let Some(keys) = self.heap.keys(args) => {
+                self.unpaid += keys.len() as u64 / 8;
+                self.call(callee, keys, true, kwargs, role)
+            }
             // A tuple of which items were left out, or something computed.
             None => self.call(callee, vec![args], false, kwargs, role),
         }
@@ -87,6 +92,8 @@ impl Machine<'_, '_> {
         match (self.special(callee), args) {
             (Special::Pure(function), _) => self.pure(function, args),
             (Special::GetAttr, [of, Value::Str(name), ..]) => Ok(self.attribute(*of, *name)),
+            (Special::DillImport, [Value::Str(name), ..]) => Ok(self.dill_import(*name)),
+            (Special::DillType, [Value::Str(name)]) => Ok(self.dill_type(*name)),
             (Special::ImportModule, [Value::Str(name), ..]) => Ok(self.module(*name, false)),
             (Special::Import, [Value::Str(name), rest @ ..]) => {
                 let from_list = matches!(rest.get(2), Some(v) if !matches!(v, Value::None) && self.heap.items(*v).is_none_or(|i| !i.is_empty()));
@@ -147,13 +154,15 @@ impl Machine<'_, '_> {
                 if dotted.len() > 4096 {
                     return None;
                 }
-                let resolved = self.record.resolved(id).max(Resolved::Computed);
+                // Picklers below protocol 4 write methods in this way, with a name that is a literal.
+                let resolved = self.record.resolved(id).max(self.written(name));
                 Some(self.import(module, dotted, ImportOp::Attribute, resolved))
             }
             Value::Node(id) => match self.heap.node(id) {
                 Node::Module { name: module } => {
+                    let resolved = self.written(*module).max(self.written(name));
                     let module = self.heap.text(*module);
-                    Some(self.import(module, text, ImportOp::Attribute, Resolved::Computed))
+                    Some(self.import(module, text, ImportOp::Attribute, resolved))
                 }
                 Node::Method { .. } => None,
                 _ => Some(self.heap.add(Node::Method { of, name })),
@@ -161,6 +170,30 @@ impl Machine<'_, '_> {
             Value::Str(_) | Value::Bytes(_) => Some(self.heap.add(Node::Method { of, name })),
             _ => None,
         }
+    }
+
+    /// Whether a text is a literal of the stream or was put together.
+    fn written(&self, text: u32) -> Resolved {
+        if self.heap.blob(text).offset == COMPUTED { Resolved::Computed } else { Resolved::Literal }
+    }
+
+    fn dill_import(&mut self, name: u32) -> Option<Value> {
+        let text = String::from_utf8(self.heap.whole(name)?.to_vec()).ok()?;
+        match text.rsplit_once('.') {
+            // A dotted name ends in an attribute, which may be a module: both are judged by their name.
+            Some((module, attribute)) if attribute.starts_with(|c: char| c.is_uppercase()) => {
+                let resolved = self.written(name);
+                Some(self.import(module.to_owned(), attribute.to_owned(), ImportOp::Attribute, resolved))
+            }
+            _ => Some(self.heap.add(Node::Module { name })),
+        }
+    }
+
+    fn dill_type(&mut self, name: u32) -> Option<Value> {
+        let text = String::from_utf8(self.heap.whole(name)?.to_vec()).ok()?;
+        let module = if text.ends_with("Type") { "types" } else { "builtins" };
+        let resolved = self.written(name);
+        Some(self.import(module.to_owned(), text, ImportOp::Attribute, resolved))
     }
 
     fn module(&mut self, name: u32, top: bool) -> Option<Value> {

@@ -316,10 +316,12 @@ impl<'r, 'i> Machine<'r, 'i> {
                 }
                 SETITEMS => {
                     let from = self.mark()?;
-                    if !(self.stack.len() - from).is_multiple_of(2) {
+                    let odd = !(self.stack.len() - from).is_multiple_of(2);
+                    // The Python unpickler sets the pairs before it fails on the item without a partner.
+                    self.set_items("SETITEMS", from)?;
+                    if odd {
                         return Err(Halt::Malformed("odd number of items for SETITEMS"));
                     }
-                    self.set_items("SETITEMS", from)?;
                 }
 
                 GET => {
@@ -749,9 +751,7 @@ impl<'r, 'i> Machine<'r, 'i> {
     }
 
     fn extension(&mut self, code: i64) -> Result<(), Halt> {
-        if code <= 0 {
-            return Err(Halt::Malformed("extension code below 1"));
-        }
+        // The Python unpickler looks a code below 1 up before it refuses it, and a stream can change the registry.
         let global = self.registry.extensions.get(&code).cloned();
         self.record.extension(code, global.clone(), self.at);
         let value = match global {
@@ -764,7 +764,12 @@ impl<'r, 'i> Machine<'r, 'i> {
     fn persistent(&mut self, pid: Value) -> Result<(), Halt> {
         self.record.persistent(&self.heap, pid);
         self.charge();
-        let value = self.heap.add(Node::Pers { pid });
+        // PyTorch's `("module", class, file, source)` stands for the class.
+        let class = match self.heap.items(pid) {
+            Some([Value::Str(tag), class @ Value::Global(_), ..]) if self.heap.bytes(*tag) == b"module" => Some(*class),
+            _ => None,
+        };
+        let value = class.unwrap_or_else(|| self.heap.add(Node::Pers { pid }));
         self.push(value)
     }
 }

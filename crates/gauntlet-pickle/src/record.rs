@@ -142,7 +142,8 @@ impl Recorder {
             return Value::Lost(Kind::Global);
         }
         let (module, name) = (key.0.clone(), key.1.clone());
-        let modern = if protocol < 3 && matches!(op, ImportOp::Global | ImportOp::Inst) {
+        // Every opcode that looks a global up maps it; attributes of what was looked up are not mapped.
+        let modern = if protocol < 3 && op != ImportOp::Attribute {
             names::modern(&module, &name)
                 .map(|(m, n)| (m.to_owned(), n.to_owned()))
                 .or_else(|| names::modern_module(&module).map(|m| (m.to_owned(), name.clone())))

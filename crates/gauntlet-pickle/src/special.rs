@@ -24,6 +24,10 @@ pub(crate) enum Special {
     Loads,
     /// `io.BytesIO(bytes)`: stands for its bytes.
     BytesIo,
+    /// `dill._dill._import_module(name)`: the module, or the attribute that a dotted name ends in.
+    DillImport,
+    /// `dill._dill._load_type(name)`: a class of `builtins` or `types`.
+    DillType,
     /// `copyreg._reconstructor` and `copyreg.__newobj__`: the first argument is the class.
     Reconstructor,
 }
@@ -90,7 +94,9 @@ impl Special {
             ("builtins", "str.upper" | "bytes.upper") => pure(Pure::Upper),
             ("builtins", "str.strip" | "bytes.strip") => pure(Pure::Strip),
             ("builtins", "reversed") => pure(Pure::Reversed),
-            ("builtins", "getattr") => Self::GetAttr,
+            ("builtins", "getattr") | ("dill._dill", "_get_attr" | "_getattr") => Self::GetAttr,
+            ("dill._dill", "_import_module") => Self::DillImport,
+            ("dill._dill", "_load_type") => Self::DillType,
             ("importlib" | "importlib._bootstrap", "import_module" | "_gcd_import") => Self::ImportModule,
             ("builtins" | "importlib", "__import__") => Self::Import,
             ("operator" | "_operator", "attrgetter") => Self::AttrGetter,
@@ -106,6 +112,7 @@ impl Special {
                 "load" | "_load",
             ) => Self::Loads,
             ("torch.storage", "_load_from_bytes") => Self::Loads,
+            ("marshal" | "cPickle" | "pickle5" | "joblib.externals.cloudpickle" | "ray.cloudpickle", "loads") => Self::Loads,
             ("io" | "_io", "BytesIO") => Self::BytesIo,
             ("copyreg", "_reconstructor" | "__newobj__" | "__newobj_ex__") => Self::Reconstructor,
             _ => Self::None,

@@ -313,6 +313,15 @@ impl Heap {
         }
     }
 
+    /// The keys of a dict of which nothing was left out.
+    pub(crate) fn keys(&self, value: Value) -> Option<Vec<Value>> {
+        let Value::Node(id) = value else { return None };
+        match self.node(id) {
+            Node::Dict { len, pairs } if *len == pairs.len() as u64 => Some(pairs.iter().map(|(key, _)| *key).collect()),
+            _ => None,
+        }
+    }
+
     /// The kind of a value in words, for facts.
     pub(crate) fn kind(&self, value: Value) -> &'static str {
         match value {
