@@ -181,7 +181,8 @@ fn run(bytes: &[u8], complete: bool, enough: u32, inside: bool) -> Trial {
                 run.imports += 1;
                 run.uses += 1;
             }
-            opcode::EXT1 | opcode::EXT2 | opcode::EXT4 => extension |= announced || inside,
+            // Numbers hold these opcodes often, and a stream that registers a code names that function.
+            opcode::EXT1 | opcode::EXT2 | opcode::EXT4 => extension |= announced,
             opcode::PUT | opcode::BINPUT | opcode::LONG_BINPUT | opcode::MEMOIZE => stored = true,
             opcode::GET | opcode::BINGET | opcode::LONG_BINGET if !stored && !inside => break TrialEnd::Invalid,
             opcode::REDUCE | opcode::NEWOBJ | opcode::NEWOBJ_EX | opcode::OBJ | opcode::BUILD

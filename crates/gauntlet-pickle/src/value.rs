@@ -317,7 +317,9 @@ impl Heap {
     pub(crate) fn keys(&self, value: Value) -> Option<Vec<Value>> {
         let Value::Node(id) = value else { return None };
         match self.node(id) {
-            Node::Dict { len, pairs } if *len == pairs.len() as u64 => Some(pairs.iter().map(|(key, _)| *key).collect()),
+            Node::Dict { len, pairs } if *len == pairs.len() as u64 => {
+                Some(pairs.iter().map(|(key, _)| *key).collect())
+            }
             _ => None,
         }
     }

@@ -295,7 +295,8 @@ impl File<'_> {
                 _ => None,
             });
             let hidden = |drafts: &mut Vec<Judged>| {
-                let message = format!("`{full}` is called with ({}) and what it finds cannot be told", shown(&call.args));
+                let message =
+                    format!("`{full}` is called with ({}) and what it finds cannot be told", shown(&call.args));
                 drafts.push(self.draft("computed-global", stream, call.offset, message, &full));
             };
             match (&call.value, looked_up) {

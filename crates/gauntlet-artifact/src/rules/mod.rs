@@ -285,9 +285,9 @@ impl PickleRules {
         let (last, inner) = segments.split_last()?;
         // Packages have classes with lower-case names; elsewhere such a segment is a module or a function.
         let packaged = self.packaged(module);
-        let leaves = inner.iter().find(|s| {
-            self.aliases.contains(**s) || self.stdlib.contains(**s) || (!packaged && !is_class_name(s))
-        });
+        let leaves = inner
+            .iter()
+            .find(|s| self.aliases.contains(**s) || self.stdlib.contains(**s) || (!packaged && !is_class_name(s)));
         // `a.os` ends in a module: whatever is done with it goes through `getattr`.
         // So does `a` + `os`, unless `a.os` is itself a module of the standard library or a name of an unknown package.
         let known = self.stdlib.contains(*last) && (self.is_stdlib(module) || packaged);
