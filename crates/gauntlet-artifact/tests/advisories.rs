@@ -225,6 +225,22 @@ fn cve_2025_32434_weights_only_names_are_judged_by_their_arguments() {
     finds("odd-arguments", Severity::Medium, &Asm::new(2).value(&few).stop());
 }
 
+#[test]
+fn a_line_over_the_end_of_a_frame_is_read_in_two_ways() {
+    // From a file CPython imports `os.system`: what is left of the frame is forgotten.
+    let frame = |len: u64, rest: &[u8]| [b"\x80\x04\x95".as_slice(), &len.to_le_bytes(), rest].concat();
+    finds("split-frame", Severity::High, &frame(9, b"csklearn.os\nsystem\n(S'id'\ntR."));
+    // The length of a text, and a frame in a frame.
+    finds("split-frame", Severity::High, &frame(3, b"X\x02\0\0\0os."));
+    finds("split-frame", Severity::High, &frame(3, b"X\x02\xff\xff\xffos."));
+    finds(
+        "split-frame",
+        Severity::High,
+        &frame(10, &[b"\x95".as_slice(), &9u64.to_le_bytes(), b"N0N0N0N0N0N."].concat()),
+    );
+    assert_eq!(worst(&frame(8, b"X\x02\0\0\0os.")), None);
+}
+
 // === hidden names ===
 
 /// A call of what a global with a computed name finds is critical and shows the name.

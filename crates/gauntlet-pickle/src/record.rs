@@ -6,7 +6,7 @@ use crate::facts::{
     Anomaly, AnomalyKind, Arg, Build, Call, Extension, Import, ImportOp, List, Mutation, Origin, Resolved, Role,
     Storage, StreamEnd, StreamFacts, Target, Use,
 };
-use crate::machine::NestedJob;
+use crate::machine::{Earlier, NestedJob};
 use crate::names;
 use crate::special::Special;
 use crate::value::{Heap, Kind, Node, Value};
@@ -182,6 +182,19 @@ impl Recorder {
 
     pub(crate) fn special(&self, id: u32) -> Special {
         self.specials[id as usize]
+    }
+
+    /// What the next stream may know of a value.
+    pub(crate) fn earlier(&self, heap: &Heap, value: Value) -> Earlier {
+        match value {
+            Value::Global(id) => {
+                let import = &self.facts.imports[id as usize];
+                Earlier::Global(import.module.clone(), import.name.clone())
+            }
+            Value::Str(id) if heap.bytes(id).len() <= TEXT => Earlier::Text(heap.bytes(id).to_vec()),
+            Value::Lost(kind) => Earlier::Other(kind),
+            _ => Earlier::Other(Kind::Result),
+        }
     }
 
     fn used(&mut self, value: Value, purpose: Use) {

@@ -165,7 +165,7 @@ fn run(bytes: &[u8], complete: bool, enough: u32, inside: bool) -> Trial {
         match op.code {
             opcode::GLOBAL => run.imports += 1,
             // Random bytes hold this opcode often, but no name before it.
-            opcode::STACK_GLOBAL if names > 1 || (names > 0 && (announced || inside)) || run.imports > 0 => {
+            opcode::STACK_GLOBAL if names > 1 || (names > 0 && announced) || run.imports > 0 => {
                 run.imports += 1;
             }
             opcode::SHORT_BINUNICODE

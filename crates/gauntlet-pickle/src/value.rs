@@ -115,8 +115,18 @@ const LONG_POOL: usize = 32 << 20;
 const SCALARS: usize = 4096;
 const ITEMS: usize = 65_536;
 
+/// How deep a container is nested, and how many values it has when shared ones are counted each time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Extent {
+    pub(crate) depth: u32,
+    pub(crate) size: u64,
+}
+
 pub(crate) struct Heap {
     nodes: Vec<Node>,
+    extents: Vec<Extent>,
+    /// The largest of all containers. One that holds itself counts as it was when it was put in.
+    pub(crate) largest: Extent,
     blobs: Vec<Blob>,
     pool: Vec<u8>,
     short_left: usize,
@@ -132,6 +142,8 @@ impl Heap {
         let nodes = usize::try_from(limits.nodes).unwrap_or(usize::MAX).min(1 << 28);
         Self {
             nodes: Vec::new(),
+            extents: Vec::new(),
+            largest: Extent::default(),
             blobs: Vec::new(),
             pool: Vec::new(),
             short_left: SHORT_POOL,
@@ -243,7 +255,24 @@ impl Heap {
             });
         }
         self.nodes.push(node);
+        self.extents.push(Extent { depth: 1, size: 1 });
         Value::Node((self.nodes.len() - 1) as u32)
+    }
+
+    /// Counts values that were put into a container.
+    fn widen(&mut self, target: u32, values: &[Value]) {
+        let mut extent = self.extents[target as usize];
+        for value in values {
+            let inner = match value {
+                Value::Node(id) => self.extents[*id as usize],
+                _ => Extent { depth: 0, size: 1 },
+            };
+            extent.depth = extent.depth.max(inner.depth.saturating_add(1));
+            extent.size = extent.size.saturating_add(inner.size);
+        }
+        self.extents[target as usize] = extent;
+        self.largest.depth = self.largest.depth.max(extent.depth);
+        self.largest.size = self.largest.size.max(extent.size);
     }
 
     pub(crate) fn seq(&mut self, kind: Kind, values: &[Value]) -> Value {
@@ -255,7 +284,11 @@ impl Heap {
         for value in values {
             keep_item(&mut items, *value, &mut self.items_left);
         }
-        self.add(Node::Seq { kind, len: values.len() as u64, items })
+        let made = self.add(Node::Seq { kind, len: values.len() as u64, items });
+        if let Value::Node(id) = made {
+            self.widen(id, values);
+        }
+        made
     }
 
     /// Adds items to a list or set; false when `target` is neither.
@@ -268,6 +301,7 @@ impl Heap {
                     for value in values {
                         keep_item(items, *value, &mut self.items_left);
                     }
+                    self.widen(id, values);
                     true
                 }
                 _ => false,
@@ -289,6 +323,7 @@ impl Heap {
                             pairs.push((pair[0], pair[1]));
                         }
                     }
+                    self.widen(id, values);
                     true
                 }
                 _ => false,

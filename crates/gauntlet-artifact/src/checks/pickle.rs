@@ -101,6 +101,13 @@ pub(crate) static INFO: CheckInfo = CheckInfo {
             ["CWE-502", "CWE-755", "OWASP ML06:2023"]
         ),
         rule!(
+            "artifact/pickle/split-frame",
+            High,
+            "an operand crosses the end of its frame, so that unpicklers read different names",
+            "Do not load the file: no pickler writes this.",
+            ["CWE-502", "CWE-436", "OWASP ML06:2023", "AML.T0011.000"]
+        ),
+        rule!(
             "artifact/pickle/hidden-stream",
             Medium,
             "a pickle hides behind bytes that are none",
@@ -113,6 +120,13 @@ pub(crate) static INFO: CheckInfo = CheckInfo {
             "an array's bytes spell opcodes that a plain unpickler would run",
             "Load the file with joblib only, or save it again.",
             ["CWE-502", "CWE-436", "OWASP ML06:2023"]
+        ),
+        rule!(
+            "artifact/pickle/exhausting-structure",
+            Low,
+            "values nested or shared so that going through them never ends",
+            "Limit time and memory where the file is loaded, or do not load it.",
+            ["CWE-400", "CWE-674", "OWASP ML06:2023"]
         ),
         rule!(
             "artifact/pickle/object-array",
@@ -460,6 +474,18 @@ impl File<'_> {
         if let Some(offset) = stream.inline_arrays.as_code.first() {
             let message = "the bytes of an array would be run as opcodes by a plain unpickler".to_owned();
             drafts.push(self.draft("array-as-code", stream, *offset, message, ""));
+        }
+        if let Some(anomaly) = stream.anomalies.iter().find(|a| a.kind == AnomalyKind::SplitFrame) {
+            let message = "an operand crosses the end of its frame: from a file CPython reads other bytes than these";
+            drafts.push(self.draft("split-frame", stream, anomaly.offset, message.to_owned(), ""));
+        }
+        for (kind, what) in [
+            (AnomalyKind::DeepNesting, "containers are nested more than 1000 deep"),
+            (AnomalyKind::Expansion, "shared containers stand for more values than any memory holds"),
+        ] {
+            if let Some(anomaly) = stream.anomalies.iter().find(|a| a.kind == kind) {
+                drafts.push(self.draft("exhausting-structure", stream, anomaly.offset, what.to_owned(), ""));
+            }
         }
         let computed = stream.anomalies.iter().find(|a| a.kind == AnomalyKind::ComputedGlobal);
         let named = stream.imports.iter().any(|import| import.resolved != Resolved::Literal);
