@@ -335,6 +335,34 @@ fn what_lookups_find_is_judged() {
 }
 
 #[test]
+fn functions_made_of_names_are_judged_by_the_names() {
+    let getter = |names: Vec<V>| Asm::new(4).value(&call(g("operator", "attrgetter"), names)).stop();
+    let caller = |names: Vec<V>| Asm::new(4).value(&call(g("operator", "methodcaller"), names)).stop();
+    for bytes in [
+        getter(vec![s("__class__.__init__")]),
+        getter(vec![s("shape"), s("os.system")]),
+        getter(vec![s("system")]),
+        caller(vec![s("write_text"), s("x")]),
+        caller(vec![s("eval"), s("@__import__('os')")]),
+        caller(vec![s("__reduce_ex__"), i(4)]),
+    ] {
+        dangerous(&bytes);
+    }
+    finds("computed-global", Severity::Critical, &getter(vec![call(g("mypkg", "name"), vec![])]));
+    finds("stdlib-call", Severity::High, &caller(vec![s("apply"), g("secrets", "token_hex")]));
+    assert_eq!(worst(&getter(vec![s("shape"), s("dtype")])), None);
+    assert_eq!(worst(&caller(vec![s("lower")])), None);
+}
+
+#[test]
+fn a_class_is_not_made_by_three_arguments() {
+    assert_eq!(worst(&reduce("builtins", "type", vec![V::None])), None);
+    let body = V::Dict(vec![(s("__reduce__"), g("mypkg", "f"))]);
+    let made = reduce("builtins", "type", vec![s("X"), tuple(vec![]), body]);
+    finds("stdlib-call", Severity::High, &made);
+}
+
+#[test]
 fn nested_pickles_are_judged() {
     let inner = reduce("os", "system", vec![s("id")]);
     for (module, name) in [

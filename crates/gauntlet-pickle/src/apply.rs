@@ -386,9 +386,10 @@ impl Machine<'_, '_> {
     }
 
     /// Whether the bytes ahead, read as opcodes by a plain `pickle.load`, would import something.
-    pub(crate) fn ahead_is_code(&mut self) -> Result<bool, Halt> {
+    pub(crate) fn ahead_is_code(&mut self, array: u64, padded: bool) -> Result<bool, Halt> {
         let ahead = self.input.peek(crate::input::WINDOW)?;
-        let (imports, opcodes) = sniff::imports_midway(ahead);
+        let padding = ahead.first().filter(|_| padded).map_or(0, |n| 1 + u64::from(*n));
+        let (imports, opcodes) = sniff::imports_midway(ahead, array.saturating_add(padding));
         self.unpaid += opcodes / 2;
         Ok(imports)
     }

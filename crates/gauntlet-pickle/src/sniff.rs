@@ -96,16 +96,19 @@ pub(crate) enum TrialEnd {
 
 /// Runs until STOP, the end, an error, or `enough` uses of imports.
 pub(crate) fn trial(bytes: &[u8], complete: bool, enough: u32) -> Trial {
-    run(bytes, complete, enough, false)
+    run(bytes, complete, enough, None)
 }
 
 /// Whether a loader in the middle of a stream would run these bytes as opcodes up to an import.
-pub(crate) fn imports_midway(bytes: &[u8]) -> (bool, u64) {
-    let trial = run(bytes, false, 1, true);
+pub(crate) fn imports_midway(bytes: &[u8], array: u64) -> (bool, u64) {
+    // An opcode that ends with the array is followed by the stream's own.
+    let until = usize::try_from(array).unwrap_or(usize::MAX);
+    let trial = run(bytes, false, 1, Some(until));
     (trial.imports > 0, trial.opcodes)
 }
 
-fn run(bytes: &[u8], complete: bool, enough: u32, inside: bool) -> Trial {
+fn run(bytes: &[u8], complete: bool, enough: u32, midway: Option<usize>) -> Trial {
+    let inside = midway.is_some();
     let mut run =
         Trial { opcodes: 0, imports: 0, uses: 0, end: TrialEnd::Invalid, clean: false, operand_open: false, len: 0 };
     let announced = matches!(bytes, [0x80, 0..=5, ..]);
@@ -114,6 +117,9 @@ fn run(bytes: &[u8], complete: bool, enough: u32, inside: bool) -> Trial {
     let (mut height, mut marks) = if inside { (1000, vec![100, 200, 300, 400]) } else { (0, Vec::new()) };
     let mut at = 0;
     run.end = loop {
+        if midway == Some(at) {
+            break TrialEnd::Short;
+        }
         let Some(code) = bytes.get(at) else { break TrialEnd::Short };
         let Some(op) = opcode::opcode(*code) else { break TrialEnd::Invalid };
         at += 1;

@@ -12,7 +12,7 @@ use gauntlet_pickle::{
 
 use super::{FINDINGS, each, plural, rule};
 use crate::facts::{NpyFact, PickleFact};
-use crate::rules::{self, PickleRules, Place, Role, Tier, globals};
+use crate::rules::{self, PickleRules, Place, Role, Shape, Tier, globals};
 
 /// `artifact/pickle`
 pub(crate) struct Pickle;
@@ -251,7 +251,7 @@ impl File<'_> {
         let is_called = called.has(import);
         let is_made = import.uses.contains(&Use::Constructed) || called.makes(import);
         match tier {
-            Tier::Allowed(Role::Data) if is_called => {
+            Tier::Allowed(Role::Data) if is_called && !self.as_written(import, stream) => {
                 let standard = names(import).any(|(module, _)| self.rules.is_stdlib(module));
                 let rule = if standard { "stdlib-call" } else { "unknown-call" };
                 push(&mut drafts, rule, format!("`{full}` is a value and is called{evidence}"));
@@ -276,7 +276,14 @@ impl File<'_> {
             }
             Tier::PackageClass if is_called => {
                 let message = format!("the class `{full}` is called with arguments instead of being given a state");
-                let severity = if self.strict { Severity::High } else { Severity::Low };
+                // A constructor that is given text may open what the text names.
+                let named =
+                    called.first(import).is_some_and(|call| call.args.iter().any(|a| matches!(a, Arg::Str { .. })));
+                let severity = match (self.strict, named) {
+                    (true, _) => Severity::High,
+                    (false, true) => Severity::Medium,
+                    (false, false) => Severity::Low,
+                };
                 drafts.push(at(severity, self.draft("unknown-call", stream, import.offset, message, &full)));
             }
             Tier::PackageClass => {}
@@ -304,15 +311,26 @@ impl File<'_> {
                 continue;
             }
             let full = format!("{module}.{name}");
-            let looked_up = call.args.iter().rev().find_map(|arg| match arg {
-                Arg::Str { text: Some(text), .. } if !text.starts_with('<') => Some(text.as_str()),
-                _ => None,
-            });
+            // `dill._dill._getattr` has a description of the method behind its name.
+            let looked_up = call.args.iter().rev().filter_map(text).find(|text| !text.starts_with('<'));
             let hidden = |drafts: &mut Vec<Judged>| {
                 let message =
                     format!("`{full}` is called with ({}) and what it finds cannot be told", shown(&call.args));
                 drafts.push(self.draft("computed-global", stream, call.offset, message, &full));
             };
+            // These make a function of a name; what it is called with comes later.
+            let names: Option<Vec<&str>> = match name.as_str() {
+                "attrgetter" => call.args.iter().map(text).collect(),
+                "methodcaller" => call.args.first().map(text).into_iter().collect(),
+                _ => None,
+            };
+            if let Some(names) = names.filter(|names| !names.is_empty()) {
+                for (attribute, why) in names.iter().filter_map(|name| Some((name, self.rules.method(name)?))) {
+                    let message = format!("`{full}` takes `{attribute}` of what it is given: {why}");
+                    drafts.push(self.draft("dangerous-global", stream, call.offset, message, attribute));
+                }
+                continue;
+            }
             match (&call.value, looked_up) {
                 (Some(Arg::Global { .. }), _) => {}
                 (Some(Arg::Module { name }), _) => {
@@ -344,6 +362,22 @@ impl File<'_> {
             drafts.push(self.draft("dangerous-global", stream, import.offset, message, &full));
         }
         drafts
+    }
+
+    /// Whether every call of a value looks like what a pickler writes, such as `type(None)`.
+    fn as_written(&self, import: &Import, stream: &StreamFacts) -> bool {
+        let mut seen = false;
+        let fits = stream.calls.iter().all(|call| {
+            let Target::Global { module, name } = &call.callee else { return true };
+            if !names(import).any(|known| known == (module.as_str(), name.as_str())) {
+                return true;
+            }
+            seen = true;
+            let shape = self.rules.arguments(&format!("{module}.{name}"));
+            let odd = |shape: &Shape| shape.mismatch(&call.args, call.arg_count.unwrap_or(u64::MAX), self.rules);
+            shape.is_some_and(|shape| odd(shape).is_none())
+        });
+        fits && seen
     }
 
     /// Calls whose callee is no global that was judged as an import.
@@ -385,6 +419,9 @@ impl File<'_> {
             let Target::Global { module, name } = &call.callee else { continue };
             let Tier::Allowed(role) = self.rules.tier(module, name) else { continue };
             let full = format!("{module}.{name}");
+            if role == Role::Data {
+                continue;
+            }
             let odd = match (call.arg_count, self.rules.arguments(&full)) {
                 (Some(count), Some(shape)) => shape.mismatch(&call.args, count, self.rules),
                 (None, _) if role == Role::Caller => Some("its arguments are computed".to_owned()),
@@ -542,7 +579,8 @@ impl<'s> Called<'s> {
             let Tier::Allowed(role) = rules.tier(module, name) else { continue };
             match rules.arguments(&format!("{module}.{name}")) {
                 Some(shape) => shape.places(&call.args).into_iter().for_each(|(arg, place)| called.note(arg, place)),
-                None if role == Role::Caller => {
+                // A method is called with what `methodcaller` was given.
+                None if role == Role::Caller || name == "methodcaller" => {
                     let given = call.args.iter().chain(&call.kwargs).flat_map(globals);
                     given.for_each(|arg| called.note(arg, Place::Called));
                 }
@@ -573,10 +611,21 @@ impl<'s> Called<'s> {
         names(import).any(|name| self.made.contains(&name))
     }
 
+    fn first(&self, import: &Import) -> Option<&'s Call> {
+        names(import).find_map(|name| self.first.get(&name)).copied()
+    }
+
     /// The arguments of the first call of a global, shortened.
     fn evidence(&self, import: &Import) -> String {
-        let Some(call) = names(import).find_map(|name| self.first.get(&name)) else { return String::new() };
+        let Some(call) = self.first(import) else { return String::new() };
         if call.args.is_empty() { String::new() } else { format!(" with ({})", shown(&call.args)) }
+    }
+}
+
+fn text(arg: &Arg) -> Option<&str> {
+    match arg {
+        Arg::Str { text: Some(text), .. } => Some(text),
+        _ => None,
     }
 }
 

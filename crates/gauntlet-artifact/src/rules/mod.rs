@@ -202,6 +202,13 @@ impl PickleRules {
 
     /// Judges the global `module.name`; the order is that of the rule data's first comment.
     pub(crate) fn tier(&self, module: &str, name: &str) -> Tier {
+        // Below protocol 4 a class with keyword arguments is made by `partial(cls.__new__, cls, ...)`.
+        if let Some(class) = name.strip_suffix(".__new__").filter(|class| is_class_name(class)) {
+            return match self.tier(module, class) {
+                Tier::PackageClass => Tier::Allowed(Role::Function),
+                other => other,
+            };
+        }
         let full = format!("{module}.{name}");
         if let Some(role) = self.allow.get(&full) {
             return Tier::Allowed(*role);
@@ -250,7 +257,11 @@ impl PickleRules {
     /// Why a method of this name is not to be taken of any object: special methods lead to the interpreter.
     pub(crate) fn method(&self, name: &str) -> Option<String> {
         let special = name.split('.').any(|part| part.starts_with("__") && part.ends_with("__"));
-        let known = self.dangerous_methods.get(name.rsplit('.').next().unwrap_or(name));
+        let (first, last) = (name.split('.').next().unwrap_or(name), name.rsplit('.').next().unwrap_or(name));
+        let known = self.dangerous_methods.get(last).or_else(|| self.suspect.get(last));
+        if first != last && (self.aliases.contains(first) || self.stdlib.contains(first)) {
+            return Some(format!("walks through `{first}`"));
+        }
         known.map(|why| self.why[*why].clone()).or_else(|| special.then(|| "leads out of the object".to_owned()))
     }
 
