@@ -2,7 +2,12 @@
 # Fills fuzz/corpus/<target>/ with seeds from testdata/. More folders may be named; their files go to the targets by suffix.
 set -eu
 cd "$(dirname "$0")"
-targets="pickle zip tar safetensors onnx dsse checkpoint project python patterns"
+targets="pickle zip tar safetensors onnx protobuf tensorflow dsse checkpoint project python patterns"
+targets="pickle zip tar sevenz streams documents safetensors onnx dsse checkpoint project python patterns"
+targets="pickle zip tar safetensors onnx dsse checkpoint project python patterns facts"
+targets="pickle zip tar safetensors convert onnx dsse checkpoint project python patterns"
+targets="pickle zip tar safetensors onnx dsse checkpoint project python patterns hdf5"
+targets="pickle zip tar sevenz streams documents safetensors convert gguf tflite models onnx hdf5 template dsse checkpoint project python patterns facts"
 for target in $targets; do
     mkdir -p "corpus/$target"
 done
@@ -39,10 +44,48 @@ for folder in ../testdata "$@"; do
     for suffix in tar gz bz2 xz nemo z joblib; do
         put_all "$folder" "*.$suffix"
     done
+    seeds=corpus/sevenz
+    put_all "$folder" '*.7z'
+    seeds=corpus/documents
+    for suffix in rds RData pmml xml t7 ser; do
+        put_all "$folder" "*.$suffix"
+    done
+    # The stream target wants a byte in front that names the compression.
+    seeds=corpus/streams
+    for pair in zst:0 lz4:1 gz:2 bz2:3 xz:4 lzma:5; do
+        find "$folder" -type f -name "*.${pair%:*}" -size -200k >"$list"
+        while IFS= read -r file; do
+            { printf "\\00${pair#*:}"; cat "$file"; } >"$seeds/$(sha256sum "$file" | cut -c1-40)"
+        done <"$list"
+    done
     seeds=corpus/safetensors
     put_all "$folder" '*.safetensors'
+    seeds=corpus/template
+    for suffix in jinja jinja2 j2 txt; do
+        put_all "$folder" "*.$suffix"
+    done
+    seeds=corpus/gguf
+    put_all "$folder" '*.gguf'
+    seeds=corpus/tflite
+    put_all "$folder" '*.tflite'
+    seeds=corpus/models
+    for suffix in ubj cbm msgpack skops pb json yaml mlmodel pdmodel meta pbtxt pt2; do
+        put_all "$folder" "*.$suffix"
+    done
+    seeds=corpus/convert
+    for suffix in pt pth npz npy pkl; do
+        put_all "$folder" "*.$suffix"
+    done
     seeds=corpus/onnx
     put_all "$folder" '*.onnx'
+    for seeds in corpus/protobuf corpus/tensorflow; do
+        for suffix in pb pbtxt meta mlmodel pdmodel; do
+            put_all "$folder" "*.$suffix"
+        done
+    seeds=corpus/hdf5
+    for suffix in h5 hdf5 keras weights; do
+        put_all "$folder" "*.$suffix"
+    done
     seeds=corpus/dsse
     put_all "$folder" '*.sig'
     seeds=corpus/python
@@ -55,6 +98,9 @@ for folder in ../testdata "$@"; do
     done
 done
 
+seeds=corpus/facts
+put ../testdata/facts/*.parquet
+
 seeds=corpus/project
 put ../testdata/project/*.yaml
 seeds=corpus/python
@@ -64,7 +110,7 @@ for target in $targets; do
     seeds=corpus/$target
     case $target in
     zip | tar) area=archive ;;
-    safetensors) area=artifact ;;
+    safetensors | convert) area=artifact ;;
     *) area=$target ;;
     esac
     put "../testdata/$area/crashes"/*
@@ -72,7 +118,7 @@ done
 
 # Texts and payloads inside JSON.
 python3 - <<'PYTHON'
-import base64, glob, hashlib, json
+import base64, glob, hashlib, json, zipfile
 
 def put(target, data):
     with open(f"corpus/{target}/{hashlib.sha256(data).hexdigest()[:40]}", "wb") as seed:
@@ -90,6 +136,18 @@ record = {"kind": "report", "envelope": "sha256:" + "0" * 64, "key": "SHA256:" +
           "predicateType": "https://in-toto.io/attestation/test-result/v0.1", "subject": {"sha256": "1" * 64},
           "time": "2026-01-31T12:00:00Z"}
 put("checkpoint", json.dumps(record, sort_keys=True, separators=(",", ":")).encode())
+
+with open("../testdata/artifact/template/attacks.txt", encoding="utf-8") as file:
+    for line in file:
+        put("template", line.encode())
+with open("../testdata/artifact/template/chat.txt", encoding="utf-8") as file:
+    for template in file.read().split("##### ")[1:]:
+        put("template", template.split("\n", 1)[1].encode())
+for path in glob.glob("../testdata/artifact/convert/*.pt"):
+    with zipfile.ZipFile(path) as archive:
+        for name in archive.namelist():
+            if name.endswith("/data.pkl"):
+                put("convert", archive.read(name))
 
 for path in glob.glob("../testdata/vectors/oms/bundles/*.sig"):
     with open(path, "rb") as file:

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Checks against other people's tools: the OpenSSF reference signer and CPython's pickle.
+# Checks against other people's tools: the OpenSSF reference signer, CPython's pickle and the safetensors library.
 # Installs them into a virtual environment in the user's cache directory. Usage: tests/interop/run.sh [PROGRAM]
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -12,7 +12,7 @@ export GAUNTLET_CONFIG_DIR=$work/config
 
 mkdir -p "$cache"
 [ -x "$venv/bin/python" ] || python3 -m venv "$venv"
-"$venv/bin/pip" install --quiet 'model-signing==1.1.1' pyOpenSSL
+"$venv/bin/pip" install --quiet 'model-signing==1.1.1' pyOpenSSL numpy safetensors
 
 echo "== OpenSSF model signing, both directions"
 "$venv/bin/python" crates/gauntlet-trust/tests/interop/oms.py --ours "$program" --dot-flag=--dot
@@ -26,3 +26,6 @@ cargo build --quiet --workspace --example globals
 echo "== pickles: 100,000 streams that nobody wrote, against both unpicklers of CPython"
 python3 crates/gauntlet-pickle/tests/fuzz_differential.py \
     "${CARGO_TARGET_DIR:-target}/debug/examples/globals" --seed 1 --count 100000
+
+echo "== conversions, read by the safetensors library"
+"$venv/bin/python" tests/interop/convert.py "$program"

@@ -1,23 +1,29 @@
-//! Containers that strangers made: zip read by its directory *and* by its local headers, tar, and compressed streams.
+//! Containers that strangers made: zip read by its directory *and* by its local headers, tar, 7z, compressed streams.
 //!
 //! Nothing is unpacked to disk and nothing is judged: whatever two readings disagree about is a typed
-//! [`Conflict`], and the caller may read the bytes under every reading. 7z, rar and zstd are recognised only.
+//! [`Conflict`], and the caller may read the bytes under every reading. rar and some others are recognised only.
 
 #![forbid(unsafe_code)]
 
 mod decode;
+mod entry;
 mod error;
+mod input;
 mod lz4;
 mod name;
+mod sevenz;
 mod sniff;
 mod tar;
 mod zip;
+mod zstd;
 
-pub use decode::{Decoder, decoder};
+pub use decode::{Decoder, StreamInfo, decoder};
+pub use entry::{EntryKind, EntryProblem, link_leaves};
 pub use error::ArchiveError;
 pub use name::{NameProblem, lossy_name, name_problems};
+pub use sevenz::{SevenZip, SevenZipData, SevenZipEntry};
 pub use sniff::{Container, SNIFF_BYTES, sniff};
-pub use tar::{Tar, TarData, TarEntry, TarKind, TarProblem};
+pub use tar::{Tar, TarData, TarEntry};
 pub use zip::{Conflict, ConflictKind, Entry, Header, Member, MemberStream, Method, Reading, Trust, Zip};
 
 use gauntlet_limits::{Budget, Cursor};
@@ -44,6 +50,12 @@ pub fn exercise(bytes: &[u8], budget: &Budget) -> Result<(), ArchiveError> {
         if std::io::copy(&mut tar.data(), &mut std::io::sink()).is_err() {
             break;
         }
+    }
+    if let Ok(mut archive) = SevenZip::read(&source, budget) {
+        archive.visit(|_, data| match data {
+            Ok(Some(data)) => std::io::copy(data, &mut std::io::sink()).is_ok(),
+            _ => true,
+        });
     }
     if let Some(container) = sniff(bytes)
         && container.is_stream()

@@ -1,196 +1,181 @@
-//! LZ4 frames (the frame format's version 1.6), read block by block. Checksums are passed over: what a lenient reader
-//! would deliver is delivered.
+//! One LZ4 frame (frame format 1.6, and the legacy form), read block by block.
+//!
+//! Blocks are unpacked by `lz4_flex`; its frame reader is not used, because it reports a frame that is cut between two
+//! blocks, and a block without content, as a clean end. Checksums are passed over: what a lenient reader would deliver
+//! is delivered.
 
-use std::io::{self, BufRead, Read};
+use std::io::{self, Read};
 
-const MAGIC: [u8; 4] = [0x04, 0x22, 0x4d, 0x18];
+use crate::input::Input;
+
+pub(crate) const MAGIC: [u8; 4] = [0x04, 0x22, 0x4d, 0x18];
+pub(crate) const LEGACY_MAGIC: [u8; 4] = [0x02, 0x21, 0x4c, 0x18];
 /// How far back a block may copy from.
 const HISTORY: usize = 64 << 10;
+const LEGACY_BLOCK: usize = 8 << 20;
 
-/// Decompresses one frame after another.
-pub(crate) struct Lz4Reader<R> {
-    input: R,
-    frame: Option<Frame>,
-    /// History of at most [`HISTORY`] bytes, then the current block.
-    window: Vec<u8>,
-    /// First byte of `window` that was not handed out.
+/// Decompresses one frame; at its end the input stands right behind it.
+pub(crate) struct Lz4Frame<R> {
+    input: Input<R>,
+    form: Form,
+    /// The last bytes of the blocks before, for linked blocks.
+    history: Vec<u8>,
+    block: Vec<u8>,
+    /// First byte of `block` that was not handed out.
     unread: usize,
-    started: bool,
+    finished: bool,
 }
 
 #[derive(Clone, Copy)]
-struct Frame {
+struct Form {
     block_max: usize,
+    legacy: bool,
     independent: bool,
     block_checksums: bool,
     content_checksum: bool,
 }
 
-impl<R: BufRead> Lz4Reader<R> {
-    pub(crate) fn new(input: R) -> Self {
-        Self { input, frame: None, window: Vec::new(), unread: 0, started: false }
+/// A magic number that may follow a frame: another frame, or one to skip.
+pub(crate) fn starts_frame(magic: &[u8]) -> bool {
+    magic.starts_with(&MAGIC) || magic.starts_with(&LEGACY_MAGIC) || is_skippable(magic)
+}
+
+/// The skippable frames that LZ4 and Zstandard share.
+pub(crate) fn is_skippable(magic: &[u8]) -> bool {
+    matches!(magic, [first, 0x2a, 0x4d, 0x18, ..] if first & 0xf0 == 0x50)
+}
+
+impl<R: Read> Lz4Frame<R> {
+    pub(crate) fn new(mut input: Input<R>) -> io::Result<Self> {
+        let form = header(&mut input)?;
+        Ok(Self { input, form, history: Vec::new(), block: Vec::new(), unread: 0, finished: false })
     }
 
-    pub(crate) fn get_mut(&mut self) -> &mut R {
-        &mut self.input
+    pub(crate) fn into_inner(self) -> Input<R> {
+        self.input
     }
 
-    /// Loads the next block; false at the end of the input.
+    /// Loads the next block; false at the end of the frame.
     fn next_block(&mut self) -> io::Result<bool> {
-        loop {
-            let frame = match self.frame {
-                Some(frame) => frame,
-                None => {
-                    if self.started && self.input.fill_buf()?.is_empty() {
-                        return Ok(false);
-                    }
-                    let frame = self.header()?;
-                    self.started = true;
-                    self.frame = Some(frame);
-                    self.window.clear();
-                    self.unread = 0;
-                    frame
-                }
-            };
-            let size = u32::from_le_bytes(self.array()?);
-            if size == 0 {
-                self.skip_checksum(frame.content_checksum)?;
-                self.frame = None;
-                continue;
+        if self.finished {
+            return Ok(false);
+        }
+        let form = self.form;
+        if form.legacy {
+            // Legacy frames have no end mark: they end with the input or where another frame begins.
+            let next = self.input.peek(4)?;
+            if next.is_empty() || starts_frame(next) {
+                self.finished = true;
+                return Ok(false);
             }
-            let plain = size >> 31 == 1;
-            let len = (size & 0x7fff_ffff) as usize;
-            // A block that does not shrink is stored, so none is longer than its content may be.
-            if len > frame.block_max {
-                return Err(malformed("lz4 block above the frame's maximum"));
-            }
-            let mut block = vec![0; len];
-            self.input.read_exact(&mut block)?;
-            self.skip_checksum(frame.block_checksums)?;
-            let keep = if frame.independent { 0 } else { self.window.len().min(HISTORY) };
-            let from = self.window.len() - keep;
-            self.window.drain(..from);
-            self.unread = keep;
-            if plain {
-                self.window.extend_from_slice(&block);
-            } else {
-                decode_block(&block, &mut self.window, keep + frame.block_max)?;
-            }
-            return Ok(true);
         }
-    }
-
-    fn header(&mut self) -> io::Result<Frame> {
-        if self.array::<4>()? != MAGIC {
-            return Err(malformed("no lz4 frame"));
+        let size = u32::from_le_bytes(array(&mut self.input)?);
+        if size == 0 && !form.legacy {
+            self.skip_checksum(form.content_checksum)?;
+            self.finished = true;
+            return Ok(false);
         }
-        let [flags, block] = self.array::<2>()?;
-        if flags >> 6 != 1 {
-            return Err(malformed("unknown lz4 frame version"));
+        let plain = size >> 31 == 1 && !form.legacy;
+        let len = if plain { size & 0x7fff_ffff } else { size } as usize;
+        // A block that does not shrink is stored; legacy ones may grow a little instead.
+        let longest = if form.legacy { form.block_max + form.block_max / 255 + 16 } else { form.block_max };
+        if len > longest {
+            return Err(malformed("lz4 block above the frame's maximum"));
         }
-        let block_max = match (block >> 4) & 7 {
-            4 => 64 << 10,
-            5 => 256 << 10,
-            6 => 1 << 20,
-            7 => 4 << 20,
-            _ => return Err(malformed("unknown lz4 block size")),
-        };
-        if flags & 8 != 0 {
-            self.array::<8>()?;
+        let mut packed = vec![0; len];
+        self.input.read_exact(&mut packed)?;
+        self.skip_checksum(form.block_checksums)?;
+        if !form.independent {
+            let keep = HISTORY.saturating_sub(self.block.len()).min(self.history.len());
+            self.history.drain(..self.history.len() - keep);
+            self.history.extend_from_slice(&self.block[self.block.len().saturating_sub(HISTORY)..]);
         }
-        if flags & 1 != 0 {
-            return Err(malformed("lz4 frame needs a dictionary"));
+        self.unread = 0;
+        if plain {
+            self.block = packed;
+        } else {
+            self.block.resize(form.block_max, 0);
+            let unpacked = lz4_flex::block::decompress_into_with_dict(&packed, &mut self.block, &self.history);
+            let n = unpacked.map_err(|error| {
+                self.block.clear();
+                io::Error::new(io::ErrorKind::InvalidData, error)
+            })?;
+            self.block.truncate(n);
         }
-        self.array::<1>()?;
-        Ok(Frame {
-            block_max,
-            independent: flags & 0x20 != 0,
-            block_checksums: flags & 0x10 != 0,
-            content_checksum: flags & 4 != 0,
-        })
+        Ok(true)
     }
 
     fn skip_checksum(&mut self, present: bool) -> io::Result<()> {
         if present {
-            self.array::<4>()?;
+            array::<4, R>(&mut self.input)?;
         }
         Ok(())
     }
-
-    fn array<const N: usize>(&mut self) -> io::Result<[u8; N]> {
-        let mut bytes = [0; N];
-        self.input.read_exact(&mut bytes)?;
-        Ok(bytes)
-    }
 }
 
-impl<R: BufRead> Read for Lz4Reader<R> {
+impl<R: Read> Read for Lz4Frame<R> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         if out.is_empty() {
             return Ok(0);
         }
-        while self.unread == self.window.len() {
+        // A block may be empty.
+        while self.unread == self.block.len() {
             if !self.next_block()? {
                 return Ok(0);
             }
         }
-        let n = out.len().min(self.window.len() - self.unread);
-        out[..n].copy_from_slice(&self.window[self.unread..self.unread + n]);
+        let n = out.len().min(self.block.len() - self.unread);
+        out[..n].copy_from_slice(&self.block[self.unread..self.unread + n]);
         self.unread += n;
         Ok(n)
     }
 }
 
-/// Appends the content of a block to `out`, which may grow to `max` bytes.
-fn decode_block(mut block: &[u8], out: &mut Vec<u8>, max: usize) -> io::Result<()> {
-    loop {
-        let token = usize::from(take(&mut block, 1)?[0]);
-        let literals = length(&mut block, token >> 4)?;
-        let bytes = take(&mut block, literals)?;
-        if out.len() + literals > max {
-            return Err(malformed("lz4 block expands above its maximum"));
-        }
-        out.extend_from_slice(bytes);
-        // The last sequence has literals only.
-        if block.is_empty() {
-            return Ok(());
-        }
-        let distance = take(&mut block, 2)?;
-        let distance = usize::from(u16::from_le_bytes([distance[0], distance[1]]));
-        let len = length(&mut block, token & 15)? + 4;
-        if distance == 0 || distance > out.len() {
-            return Err(malformed("lz4 copy from before the beginning"));
-        }
-        if out.len() + len > max {
-            return Err(malformed("lz4 block expands above its maximum"));
-        }
-        // Source and target may overlap, so bytes are copied one by one.
-        let start = out.len() - distance;
-        for at in start..start + len {
-            out.push(out[at]);
-        }
+fn header<R: Read>(input: &mut Input<R>) -> io::Result<Form> {
+    let magic = array::<4, R>(input)?;
+    if magic == LEGACY_MAGIC {
+        return Ok(Form {
+            block_max: LEGACY_BLOCK,
+            legacy: true,
+            independent: true,
+            block_checksums: false,
+            content_checksum: false,
+        });
     }
+    if magic != MAGIC {
+        return Err(malformed("no lz4 frame"));
+    }
+    let [flags, block] = array::<2, R>(input)?;
+    if flags >> 6 != 1 {
+        return Err(malformed("unknown lz4 frame version"));
+    }
+    let block_max = match (block >> 4) & 7 {
+        4 => 64 << 10,
+        5 => 256 << 10,
+        6 => 1 << 20,
+        7 => 4 << 20,
+        _ => return Err(malformed("unknown lz4 block size")),
+    };
+    if flags & 8 != 0 {
+        array::<8, R>(input)?;
+    }
+    if flags & 1 != 0 {
+        return Err(io::Error::new(io::ErrorKind::Unsupported, "lz4 frame needs a dictionary"));
+    }
+    array::<1, R>(input)?;
+    Ok(Form {
+        block_max,
+        legacy: false,
+        independent: flags & 0x20 != 0,
+        block_checksums: flags & 0x10 != 0,
+        content_checksum: flags & 4 != 0,
+    })
 }
 
-/// 15 means that bytes follow which are added until one is not 255.
-fn length(block: &mut &[u8], start: usize) -> io::Result<usize> {
-    let mut sum = start;
-    if start == 15 {
-        loop {
-            let byte = take(block, 1)?[0];
-            sum += usize::from(byte);
-            if byte != 255 {
-                break;
-            }
-        }
-    }
-    Ok(sum)
-}
-
-fn take<'a>(block: &mut &'a [u8], n: usize) -> io::Result<&'a [u8]> {
-    let (taken, rest) = block.split_at_checked(n).ok_or_else(|| malformed("lz4 block is cut"))?;
-    *block = rest;
-    Ok(taken)
+fn array<const N: usize, R: Read>(input: &mut Input<R>) -> io::Result<[u8; N]> {
+    let mut bytes = [0; N];
+    input.read_exact(&mut bytes)?;
+    Ok(bytes)
 }
 
 fn malformed(what: &'static str) -> io::Error {
@@ -199,7 +184,10 @@ fn malformed(what: &'static str) -> io::Error {
 
 #[cfg(test)]
 mod tests {
+    use gauntlet_limits::Budget;
+
     use super::*;
+    use crate::{Container, decoder};
 
     fn frame(flags: u8, blocks: &[(bool, &[u8])]) -> Vec<u8> {
         let mut out = [&MAGIC[..], &[flags, 0x40, 0]].concat();
@@ -211,9 +199,10 @@ mod tests {
         out
     }
 
-    fn read(bytes: &[u8]) -> io::Result<Vec<u8>> {
-        let mut out = Vec::new();
-        Lz4Reader::new(bytes).read_to_end(&mut out)?;
+    fn read(bytes: &[u8]) -> Result<Vec<u8>, io::Error> {
+        let (budget, mut out) = (Budget::default(), Vec::new());
+        let mut decoder = decoder(Container::Lz4, bytes, &budget).map_err(io::Error::other)?;
+        decoder.read_to_end(&mut out)?;
         Ok(out)
     }
 
@@ -229,6 +218,22 @@ mod tests {
         assert!(read(&frame(0x60, &[(true, b"hello"), (false, linked)])).is_err());
         let two = [frame(0x60, &[(true, b"a")]), frame(0x60, &[(true, b"b")])].concat();
         assert_eq!(read(&two).unwrap(), b"ab");
+    }
+
+    #[test]
+    fn a_block_without_content_hides_nothing_behind_it() {
+        assert_eq!(read(&frame(0x60, &[(true, b"a"), (true, b""), (true, b"b")])).unwrap(), b"ab");
+        assert_eq!(read(&frame(0x60, &[(true, b"a"), (false, b"\0"), (true, b"b")])).unwrap(), b"ab");
+    }
+
+    #[test]
+    fn legacy_and_skippable_frames_are_followed() {
+        let block = b"\x32abc\x03\0\x50vwxyz";
+        let legacy = [&LEGACY_MAGIC[..], &(block.len() as u32).to_le_bytes(), block].concat();
+        let skippable = b"\x52\x2a\x4d\x18\x03\0\0\0xyz";
+        let all = [legacy.clone(), skippable.to_vec(), frame(0x60, &[(true, b"!")])].concat();
+        assert_eq!(read(&all).unwrap(), b"abcabcabcvwxyz!");
+        assert!(read(&legacy[..legacy.len() - 1]).is_err());
     }
 
     #[test]

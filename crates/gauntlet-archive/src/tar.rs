@@ -4,55 +4,13 @@ use std::collections::HashSet;
 use std::io::{self, Read};
 
 use gauntlet_limits::{Budget, Limit, LimitHit, Stream};
-use serde::{Deserialize, Serialize};
 
-use crate::{ArchiveError, NameProblem, name_problems};
+use crate::entry::{normal, passes_link};
+use crate::{ArchiveError, EntryKind, EntryProblem, link_leaves, name_problems};
 
 const BLOCK: usize = 512;
 /// Extended headers and long names above this are refused; real ones are a few hundred bytes.
 const EXTENSION_BYTES: u64 = 1 << 20;
-
-/// What an entry is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum TarKind {
-    /// A regular file.
-    File,
-    /// A folder.
-    Folder,
-    /// A hard link to an earlier entry.
-    HardLink,
-    /// A symbolic link.
-    SymbolicLink,
-    /// A character or block device.
-    Device,
-    /// A named pipe.
-    Fifo,
-    /// A GNU sparse file: the stored bytes are not the file's bytes.
-    Sparse,
-    /// Any other type flag.
-    Other(u8),
-}
-
-/// Something about an entry that makes two readers disagree, or that reaches outside the target folder.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum TarProblem {
-    /// See [`NameProblem`].
-    Name(NameProblem),
-    /// The link's target is absolute or climbs above the archive's root.
-    LinkLeaves,
-    /// The name passes through a symbolic link that this archive made.
-    ThroughLink,
-    /// An extended header replaced the name by another.
-    NameOverridden,
-    /// An extended header replaced the size by another.
-    SizeOverridden,
-    /// The same name as an earlier entry.
-    Duplicate,
-    /// Lies behind the end-of-archive blocks, where most readers stop.
-    AfterEnd,
-}
 
 /// One entry's header, overrides applied.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,7 +18,7 @@ pub struct TarEntry {
     /// The name as the last override gives it, in bytes.
     pub name: Vec<u8>,
     /// What it is.
-    pub kind: TarKind,
+    pub kind: EntryKind,
     /// Target of a link.
     pub link: Option<Vec<u8>>,
     /// Bytes of content that are stored.
@@ -68,7 +26,7 @@ pub struct TarEntry {
     /// Where the content starts in the tar stream.
     pub offset: u64,
     /// What is remarkable about it.
-    pub problems: Vec<TarProblem>,
+    pub problems: Vec<EntryProblem>,
 }
 
 /// Walks a tar stream entry by entry.
@@ -84,6 +42,9 @@ pub struct Tar<'a, S> {
     links: HashSet<Vec<u8>>,
     names: HashSet<Vec<u8>>,
     name_bytes: u64,
+    /// Sizes as the plain headers state them, for every kind of entry.
+    plain_sizes: bool,
+    rest: Option<u64>,
 }
 
 #[derive(Clone, Default)]
@@ -91,6 +52,16 @@ struct Overrides {
     name: Option<Vec<u8>>,
     link: Option<Vec<u8>>,
     size: Option<u64>,
+    /// Two extensions give different names.
+    clash: bool,
+    sparse: bool,
+}
+
+impl Overrides {
+    fn rename(&mut self, name: &[u8]) {
+        self.clash |= self.name.as_deref().is_some_and(|known| known != name);
+        self.name = Some(name.to_vec());
+    }
 }
 
 impl<'a, S: Stream> Tar<'a, S> {
@@ -107,12 +78,26 @@ impl<'a, S: Stream> Tar<'a, S> {
             links: HashSet::new(),
             names: HashSet::new(),
             name_bytes: 0,
+            plain_sizes: false,
+            rest: None,
         }
+    }
+
+    /// The other reading: sizes of pax headers are ignored, and links, folders and devices have the content that their
+    /// header states. Worth a walk when an entry shows [`EntryProblem::SizeOverridden`] or
+    /// [`EntryProblem::SizeOfNothing`].
+    pub fn with_plain_sizes(stream: S, budget: &'a Budget) -> Self {
+        Self { plain_sizes: true, ..Self::new(stream, budget) }
+    }
+
+    /// Where bytes begin that are no entry and no padding, once [`Tar::next_entry`] has given the last entry or an error.
+    pub fn rest(&self) -> Option<u64> {
+        self.rest
     }
 
     /// The next entry, skipping what is left of the current one; `None` at the end of the stream.
     ///
-    /// Entries behind the end-of-archive blocks are returned too, marked [`TarProblem::AfterEnd`].
+    /// Entries behind the end-of-archive blocks are returned too, marked [`EntryProblem::AfterEnd`].
     ///
     /// # Errors
     /// [`ArchiveError::Not`] when the first block is no header; malformed, truncated or over-limit headers.
@@ -123,7 +108,7 @@ impl<'a, S: Stream> Tar<'a, S> {
         loop {
             let offset = self.stream.position();
             let Some(header) = self.block()? else {
-                return if self.entries == 0 && zero_blocks == 0 {
+                return if self.entries == 0 && zero_blocks == 0 && self.rest.is_none() {
                     Err(ArchiveError::Not(crate::Container::Tar))
                 } else {
                     Ok(None)
@@ -134,18 +119,21 @@ impl<'a, S: Stream> Tar<'a, S> {
                 self.seen_end |= zero_blocks == 2;
                 continue;
             }
-            if !checksum_holds(&header) {
-                return Err(if self.entries == 0 {
-                    ArchiveError::Not(crate::Container::Tar)
-                } else {
-                    ArchiveError::Malformed { what: "tar header checksum", offset }
-                });
+            if !sum_holds(&header) {
+                if self.entries == 0 {
+                    return Err(ArchiveError::Not(crate::Container::Tar));
+                }
+                self.rest = Some(offset);
+                if self.seen_end {
+                    return Ok(None);
+                }
+                return Err(ArchiveError::Malformed { what: "tar header checksum", offset });
             }
             self.budget.members(1)?;
             self.entries += 1;
             let size = number(&header[124..136]).ok_or(ArchiveError::Malformed { what: "tar size field", offset })?;
             match header[156] {
-                b'L' => overrides.name = Some(c_string(&self.extension(size)?).to_vec()),
+                b'L' => overrides.rename(c_string(&self.extension(size)?)),
                 b'K' => overrides.link = Some(c_string(&self.extension(size)?).to_vec()),
                 b'x' | b'X' => pax(&self.extension(size)?, &mut overrides, offset)?,
                 b'g' => {
@@ -171,46 +159,59 @@ impl<'a, S: Stream> Tar<'a, S> {
         overrides: Overrides,
     ) -> Result<TarEntry, ArchiveError> {
         let header_name = header_name(header);
-        let kind = kind(flag, &header_name);
+        let kind = match kind(flag, &header_name) {
+            EntryKind::File if overrides.sparse => EntryKind::Sparse,
+            kind => kind,
+        };
         if flag == b'S' && header[482] != 0 {
             self.skip_sparse_maps()?;
         }
         // Links and devices carry no content, whatever their size field says (POSIX: "size shall be ignored").
-        let stored = match kind {
-            TarKind::HardLink | TarKind::SymbolicLink | TarKind::Device | TarKind::Fifo | TarKind::Folder => 0,
-            _ => overrides.size.unwrap_or(header_size),
+        let nothing = matches!(
+            kind,
+            EntryKind::HardLink | EntryKind::SymbolicLink | EntryKind::Device | EntryKind::Fifo | EntryKind::Folder
+        );
+        let stored = match overrides.size {
+            _ if self.plain_sizes => header_size,
+            _ if nothing => 0,
+            size => size.unwrap_or(header_size),
         };
         let header_link = c_string(&header[157..257]).to_vec();
         let link = overrides.link.unwrap_or(header_link);
         let name = overrides.name.clone().unwrap_or_else(|| header_name.clone());
 
-        let mut problems: Vec<_> = name_problems(&name).into_iter().map(TarProblem::Name).collect();
+        let mut problems: Vec<_> = name_problems(&name).into_iter().map(EntryProblem::Name).collect();
         // Long names are cut in the header; only a header name that is not a beginning of the real one misleads.
-        if overrides.name.is_some() && !header_name.is_empty() && !is_shortened(&header_name, &name) {
-            problems.push(TarProblem::NameOverridden);
+        let misleads = overrides.name.is_some() && !header_name.is_empty() && !is_shortened(&header_name, &name);
+        if misleads || overrides.clash {
+            problems.push(EntryProblem::NameOverridden);
         }
         // Sizes above 8 GiB are written as 0 (or saturated) in the header by pax writers.
         if overrides.size.is_some_and(|size| size != header_size && size < 1 << 33) {
-            problems.push(TarProblem::SizeOverridden);
+            problems.push(EntryProblem::SizeOverridden);
+        }
+        // A folder's size is how much may be put into it.
+        if nothing && kind != EntryKind::Folder && overrides.size.unwrap_or(header_size) > 0 {
+            problems.push(EntryProblem::SizeOfNothing);
         }
         if self.seen_end {
-            problems.push(TarProblem::AfterEnd);
+            problems.push(EntryProblem::AfterEnd);
         }
-        let is_link = matches!(kind, TarKind::HardLink | TarKind::SymbolicLink);
+        let is_link = matches!(kind, EntryKind::HardLink | EntryKind::SymbolicLink);
         if is_link && link_leaves(&name, &link, kind) {
-            problems.push(TarProblem::LinkLeaves);
+            problems.push(EntryProblem::LinkLeaves);
         }
         let clean = normal(&name);
-        if self.passes_link(&clean) {
-            problems.push(TarProblem::ThroughLink);
+        if passes_link(&self.links, &clean) || (is_link && self.climbs_from_link(&clean, &link, kind)) {
+            problems.push(EntryProblem::ThroughLink);
         }
         self.name_bytes += 2 * clean.len() as u64 + 64;
         self.budget.limits().check(Limit::HeaderBytes, self.name_bytes)?;
-        if kind == TarKind::SymbolicLink {
+        if kind == EntryKind::SymbolicLink {
             self.links.insert(clean.clone());
         }
-        if !self.names.insert(clean) && kind != TarKind::Folder {
-            problems.push(TarProblem::Duplicate);
+        if !self.names.insert(clean) && kind != EntryKind::Folder {
+            problems.push(EntryProblem::Duplicate);
         }
         self.unread = stored;
         self.padding = (BLOCK as u64 - stored % BLOCK as u64) % BLOCK as u64;
@@ -218,8 +219,19 @@ impl<'a, S: Stream> Tar<'a, S> {
         Ok(TarEntry { name, kind, link: is_link.then_some(link), size: stored, offset, problems })
     }
 
-    fn passes_link(&self, name: &[u8]) -> bool {
-        !self.links.is_empty() && (0..name.len()).any(|i| name[i] == b'/' && self.links.contains(&name[..i]))
+    /// A hard link to what lies behind a symbolic link, or a symbolic link that climbs from where one leads.
+    fn climbs_from_link(&self, name: &[u8], target: &[u8], kind: EntryKind) -> bool {
+        if self.links.is_empty() {
+            return false;
+        }
+        if kind == EntryKind::HardLink {
+            let target = normal(target);
+            return self.links.contains(&target) || passes_link(&self.links, &target);
+        }
+        let folder = name.iter().rposition(|b| *b == b'/').map_or(&[][..], |slash| &name[..slash]);
+        let path = normal(&[folder, b"/", target].concat());
+        let climb = memchr::memmem::find(&path, b"/..");
+        climb.is_some_and(|at| self.links.contains(&path[..at]) || passes_link(&self.links, &path[..at]))
     }
 
     fn finish_current(&mut self) -> Result<(), ArchiveError> {
@@ -241,6 +253,10 @@ impl<'a, S: Stream> Tar<'a, S> {
                 Ok(0) if filled == 0 => return Ok(None),
                 Ok(0) if self.seen_end && block[..filled].iter().all(|b| *b == 0) => return Ok(None),
                 Ok(0) if self.entries == 0 => return Err(ArchiveError::Not(crate::Container::Tar)),
+                Ok(0) if self.seen_end => {
+                    self.rest = Some(self.stream.position() - filled as u64);
+                    return Ok(None);
+                }
                 Ok(0) => return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
                 Ok(n) => filled += n,
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
@@ -314,6 +330,11 @@ impl<S: Stream> Stream for TarData<'_, S> {
 
 /// Sum of all header bytes, the checksum field counted as spaces; old writers summed signed bytes.
 pub(crate) fn checksum_holds(header: &[u8; BLOCK]) -> bool {
+    // Zeros with a matching checksum are what an empty name gives, which begins no archive.
+    header[0] != 0 && sum_holds(header)
+}
+
+fn sum_holds(header: &[u8; BLOCK]) -> bool {
     let Some(stated) = number(&header[148..156]) else { return false };
     let (mut unsigned, mut signed) = (0u64, 0i64);
     for (i, byte) in header.iter().enumerate() {
@@ -321,8 +342,7 @@ pub(crate) fn checksum_holds(header: &[u8; BLOCK]) -> bool {
         unsigned += u64::from(byte);
         signed += i64::from(byte.cast_signed());
     }
-    // All zeros but a matching checksum is what random data never and an empty name always gives.
-    header[0] != 0 && (stated == unsigned || i64::try_from(stated) == Ok(signed))
+    stated == unsigned || i64::try_from(stated) == Ok(signed)
 }
 
 /// Octal digits between spaces and NULs, or GNU base-256 when the first bit is set.
@@ -352,18 +372,18 @@ fn header_name(header: &[u8; BLOCK]) -> Vec<u8> {
     if &header[257..263] == b"ustar\0" && !prefix.is_empty() { [prefix, b"/", name].concat() } else { name.to_vec() }
 }
 
-fn kind(flag: u8, name: &[u8]) -> TarKind {
+fn kind(flag: u8, name: &[u8]) -> EntryKind {
     match flag {
         // v7 marks folders by the trailing slash only.
-        0 if name.ends_with(b"/") => TarKind::Folder,
-        0 | b'0' | b'7' => TarKind::File,
-        b'1' => TarKind::HardLink,
-        b'2' => TarKind::SymbolicLink,
-        b'3' | b'4' => TarKind::Device,
-        b'5' => TarKind::Folder,
-        b'6' => TarKind::Fifo,
-        b'S' => TarKind::Sparse,
-        other => TarKind::Other(other),
+        0 if name.ends_with(b"/") => EntryKind::Folder,
+        0 | b'0' | b'7' => EntryKind::File,
+        b'1' => EntryKind::HardLink,
+        b'2' => EntryKind::SymbolicLink,
+        b'3' | b'4' => EntryKind::Device,
+        b'5' => EntryKind::Folder,
+        b'6' => EntryKind::Fifo,
+        b'S' => EntryKind::Sparse,
+        other => EntryKind::Other(other),
     }
 }
 
@@ -379,10 +399,11 @@ fn pax(mut body: &[u8], overrides: &mut Overrides, offset: u64) -> Result<(), Ar
         let equals = memchr::memchr(b'=', record).ok_or_else(malformed)?;
         let (key, value) = (&record[..equals], &record[equals + 1..]);
         match key {
-            b"path" | b"GNU.sparse.name" => overrides.name = Some(value.to_vec()),
+            b"path" => overrides.rename(value),
+            b"GNU.sparse.name" => overrides.name = Some(value.to_vec()),
             b"linkpath" => overrides.link = Some(value.to_vec()),
             b"size" => overrides.size = Some(decimal(value).ok_or_else(malformed)?),
-            _ => {}
+            key => overrides.sparse |= key.starts_with(b"GNU.sparse."),
         }
         body = rest;
     }
@@ -396,32 +417,6 @@ fn decimal(text: &[u8]) -> Option<u64> {
 /// Writers put a cut or transliterated form of a long name into the header.
 fn is_shortened(header: &[u8], name: &[u8]) -> bool {
     name == header || name.len() > 100 || !name.is_ascii()
-}
-
-/// `a/./b//c` and `a/b/c` are one file.
-fn normal(name: &[u8]) -> Vec<u8> {
-    let parts: Vec<_> = name.split(|b| *b == b'/').filter(|part| !part.is_empty() && *part != b".").collect();
-    parts.join(&b'/')
-}
-
-fn link_leaves(name: &[u8], link: &[u8], kind: TarKind) -> bool {
-    if name_problems(link).iter().any(|p| matches!(p, NameProblem::Absolute | NameProblem::Drive)) {
-        return true;
-    }
-    // A symbolic link's target counts from its own folder, a hard link's from the root.
-    let mut depth = match kind {
-        TarKind::SymbolicLink => normal(name).iter().filter(|b| **b == b'/').count(),
-        _ => 0,
-    };
-    for part in link.split(|b| matches!(b, b'/' | b'\\')) {
-        match part {
-            b"" | b"." => {}
-            b".." if depth == 0 => return true,
-            b".." => depth -= 1,
-            _ => depth += 1,
-        }
-    }
-    false
 }
 
 #[cfg(test)]

@@ -5,10 +5,12 @@
 #![forbid(unsafe_code)]
 
 mod checks;
+pub mod convert;
 mod extract;
 mod facts;
 mod formats;
 mod readers;
+mod relations;
 mod rules;
 
 use std::path::Path;
@@ -27,14 +29,34 @@ const CHECKS: &[&dyn Check] = &[
     &checks::safetensors::Safetensors,
     &checks::onnx::Onnx,
     &checks::gguf::Gguf,
+    &checks::tensorflow::Tensorflow,
+    &checks::tfjs::Tfjs,
+    &checks::coreml::Coreml,
+    &checks::paddle::Paddle,
+    &checks::mxnet::Mxnet,
+    &checks::pmml::Pmml,
+    &checks::openvino::Openvino,
+    &checks::r::R,
+    &checks::torch7::Torch7,
+    &checks::java::Java,
     &checks::tflite::Tflite,
     &checks::boosting::Boosting,
+    &checks::hdf5::Hdf5,
+    &checks::keras::Keras,
+    &checks::msgpack::Msgpack,
+    &checks::skops::Skops,
+    &checks::template::Template,
+    &checks::huggingface::Huggingface,
+    &checks::torch::Torch,
+    &checks::code::Code,
+    &checks::configuration::Configuration,
+    &checks::weights::Weights,
 ];
 
 /// Facts of one file at `path` (relative to its subject) whose bytes are `source`; what the gate does for each file.
 #[must_use]
 pub fn extract(path: &Path, source: &dyn ReadAt, limits: &Limits, mask: &MaskKey) -> Facts {
-    extract::file(path, source, limits, mask)
+    extract::file(path, source, limits, mask, true, extract::Depth::Sample)
 }
 
 /// [`extract()`] over bytes in memory; for fuzzing and tests.

@@ -16,8 +16,8 @@ fn fixture(name: &str) -> Vec<u8> {
 
 fn fixtures() -> Vec<(String, Vec<u8>)> {
     let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../testdata/artifact"));
-    let mut names: Vec<_> =
-        std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    let files = std::fs::read_dir(folder).unwrap().map(Result::unwrap).filter(|e| e.file_type().unwrap().is_file());
+    let mut names: Vec<_> = files.map(|e| e.file_name().into_string().unwrap()).collect();
     names.retain(|name| name != "README.md");
     names.sort();
     names.into_iter().map(|name| (name.clone(), fixture(&name))).collect()

@@ -6,10 +6,11 @@ use gauntlet_limits::Limits;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::facts::Facts;
+use crate::facts::{FactRow, Facts};
 use crate::finding::Draft;
 use crate::masked::MaskKey;
 use crate::metric::{Figure, Metric};
+use crate::relation::Relation;
 use crate::report::{Coverage, Input};
 use crate::rule::RuleInfo;
 use crate::stage::Stage;
@@ -34,6 +35,14 @@ pub trait Extractor: Send + Sync {
 
     /// Reads the target. Never fails as a whole: what could not be read is coverage.
     fn extract(&self, target: &Target<'_>, context: &Context<'_>) -> Facts;
+
+    /// The rows of typed relations that one fact amounts to; none for kinds that no relation is about.
+    ///
+    /// # Errors
+    /// When the fact does not have the shape of its kind: another version wrote it.
+    fn relations(&self, _row: &FactRow) -> Result<Vec<Relation>, serde_json::Error> {
+        Ok(Vec::new())
+    }
 }
 
 /// Turns facts into findings: a pure function without files, clock or environment.

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::finding::Location;
 use crate::report::{Coverage, SkipCode};
+use crate::stage::Stage;
 
 /// A type of fact: an import of a pickle, an operator of a graph, a column of a table, a call in code.
 /// Holds what rules need and never a raw secret or personal value.
@@ -27,6 +28,16 @@ pub struct FactRow {
     pub fact: serde_json::Value,
 }
 
+impl FactRow {
+    /// The fact in its type. The caller has looked at the kind.
+    ///
+    /// # Errors
+    /// When the fact does not have the type's shape.
+    pub fn read<F: Fact>(&self) -> Result<F, serde_json::Error> {
+        F::deserialize(&self.fact)
+    }
+}
+
 /// Everything one extractor saw in one subject.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Facts {
@@ -38,6 +49,22 @@ pub struct Facts {
     pub coverage: BTreeMap<String, Coverage>,
     /// The facts.
     pub rows: Vec<FactRow>,
+    /// What lies inside the subject and another gate judges. Handed on by the runner, never stored.
+    #[serde(skip)]
+    pub derived: Vec<Derived>,
+}
+
+/// Something that one gate found inside its subject and cannot judge: a script inside a model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Derived {
+    /// The gate that judges it.
+    pub stage: Stage,
+    /// Where it was found.
+    pub location: Location,
+    /// What it is called; only the last part counts, since it may be hostile.
+    pub name: String,
+    /// All of it.
+    pub bytes: Vec<u8>,
 }
 
 impl Facts {
@@ -68,15 +95,13 @@ impl Facts {
     /// All facts of one type. Rows that do not have its shape (an older extractor wrote them) come back as errors: they
     /// are unanswered, never clean.
     pub fn of<F: Fact>(&self) -> impl Iterator<Item = Result<(&Location, F), serde_json::Error>> {
-        self.rows
-            .iter()
-            .filter(|row| row.kind == F::KIND)
-            .map(|row| F::deserialize(&row.fact).map(|fact| (&row.location, fact)))
+        self.rows.iter().filter(|row| row.kind == F::KIND).map(|row| row.read().map(|fact| (&row.location, fact)))
     }
 
     /// Adds the facts of another file or thread.
     pub fn merge(&mut self, other: Self) {
         self.rows.extend(other.rows);
+        self.derived.extend(other.derived);
         for (check, coverage) in other.coverage {
             self.coverage.entry(check).or_default().merge(coverage);
         }
@@ -85,6 +110,7 @@ impl Facts {
     /// Sorts rows and coverage, so that the order in which threads finished leaves no trace.
     pub fn normalise(&mut self) {
         self.rows.sort_by(|a, b| (&a.location, &a.kind).cmp(&(&b.location, &b.kind)));
+        self.derived.sort_by(|a, b| (&a.location, &a.name).cmp(&(&b.location, &b.name)));
         for coverage in self.coverage.values_mut() {
             coverage.skipped.sort();
         }

@@ -18,6 +18,7 @@ mod metric;
 mod nearest;
 mod path;
 pub mod project;
+mod relation;
 mod report;
 mod rule;
 mod severity;
@@ -31,7 +32,7 @@ pub use check::{Check, CheckInfo, Context, Extractor, Gate, Judgement, Judging, 
 pub use clock::{Clock, FixedClock, SystemClock, TimeError, parse_time};
 pub use config_error::ConfigError;
 pub use digest::{Algorithm, Digest, DigestError, DigestSet, dir_hash, sha256_hex};
-pub use facts::{Fact, FactRow, Facts};
+pub use facts::{Derived, Fact, FactRow, Facts};
 pub use finding::{Draft, Finding, Location};
 pub use fingerprint::seal;
 pub use masked::{MaskKey, Masked};
@@ -39,6 +40,9 @@ pub use metric::{Comparison, Figure, Metric, Series};
 pub use nearest::nearest;
 pub use path::display_path;
 pub use project::Project;
+pub use relation::{
+    CallRow, ConflictRow, FormatRow, ImportRow, LayerRow, LinkRow, OperatorRow, Relation, TemplateRow, TensorRow,
+};
 pub use report::{Coverage, Input, Report, SkipCode, SkipReason, Skipped, Summary};
 pub use rule::{RuleInfo, valid_rule_id};
 pub use severity::{Confidence, Severity, Verdict};

@@ -54,8 +54,18 @@ impl Machine<'_, '_> {
         self.unpaid += cost;
         self.offer_nested(callee, &args);
         Ok(match value {
-            Some(value) => value,
-            None => self.heap.add(Node::Call { callee, args, args_known, fact, state: None }),
+            Some(value) => {
+                self.heap.untold();
+                value
+            }
+            None => {
+                if !matches!(callee, Value::Global(_)) {
+                    self.heap.untold();
+                }
+                let value = self.heap.add(Node::Call { callee, args, args_known, fact, state: None });
+                self.heap.note_kwargs(value, kwargs);
+                value
+            }
         })
     }
 
@@ -363,6 +373,7 @@ impl Machine<'_, '_> {
         let wrapper = name.is_some_and(|(module, name)| crate::joblib::is_wrapper(module, name));
         let cost = self.record.build(&self.heap, target, text, state, again, self.at);
         self.unpaid += cost;
+        self.heap.note_state(target, state);
         if let (None, Value::Bytes(_)) = (class, state) {
             self.offer_nested(target, &[state]);
         }

@@ -20,9 +20,11 @@ mod sniff;
 mod special;
 mod text;
 mod torch;
+mod tree;
 mod value;
 mod walk;
 
 pub use facts::*;
 pub use sniff::{Sniff, looks_like_pickle};
+pub use tree::{CallValue, Item, Items, Pairs, Ref, Tree, exercise_tree, tree};
 pub use walk::{Options, interpret, interpret_bytes};

@@ -66,6 +66,8 @@ pub(crate) struct Outcome {
     /// The value of STOP, for those who know what it should be.
     pub(crate) result: Option<Value>,
     pub(crate) heap: Heap,
+    /// Module and name, as Python 3 looks them up, of each global by its index.
+    pub(crate) globals: Vec<(String, String)>,
 }
 
 pub(crate) struct Machine<'r, 'i> {
@@ -127,6 +129,12 @@ impl<'r, 'i> Machine<'r, 'i> {
         }
     }
 
+    /// Keeps what a tree needs beyond the facts.
+    pub(crate) fn keep_tree(mut self) -> Self {
+        self.heap.extra = Some(crate::value::Extra::default());
+        self
+    }
+
     /// Interprets one stream from where the input stands.
     pub(crate) fn run(mut self, origin: Origin) -> Outcome {
         self.stacked = origin == Origin::Stacked;
@@ -164,6 +172,8 @@ impl<'r, 'i> Machine<'r, 'i> {
         }
         self.registry.earlier = self.memo.known(|value| self.record.earlier(&self.heap, value));
         let rendered = result.map(|value| self.record.render(&self.heap, value));
+        // Only a tree asks for names after the run.
+        let globals = if self.heap.extra.is_some() { self.record.globals() } else { Vec::new() };
         let (mut facts, nested) = self.record.finish();
         facts.offset = start;
         facts.len = self.input.position() - start;
@@ -173,7 +183,7 @@ impl<'r, 'i> Machine<'r, 'i> {
         facts.end = end;
         facts.result = rendered;
         facts.values_not_kept = self.heap.lost;
-        Outcome { facts, nested, io_error, result, heap: self.heap }
+        Outcome { facts, nested, io_error, result, heap: self.heap, globals }
     }
 
     fn interpret(&mut self) -> Result<Value, Halt> {
@@ -583,6 +593,7 @@ impl<'r, 'i> Machine<'r, 'i> {
         let target = self.below(from)?;
         if !self.heap.extend(target, &self.stack[from..]) {
             self.record.mutation(&self.heap, op, target, &self.stack[from..], false, self.at);
+            self.heap.note_items(target, &self.stack[from..], false);
             self.charge();
         }
         self.stack.truncate(from);
@@ -593,6 +604,7 @@ impl<'r, 'i> Machine<'r, 'i> {
         let target = self.below(from)?;
         if !self.heap.set_items(target, &self.stack[from..]) {
             self.record.mutation(&self.heap, op, target, &self.stack[from..], true, self.at);
+            self.heap.note_items(target, &self.stack[from..], true);
             self.charge();
         }
         self.stack.truncate(from);

@@ -176,6 +176,12 @@ impl Recorder {
         import.modern.as_ref().map_or((&import.module, &import.name), |(m, n)| (m, n))
     }
 
+    /// [`Recorder::global`] of every index.
+    pub(crate) fn globals(&self) -> Vec<(String, String)> {
+        let names = self.facts.imports.iter().map(|i| i.modern.clone().unwrap_or((i.module.clone(), i.name.clone())));
+        names.collect()
+    }
+
     pub(crate) fn resolved(&self, id: u32) -> Resolved {
         self.facts.imports[id as usize].resolved
     }

@@ -1,9 +1,11 @@
 //! Abstract values. Scalars are inline; what is shared lives in an arena and is named by an index, so that a
 //! value referred to a million times exists once. Above the limits values keep their kind and lose their content.
 
+use std::collections::HashMap;
+
 use gauntlet_limits::Limits;
 
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Value {
     None,
     Bool(bool),
@@ -122,6 +124,7 @@ pub(crate) struct Extent {
     pub(crate) size: u64,
 }
 
+#[derive(Debug)]
 pub(crate) struct Heap {
     nodes: Vec<Node>,
     extents: Vec<Extent>,
@@ -135,6 +138,25 @@ pub(crate) struct Heap {
     max_blobs: usize,
     items_left: usize,
     pub(crate) lost: u64,
+    /// What a tree wants to know beyond the facts; not kept otherwise.
+    pub(crate) extra: Option<Extra>,
+}
+
+/// What happened to objects, kept for [`crate::Tree`] only.
+#[derive(Debug, Default)]
+pub(crate) struct Extra {
+    pub(crate) calls: HashMap<u32, CallExtra>,
+    /// Something was called, changed or lost in a way that the values do not show.
+    pub(crate) untold: bool,
+}
+
+/// What a call's result was given after or beside its arguments.
+#[derive(Debug, Default)]
+pub(crate) struct CallExtra {
+    pub(crate) kwargs: Option<Value>,
+    pub(crate) appended: Vec<Value>,
+    pub(crate) pairs: Vec<(Value, Value)>,
+    pub(crate) states: Vec<Value>,
 }
 
 impl Heap {
@@ -152,6 +174,62 @@ impl Heap {
             max_blobs: nodes.saturating_mul(4),
             items_left: nodes.saturating_mul(4),
             lost: 0,
+            extra: None,
+        }
+    }
+
+    /// Notes something that the values do not show.
+    pub(crate) fn untold(&mut self) {
+        if let Some(extra) = &mut self.extra {
+            extra.untold = true;
+        }
+    }
+
+    /// Keeps keyword arguments of a call whose result is `value`.
+    pub(crate) fn note_kwargs(&mut self, value: Value, kwargs: Option<Value>) {
+        if kwargs.is_some()
+            && let Some(call) = self.call_extra(value)
+        {
+            call.kwargs = kwargs;
+        }
+    }
+
+    /// Keeps the state that BUILD gives to a call's result.
+    pub(crate) fn note_state(&mut self, value: Value, state: Value) {
+        if self.items_left == 0 {
+            return self.untold();
+        }
+        if let Some(call) = self.call_extra(value) {
+            call.states.push(state);
+            self.items_left -= 1;
+        }
+    }
+
+    /// Keeps items given to a call's result: keys and values in turn, or elements.
+    pub(crate) fn note_items(&mut self, value: Value, items: &[Value], pairs: bool) {
+        if self.items_left < items.len() {
+            return self.untold();
+        }
+        let Some(call) = self.call_extra(value) else { return };
+        if pairs {
+            call.pairs.extend(items.as_chunks::<2>().0.iter().map(|[key, item]| (*key, *item)));
+        } else {
+            call.appended.extend_from_slice(items);
+        }
+        self.items_left -= items.len();
+    }
+
+    /// The place for what is known of a call's result; anything else that is changed cannot be told.
+    fn call_extra(&mut self, value: Value) -> Option<&mut CallExtra> {
+        let extra = self.extra.as_mut()?;
+        match value {
+            Value::Node(id) if matches!(self.nodes.get(id as usize), Some(Node::Call { .. })) => {
+                Some(extra.calls.entry(id).or_default())
+            }
+            _ => {
+                extra.untold = true;
+                None
+            }
         }
     }
 

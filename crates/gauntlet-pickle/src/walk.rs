@@ -161,7 +161,7 @@ impl Walk<'_> {
         jobs: &mut Vec<Job>,
         legacy: &mut torch::Walk,
     ) -> (Option<Value>, crate::value::Heap) {
-        let Outcome { mut facts, nested, io_error, result, heap } = outcome;
+        let Outcome { mut facts, nested, io_error, result, heap, .. } = outcome;
         facts.within = self.within;
         if io_error.is_some() {
             self.facts.io_error = io_error;

@@ -2,7 +2,8 @@
 
 use gauntlet_limits::{Budget, Cursor, Limit, Limits};
 use gauntlet_pickle::{
-    AnomalyKind, Arg, Options, PickleFacts, StreamEnd, Target, interpret, interpret_bytes, looks_like_pickle,
+    AnomalyKind, Arg, Options, PickleFacts, StreamEnd, Target, exercise_tree, interpret, interpret_bytes,
+    looks_like_pickle,
 };
 
 const SEEDS: &[(&str, &[u8])] = &[
@@ -163,6 +164,9 @@ fn mutated_input_neither_panics_nor_leaves_its_budget() {
             }
         }
         let budget = Budget::new(Limits { steps: 200_000, nodes: 2_000, ..Limits::default() });
+        // The tree of the first stream: as bounded, with every value looked at.
+        let seen = exercise_tree(&bytes, &Budget::new(budget.limits().clone()));
+        assert!(seen <= 60_000, "{seen}");
         let facts = interpret_bytes(&bytes, &budget);
         let streams = facts.streams.iter().filter(|s| s.within.is_none()).map(|s| s.len).sum::<u64>();
         let gaps = facts.gaps.iter().filter(|g| g.within.is_none()).map(|g| g.len).sum::<u64>();

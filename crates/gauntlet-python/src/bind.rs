@@ -35,6 +35,7 @@ impl<'a> Binder<'a> {
     fn enter(&mut self, kind: Kind, parent: Option<ScopeId>) -> ScopeId {
         let scope = Scope {
             kind,
+            name: None,
             parent,
             names: HashMap::new(),
             globals: HashSet::new(),
@@ -196,6 +197,8 @@ impl<'a> Binder<'a> {
             self.bound.classes[class].restricts |= raises.0;
         }
         self.inside(Kind::Function, |binder| {
+            let at = binder.at;
+            binder.bound.scopes[at].name = Some(function.name.as_str());
             binder.parameters(&function.parameters, outside, method_of);
             visitor::walk_body(binder, &function.body);
         });
@@ -212,6 +215,8 @@ impl<'a> Binder<'a> {
         }
         self.inside(Kind::Class(id), |binder| {
             binder.bound.classes[id].body = binder.at;
+            let at = binder.at;
+            binder.bound.scopes[at].name = Some(class.name.as_str());
             visitor::walk_body(binder, &class.body);
         });
     }

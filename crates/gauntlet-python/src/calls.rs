@@ -3,6 +3,7 @@
 use ruff_python_ast::{Expr, ExprCall, FStringPart, InterpolatedStringElement, Number, Operator, UnaryOp};
 use ruff_text_size::Ranged;
 
+use crate::imported;
 use crate::module::Lines;
 use crate::resolve::{Resolver, Thing, Things};
 use crate::scope::{Binding, Bound, Item, ScopeId, Seen};
@@ -20,17 +21,43 @@ const TEXT: usize = 4096;
 
 /// Every call of a module, in the order of the text.
 pub(crate) fn describe(bound: &Bound<'_>, lines: &Lines<'_>) -> Vec<Call> {
+    let running = imported::scopes(bound);
     let mut calls: Vec<Call> = bound
         .calls
         .iter()
         .map(|&(call, scope)| {
             let mut invocation = Resolver::new(bound).invocation(call, scope, NESTED);
             invocation.cut(LEVELS);
-            Call { invocation, place: lines.place(call.range()) }
+            let (at_import, looked_up) = (running.contains(&scope), is_looked_up(&call.func));
+            Call { invocation, place: lines.place(call.range()), at_import, looked_up }
         })
         .collect();
     calls.sort_by_key(|c| (c.place.start, c.place.end));
     calls
+}
+
+/// Whether a callee is found by a name that is data.
+fn is_looked_up(callee: &Expr) -> bool {
+    let called = |expr: &Expr, names: &[&str]| match expr {
+        Expr::Call(call) => matches!(&*call.func, Expr::Name(name) if names.contains(&name.id.as_str())),
+        _ => false,
+    };
+    match callee {
+        Expr::Subscript(subscript) => {
+            let table = match &*subscript.value {
+                // One level further in: `globals()["__builtins__"]["eval"]`.
+                Expr::Subscript(outer) => &*outer.value,
+                table => table,
+            };
+            called(table, &["globals", "locals", "vars"])
+                || matches!(table, Expr::Attribute(attribute) if matches!(attribute.attr.as_str(), "__dict__" | "__builtins__"))
+                || matches!(table, Expr::Name(name) if name.id == "__builtins__")
+        }
+        Expr::Call(call) if called(callee, &["getattr"]) => {
+            !matches!(call.arguments.args.get(1), Some(Expr::StringLiteral(_) | Expr::Name(_)))
+        }
+        _ => false,
+    }
 }
 
 impl<'a> Resolver<'_, 'a> {

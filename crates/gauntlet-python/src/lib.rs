@@ -10,6 +10,7 @@
 mod bind;
 mod calls;
 mod guard;
+mod imported;
 mod module;
 pub mod notebook;
 mod parse;

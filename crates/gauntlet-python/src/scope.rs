@@ -87,6 +87,8 @@ pub(crate) enum Kind {
 
 pub(crate) struct Scope<'a> {
     pub(crate) kind: Kind,
+    /// The name of a function or class.
+    pub(crate) name: Option<&'a str>,
     pub(crate) parent: Option<ScopeId>,
     pub(crate) names: HashMap<&'a str, Slot<'a>>,
     /// Names declared `global`.

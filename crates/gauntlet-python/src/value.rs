@@ -57,6 +57,13 @@ pub struct Call {
     pub invocation: Invocation,
     /// Where.
     pub place: crate::Place,
+    /// Importing the module runs it: it stands outside of functions, or in one that such a place calls by name.
+    #[serde(default)]
+    pub at_import: bool,
+    /// The callee is looked up by a name that is data: in `globals()`, `vars()`, `__dict__`, or by `getattr` with a name
+    /// that is put together.
+    #[serde(default)]
+    pub looked_up: bool,
 }
 
 /// What is known of one argument of a call.

@@ -296,3 +296,62 @@ fn damaged_code_never_panics() {
         let _ = analyze_cells(&text, std::slice::from_ref(&whole), &Limits::default());
     }
 }
+
+#[test]
+fn what_runs_on_import_is_told_from_what_waits_for_a_call() {
+    let source = "\
+import os
+os.a()
+def used():
+    os.b()
+    inner()
+def inner():
+    os.c()
+def unused():
+    os.d()
+class K:
+    x = os.e()
+    def __init__(self):
+        os.f()
+    def method(self):
+        os.g()
+used()
+K()
+[os.h() for _ in ()]
+";
+    let module = analyze(source, &Limits::default()).unwrap();
+    let running: Vec<&str> = module
+        .calls
+        .iter()
+        .filter(|call| call.at_import)
+        .flat_map(|call| &call.invocation.names)
+        .filter_map(|name| name.strip_prefix("os."))
+        .collect();
+    assert_eq!(running, ["a", "b", "c", "e", "f", "h"]);
+}
+
+#[test]
+fn long_chains_of_functions_are_followed_in_one_pass() {
+    let mut source = String::from("import os\n");
+    for i in 0..20_000 {
+        source.push_str(&format!("def f{i}(): f{}()\n", i + 1));
+    }
+    source.push_str("def f20000(): os.end()\nf0()\n");
+    let module = analyze(&source, &Limits::default()).unwrap();
+    assert!(module.calls.iter().all(|call| call.at_import));
+}
+
+#[test]
+fn callees_looked_up_by_data_are_told() {
+    for source in [
+        "globals()['x']()",
+        "globals()['__builtins__']['eval']('x')",
+        "m.__dict__['f']()",
+        "getattr(os, 'sys' + 'tem')()",
+    ] {
+        assert!(last(source).looked_up, "{source}");
+    }
+    for source in ["f()", "registry['x']()", "getattr(os, 'name')()", "partial(f)()"] {
+        assert!(!last(source).looked_up, "{source}");
+    }
+}

@@ -8,6 +8,7 @@
 mod checks;
 mod extract;
 mod facts;
+mod relations;
 mod sinks;
 mod suppression;
 

@@ -47,6 +47,10 @@ pub(crate) enum Command {
     Run(RunArgs),
     /// Source and artifact gates on any path, with no configuration.
     Scan(ScanArgs),
+    /// Ask a rule, or SQL, over the facts of everything that was ever admitted, without the files.
+    Hunt(HuntArgs),
+    /// Write the tensors of a PyTorch or NumPy file as safetensors, without running anything in it.
+    Convert(ConvertArgs),
     /// Make keys.
     #[command(subcommand)]
     Key(KeyCommand),
@@ -163,8 +167,100 @@ pub(crate) struct ScanArgs {
     /// Raise or lower a limit, such as `steps=50000000`; `gauntlet config show` lists them.
     #[arg(long = "limit", value_name = "NAME=N")]
     pub(crate) limits: Vec<String>,
+    /// Keep what was seen in this folder, so that `gauntlet hunt --facts DIR` can ask about it later.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) facts: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
+}
+
+/// How to print what a hunt found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum HuntFormat {
+    /// For a person.
+    #[default]
+    Human,
+    /// One JSON object.
+    Json,
+    /// Comma-separated values.
+    Csv,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct HuntArgs {
+    /// Rule or check to ask again, such as `artifact/pickle/unknown-import`.
+    #[arg(value_name = "RULE", conflicts_with_all = ["sql", "tables"])]
+    pub(crate) rules: Vec<String>,
+    /// A query instead of a rule; it only reads.
+    #[arg(long, value_name = "SQL", conflicts_with = "tables")]
+    pub(crate) sql: Option<String>,
+    /// List tables and columns.
+    #[arg(long, alias = "list")]
+    pub(crate) tables: bool,
+    /// A project's folder; may be given several times [default: the current folder].
+    #[arg(long = "dir", short = 'C', value_name = "DIR")]
+    pub(crate) dirs: Vec<PathBuf>,
+    /// A folder of facts that `gauntlet scan --facts` wrote; nothing vouches for them.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) facts: Vec<PathBuf>,
+    /// PEM file of a public key whose evidence counts besides your own; may be given several times.
+    #[arg(long = "key", value_name = "PUB")]
+    pub(crate) keys: Vec<PathBuf>,
+    /// Lowest severity that makes the exit status 1.
+    #[arg(long, value_name = "SEVERITY", default_value = "info", value_parser = parse_severity)]
+    pub(crate) fail_on: Severity,
+    /// Most rows of a query's answer.
+    #[arg(long, value_name = "N", default_value_t = 100_000)]
+    pub(crate) rows: usize,
+    /// Memory for a query, in MiB.
+    #[arg(long, value_name = "MIB", default_value_t = 1024)]
+    pub(crate) memory: u64,
+    /// How to print the result.
+    #[arg(long, short, value_enum, default_value_t, value_name = "FORMAT")]
+    pub(crate) format: HuntFormat,
+    /// Write the result to a file instead of stdout.
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ConvertArgs {
+    /// A PyTorch file (zip, or the layout before version 1.6), `.npz` or `.npy`.
+    pub(crate) model: PathBuf,
+    /// The safetensors file to write.
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Compare the tensors with those of a safetensors file; exit 1 when any differs.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) compare: Option<PathBuf>,
+    /// Take the dict under this key, such as `state_dict`, instead of the whole value.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) key: Option<String>,
+    /// Take dicts inside dicts, too, with names joined by dots.
+    #[arg(long)]
+    pub(crate) flatten: bool,
+    /// Leave out what is no tensor (numbers, text, lists) and list it; code is refused all the same.
+    #[arg(long)]
+    pub(crate) drop_other: bool,
+    /// Replace the output when it is already there.
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Raise or lower a limit, such as `expanded_bytes=8000000000`; `gauntlet config show` lists them.
+    #[arg(long = "limit", value_name = "NAME=N")]
+    pub(crate) limits: Vec<String>,
+    /// How to print what was done.
+    #[arg(long, short, value_enum, default_value_t, value_name = "FORMAT")]
+    pub(crate) format: ConvertFormat,
+}
+
+/// How to print what `convert` did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ConvertFormat {
+    /// For a person.
+    #[default]
+    Human,
+    /// One JSON object.
+    Json,
 }
 
 #[derive(Debug, Subcommand)]

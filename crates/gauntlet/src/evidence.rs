@@ -1,6 +1,8 @@
 //! From report to signed evidence in the ledger, and back: an answer is reused only as the signed envelope says it.
 
+use std::io::Write as _;
 use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use gauntlet_core::{Digest, Facts, Input, Report, Subject, canonical, sha256_hex, write_durably};
@@ -13,6 +15,7 @@ use gauntlet_trust::statement::{REPORT_MEMBER, Statement, TEST_RESULT, test_resu
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::plan::Task;
 use crate::state::State;
 
 /// Signs, stores and finds evidence of one project.
@@ -29,6 +32,51 @@ pub(crate) struct Evidence<'a> {
     pub(crate) now: Timestamp,
     /// Authenticates cache entries.
     pub(crate) cache_key: [u8; 32],
+}
+
+/// Keeps a subject's facts as `<folder>/<subject>/<sha256>.parquet`, and gives their digest. Facts that hold nothing are
+/// not kept.
+pub(crate) fn store_facts(folder: &Path, task: &Task, facts: &Facts) -> anyhow::Result<Option<Digest>> {
+    let Some((path, digest, bytes)) = facts_file(folder, task, facts)? else { return Ok(None) };
+    put(&path, &bytes)?;
+    Ok(Some(digest))
+}
+
+/// As [`store_facts`] for a sweep that nobody signs: without waiting for the device for each of many files. What a crash
+/// leaves half written does not have the digest that it is named by.
+pub(crate) fn sweep_facts(folder: &Path, task: &Task, facts: &Facts) -> anyhow::Result<()> {
+    let Some((path, _, bytes)) = facts_file(folder, task, facts)? else { return Ok(()) };
+    if std::fs::read(&path).is_ok_and(|there| there == bytes) {
+        return Ok(());
+    }
+    let write = || {
+        let mut file = tempfile::NamedTempFile::new_in(path.parent().unwrap_or(folder))?;
+        file.write_all(&bytes)?;
+        file.persist(&path).map(drop).map_err(|error| error.error)
+    };
+    write().with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Where a subject's facts belong in a folder that is there then, their digest and their bytes.
+fn facts_file(folder: &Path, task: &Task, facts: &Facts) -> anyhow::Result<Option<(PathBuf, Digest, Vec<u8>)>> {
+    if facts.rows.is_empty() && facts.coverage.is_empty() {
+        return Ok(None);
+    }
+    let Some(name) = task.subject.digest.primary() else { return Ok(None) };
+    let bytes = gauntlet_hunt::encode(task.gate, &task.subject, &task.config, &task.tree.skipped, facts)
+        .with_context(|| format!("cannot store the facts of {}", task.subject.name))?;
+    let digest = Digest::sha256(&bytes);
+    let folder = folder.join(name.hex());
+    std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    Ok(Some((folder.join(format!("{}.parquet", digest.hex())), digest, bytes)))
+}
+
+/// Files named by their own digest are written once.
+fn put(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    if std::fs::read(path).is_ok_and(|there| there == bytes) {
+        return Ok(());
+    }
+    write_durably(path, bytes, 0o644).with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// A report that is in the ledger.
@@ -65,14 +113,16 @@ struct Sealed {
 impl Evidence<'_> {
     /// Signs reports, stores them with their facts, and appends them to the ledger. Evidence that is there already is
     /// not appended again.
-    pub(crate) fn record(&self, reports: Vec<Report>, facts: &Facts) -> anyhow::Result<Vec<Recorded>> {
-        let Some(subject) = reports.first().map(|r| r.subject.clone()) else { return Ok(Vec::new()) };
-        let facts_digest = self.store_facts(&subject, facts)?;
+    pub(crate) fn record(&self, task: &Task, reports: Vec<Report>, facts: &Facts) -> anyhow::Result<Vec<Recorded>> {
+        if reports.is_empty() {
+            return Ok(Vec::new());
+        }
+        let facts_digest = store_facts(&self.state.facts(), task, facts)?;
         let mut signed = Vec::new();
         for report in &reports {
             let bytes = canonical::to_vec(report)?;
             let digest = Digest::sha256(&bytes);
-            self.put(&self.state.report(digest.hex()), &bytes)?;
+            put(&self.state.report(digest.hex()), &bytes)?;
             let statement = test_result(report, &digest, facts_digest.as_ref(), self.local)?;
             let envelope = statement.sign(&[self.key])?.to_json();
             let record = self.entry("report", TEST_RESULT, &report.subject, Hash::of(&envelope));
@@ -154,29 +204,6 @@ impl Evidence<'_> {
             bail!("report {digest} is about another subject than its statement");
         }
         Ok(Recorded { report, envelope: answer.envelope, index: answer.index })
-    }
-
-    fn store_facts(&self, subject: &Subject, facts: &Facts) -> anyhow::Result<Option<Digest>> {
-        if facts.rows.is_empty() && facts.coverage.is_empty() {
-            return Ok(None);
-        }
-        let Some(name) = subject.digest.primary() else { return Ok(None) };
-        let bytes = canonical::to_vec(facts)?;
-        let digest = Digest::sha256(&bytes);
-        let path = self.state.facts(name.hex(), digest.hex());
-        if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-        }
-        self.put(&path, &bytes)?;
-        Ok(Some(digest))
-    }
-
-    /// Files named by their own digest are written once.
-    fn put(&self, path: &std::path::Path, bytes: &[u8]) -> anyhow::Result<()> {
-        if std::fs::read(path).is_ok_and(|there| there == bytes) {
-            return Ok(());
-        }
-        write_durably(path, bytes, 0o644).with_context(|| format!("cannot write {}", path.display()))
     }
 
     fn entry(&self, kind: &str, predicate_type: &str, subject: &Subject, envelope: Hash) -> Record {

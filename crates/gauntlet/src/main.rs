@@ -54,6 +54,8 @@ fn run(cli: &Cli) -> anyhow::Result<Exit> {
         Command::Init(args) => commands::init::run(args),
         Command::Run(args) => commands::run::run(args, &cli.global, &config()?),
         Command::Scan(args) => commands::scan::run(args, &cli.global),
+        Command::Hunt(args) => commands::hunt::run(args, &cli.global, &config()?),
+        Command::Convert(args) => commands::convert::run(args),
         Command::Key(command) => commands::key::run(command, &config()?),
         Command::Sign(args) => commands::sign::run(args),
         Command::Verify(args) => commands::verify::run(args, &cli.global),

@@ -80,3 +80,9 @@ impl Progress for Meter {
         self.tick(file.size);
     }
 }
+
+impl gauntlet_hunt::Listen for Meter {
+    fn done(&self, bytes: u64) {
+        self.tick(bytes);
+    }
+}

@@ -55,9 +55,9 @@ impl State {
         self.dir.join("evidence/reports").join(format!("{sha256}.json"))
     }
 
-    /// Facts of a subject, by their own digest.
-    pub(crate) fn facts(&self, subject: &str, sha256: &str) -> PathBuf {
-        self.dir.join("facts").join(subject).join(format!("{sha256}.json"))
+    /// Facts by subject, see [`crate::evidence::store_facts`].
+    pub(crate) fn facts(&self) -> PathBuf {
+        self.dir.join("facts")
     }
 
     /// Which envelope answers a question.

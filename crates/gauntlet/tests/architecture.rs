@@ -16,11 +16,14 @@ use serde_json::Value;
 /// Crates that are explained without Gauntlet. They know only each other.
 const LEAVES: &[&str] = &[
     "gauntlet-archive",
+    "gauntlet-facts",
     "gauntlet-limits",
     "gauntlet-onnx",
     "gauntlet-patterns",
     "gauntlet-pickle",
+    "gauntlet-protobuf",
     "gauntlet-python",
+    "gauntlet-template",
 ];
 
 /// What each crate may know besides leaf crates. Gates never know each other; nobody but the binary knows a gate.
@@ -32,6 +35,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("gauntlet-trust", &["gauntlet-core"]),
     ("gauntlet-ledger", &["gauntlet-core", "gauntlet-trust"]),
     ("gauntlet-policy", &["gauntlet-core", "gauntlet-trust", "gauntlet-ledger"]),
+    ("gauntlet-hunt", &["gauntlet-core", "gauntlet-trust", "gauntlet-ledger"]),
     ("gauntlet-report", &["gauntlet-core"]),
     (
         "gauntlet",
@@ -39,6 +43,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "gauntlet-artifact",
             "gauntlet-core",
             "gauntlet-data",
+            "gauntlet-hunt",
             "gauntlet-ledger",
             "gauntlet-policy",
             "gauntlet-report",

@@ -27,6 +27,8 @@ pub enum ConflictKind {
     UnicodeNameDiffers {
         /// The name in that field, printable.
         unicode: String,
+        /// The header's name is the same but for characters that its encoding lacks.
+        escaped: bool,
     },
     /// Different compression methods.
     MethodDiffers {
@@ -73,6 +75,8 @@ pub enum ConflictKind {
     DuplicateName,
     /// An earlier member's name differs in case only.
     CaseDuplicate,
+    /// An earlier member's name is another spelling of the same path (separators, NUL, dots, a trailing slash).
+    AliasDuplicate,
     /// The member's bytes overlap another member's or the directory.
     Overlap,
     /// The content leaves the file.
@@ -86,6 +90,15 @@ pub enum ConflictKind {
     },
     /// The member is a symbolic link (Unix mode).
     SymbolicLink,
+    /// The name passes through a symbolic link of this archive.
+    ThroughLink,
+    /// The member is a device (Unix mode).
+    Device,
+    /// An extra field that readers act on (zip64 sizes, Unicode path) occurs twice with different content.
+    ExtraRepeated {
+        /// Its header id.
+        id: u16,
+    },
     /// Bytes stand before the first record.
     Prepended {
         /// How many.
@@ -102,6 +115,8 @@ pub enum ConflictKind {
         offset: u64,
         /// How many.
         bytes: u64,
+        /// All of the first 64 KiB are zero.
+        zeros: bool,
     },
     /// No end record: the directory is missing or cut off.
     NoEndRecord,

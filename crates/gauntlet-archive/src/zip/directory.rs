@@ -26,7 +26,7 @@ pub(super) fn end_records(source: &dyn ReadAt) -> io::Result<Vec<End>> {
     source.read_exact_at(start, &mut tail)?;
     let mut records = Vec::new();
     for at in memmem::rfind_iter(&tail, END).take(END_RECORDS) {
-        records.extend(header::end(source, start + at as u64)?);
+        records.append(&mut header::end(source, start + at as u64)?);
     }
     Ok(records)
 }

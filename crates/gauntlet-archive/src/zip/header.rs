@@ -40,7 +40,12 @@ pub(super) struct Central {
     pub header: Header,
     pub offset: u64,
     pub unicode_name: Option<Vec<u8>>,
-    pub is_link: bool,
+    /// Type bits of the Unix mode: a link, a device.
+    pub mode: u32,
+    /// An extra field that readers act on and that occurs twice with different content.
+    pub repeated: Option<u16>,
+    /// Where the member's comment lies.
+    pub comment: (u64, u64),
     /// Length of this record in the directory.
     pub len: u64,
 }
@@ -101,11 +106,14 @@ pub(super) fn central(source: &dyn ReadAt, at: u64) -> io::Result<Option<Central
             wide = rest;
         }
     }
-    // Unix mode in the upper half of the external attributes, when a Unix wrote it (APPNOTE 4.4.2).
-    let is_link = raw[5] == 3 && (u32_at(&raw, 38) >> 16) & 0o170_000 == 0o120_000;
+    // Unix mode in the upper half of the external attributes (APPNOTE 4.4.2). Unpackers differ in which writing
+    // systems they believe it of, so it counts whoever claims to have written it.
+    let mode = (u32_at(&raw, 38) >> 16) & 0o170_000;
+    let comment = (at + len - u64::from(comment_len), at + len);
+    let repeated = [1, 0x7075].into_iter().find(|id| is_repeated(&extra, *id));
     let header =
         Header { name, flags: u16_at(&raw, 8), method: u16_at(&raw, 10), crc: u32_at(&raw, 16), compressed, size };
-    Ok(Some(Central { header, offset, unicode_name: unicode_name(&extra), is_link, len }))
+    Ok(Some(Central { header, offset, unicode_name: unicode_name(&extra), mode, repeated, comment, len }))
 }
 
 pub(super) fn local(source: &dyn ReadAt, at: u64) -> io::Result<Option<Local>> {
@@ -123,10 +131,13 @@ pub(super) fn local(source: &dyn ReadAt, at: u64) -> io::Result<Option<Local>> {
     if compressed == u64::from(u32::MAX) || size == u64::from(u32::MAX) {
         let extra = bytes(source, at + LOCAL_LEN + u64::from(name_len), usize::from(extra_len))?;
         let wide = extra_field(&extra, 1).unwrap_or_default();
-        if let (Some((a, rest)), true) = (wide.split_first_chunk::<8>(), size == u64::from(u32::MAX)) {
-            size = u64::from_le_bytes(*a);
-            if let Some((b, _)) = rest.split_first_chunk::<8>() {
-                compressed = u64::from_le_bytes(*b);
+        let mut wide = wide;
+        for value in [&mut size, &mut compressed] {
+            if *value == u64::from(u32::MAX)
+                && let Some((first, rest)) = wide.split_first_chunk::<8>()
+            {
+                *value = u64::from_le_bytes(*first);
+                wide = rest;
             }
         }
     }
@@ -171,14 +182,15 @@ pub(super) fn descriptor(
     Ok(None)
 }
 
-/// The record at `at`, whose signature was seen there.
-pub(super) fn end(source: &dyn ReadAt, at: u64) -> io::Result<Option<End>> {
+/// The record at `at`, whose signature was seen there; two when the zip64 record that is stated and the one that stands
+/// right before its locator are not the same.
+pub(super) fn end(source: &dyn ReadAt, at: u64) -> io::Result<Vec<End>> {
     let mut raw = [0; 22];
     if !read_whole(source, at, &mut raw)? || !raw.starts_with(END) {
-        return Ok(None);
+        return Ok(Vec::new());
     }
     let comment_end = at + END_LEN + u64::from(u16_at(&raw, 20));
-    let mut record = End {
+    let record = End {
         offset: at,
         start: at,
         end: comment_end.min(source.size()),
@@ -189,32 +201,42 @@ pub(super) fn end(source: &dyn ReadAt, at: u64) -> io::Result<Option<End>> {
         zip64_disagrees: false,
         other_disk: u16_at(&raw, 4) != u16_at(&raw, 6) || u16_at(&raw, 8) != u16_at(&raw, 10),
     };
-    apply_zip64(source, &mut record)?;
-    Ok(Some(record))
+    wide_records(source, record)
 }
 
-fn apply_zip64(source: &dyn ReadAt, record: &mut End) -> io::Result<()> {
+fn wide_records(source: &dyn ReadAt, plain: End) -> io::Result<Vec<End>> {
     let mut locator = [0; 20];
-    let Some(locator_at) = record.offset.checked_sub(20) else { return Ok(()) };
+    let Some(locator_at) = plain.offset.checked_sub(20) else { return Ok(vec![plain]) };
     if !read_whole(source, locator_at, &mut locator)? || !locator.starts_with(LOCATOR64) {
-        return Ok(());
+        return Ok(vec![plain]);
     }
+    let mut records: Vec<End> = Vec::new();
     let mut wide = [0; 56];
-    // Behind prepended bytes the stated offset is off; the record then still stands right before its locator.
+    // Behind prepended bytes the stated offset is off; the record then still stands right before its locator. Some
+    // readers go by the offset, others by the place.
     for at in [u64_at(&locator, 8), locator_at.wrapping_sub(56)] {
         if at < locator_at && read_whole(source, at, &mut wide)? && wide.starts_with(END64) {
             let (entries, size, offset) = (u64_at(&wide, 32), u64_at(&wide, 40), u64_at(&wide, 48));
-            record.zip64_disagrees = differs(record.entries, u64::from(u16::MAX), entries)
-                || differs(record.directory_size, u64::from(u32::MAX), size)
-                || differs(record.directory_offset, u64::from(u32::MAX), offset);
-            (record.entries, record.directory_size, record.directory_offset) = (entries, size, offset);
-            record.start = at;
-            record.other_disk = false;
-            return Ok(());
+            let disagrees = differs(plain.entries, u64::from(u16::MAX), entries)
+                || differs(plain.directory_size, u64::from(u32::MAX), size)
+                || differs(plain.directory_offset, u64::from(u32::MAX), offset);
+            if records.iter().all(|known| known.start != at) {
+                records.push(End {
+                    start: at,
+                    entries,
+                    directory_size: size,
+                    directory_offset: offset,
+                    zip64_disagrees: disagrees,
+                    other_disk: false,
+                    ..plain.clone()
+                });
+            }
         }
     }
-    record.zip64_disagrees = true;
-    Ok(())
+    if records.is_empty() {
+        records.push(End { zip64_disagrees: true, ..plain });
+    }
+    Ok(records)
 }
 
 fn differs(narrow: u64, saturated: u64, wide: u64) -> bool {
@@ -224,6 +246,20 @@ fn differs(narrow: u64, saturated: u64, wide: u64) -> bool {
 /// Info-ZIP Unicode Path (0x7075): version, CRC of the other name, name.
 fn unicode_name(extra: &[u8]) -> Option<Vec<u8>> {
     extra_field(extra, 0x7075).and_then(|body| body.get(5..)).map(|name| name[..name.len().min(NAME_BYTES)].to_vec())
+}
+
+/// Two fields of one kind with different content: readers differ in which they take.
+fn is_repeated(mut extra: &[u8], wanted: u16) -> bool {
+    let mut first = None;
+    while let Some((head, rest)) = extra.split_first_chunk::<4>() {
+        let len = usize::from(u16::from_le_bytes([head[2], head[3]])).min(rest.len());
+        let (body, behind) = rest.split_at(len);
+        if u16::from_le_bytes([head[0], head[1]]) == wanted && *first.get_or_insert(body) != body {
+            return true;
+        }
+        extra = behind;
+    }
+    false
 }
 
 fn extra_field(mut extra: &[u8], wanted: u16) -> Option<&[u8]> {

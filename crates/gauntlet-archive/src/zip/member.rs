@@ -2,14 +2,15 @@
 
 use std::io::{self, Read};
 use std::ops::Range;
-use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use gauntlet_limits::{Budget, Cursor, LimitHit, ReadAt, Sequential, Stream, Window};
 
 use super::header::{Header, Local};
-use crate::decode::{Counted, Meter};
-use crate::{ArchiveError, lossy_name};
+use crate::decode::{LZMA_MEMORY_KIB, Meter, members, memory};
+use crate::input::{Input, Progress};
+use crate::{ArchiveError, Container, lossy_name};
 
 /// What one reading says about a member; the same fields in both headers.
 pub type Entry = Header;
@@ -37,6 +38,14 @@ pub enum Method {
     Stored,
     /// Method 8.
     Deflate,
+    /// Method 12.
+    Bzip2,
+    /// Method 14: LZMA with a header of its own (APPNOTE 5.8.8).
+    Lzma,
+    /// Method 93 (and its old number 20).
+    Zstd,
+    /// Method 95.
+    Xz,
     /// Any other number.
     Other(u16),
 }
@@ -46,6 +55,10 @@ impl From<u16> for Method {
         match method {
             0 => Self::Stored,
             8 => Self::Deflate,
+            12 => Self::Bzip2,
+            14 => Self::Lzma,
+            20 | 93 => Self::Zstd,
+            95 => Self::Xz,
             other => Self::Other(other),
         }
     }
@@ -171,24 +184,32 @@ impl Reading {
             return Err(ArchiveError::Encrypted);
         }
         let window = OwnedWindow { source, start: self.data, len: self.compressed };
-        let inner = match self.method {
-            Method::Stored => Inner::Stored(window.cursor(), Arc::new(AtomicU64::new(0))),
-            Method::Deflate => {
-                let (counted, consumed) = Counted::new(window.cursor());
-                Inner::Deflate(Box::new(flate2::read::DeflateDecoder::new(counted)), consumed)
+        let (coded, container): (Box<dyn Read + Send + 'a>, _) = match self.method {
+            Method::Stored => {
+                let inner = Inner::Stored(window.cursor());
+                return Ok(MemberStream::new(inner, Arc::default(), *self, budget));
             }
             Method::Other(method) => return Err(ArchiveError::UnknownMethod(method)),
+            Method::Deflate => {
+                let input = Input::new(window.cursor());
+                let progress = input.progress();
+                let decoder = Box::new(flate2::bufread::DeflateDecoder::new(input));
+                return Ok(MemberStream::new(Inner::Coded(decoder), progress, *self, budget));
+            }
+            Method::Lzma => {
+                let input = Input::new(window.cursor());
+                let progress = input.progress();
+                let decoder = Box::new(zip_lzma(input, self.size).map_err(|error| progress.explain(error))?);
+                return Ok(MemberStream::new(Inner::Coded(decoder), progress, *self, budget));
+            }
+            Method::Bzip2 => (Box::new(window.cursor()), Container::Bzip2),
+            Method::Zstd => (Box::new(window.cursor()), Container::Zstd),
+            Method::Xz => (Box::new(window.cursor()), Container::Xz),
         };
-        let (Inner::Stored(_, consumed) | Inner::Deflate(_, consumed)) = &inner;
-        Ok(MemberStream {
-            meter: Meter::new(budget, Arc::clone(consumed)),
-            budget,
-            inner,
-            skipped: 0,
-            crc: crc32fast::Hasher::new(),
-            stated: *self,
-            at_end: false,
-        })
+        let input = Input::new(coded);
+        let progress = input.progress();
+        let decoder = Box::new(members(container, input, budget.limits()));
+        Ok(MemberStream::new(Inner::Coded(decoder), progress, *self, budget))
     }
 }
 
@@ -232,19 +253,52 @@ impl Bounded<'_> {
 }
 
 enum Inner<'a> {
-    Stored(Bounded<'a>, Arc<AtomicU64>),
-    Deflate(Box<flate2::read::DeflateDecoder<Counted<Bounded<'a>>>>, Arc<AtomicU64>),
+    Stored(Bounded<'a>),
+    Coded(Box<dyn Read + Send + 'a>),
+}
+
+/// Two bytes of version, the length of the properties, the properties, then bare LZMA.
+fn zip_lzma<R: Read>(mut input: Input<R>, size: u64) -> io::Result<lzma_rust2::LzmaReader<Input<R>>> {
+    let mut head = [0; 9];
+    input.read_exact(&mut head)?;
+    let [_, _, 5, 0, properties, a, b, c, d] = head else {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "lzma properties of a zip member"));
+    };
+    let dictionary = u32::from_le_bytes([a, b, c, d]);
+    if dictionary.min(u32::try_from(size).unwrap_or(u32::MAX)) >> 10 > LZMA_MEMORY_KIB {
+        return Err(memory(io::ErrorKind::OutOfMemory.into()));
+    }
+    lzma_rust2::LzmaReader::new_with_props(input, size, properties, dictionary, None)
 }
 
 /// The content of a member. Sizes and checksum are compared at the end and never withhold bytes.
 pub struct MemberStream<'a> {
     inner: Inner<'a>,
+    progress: Arc<Progress>,
     meter: Meter<'a>,
     budget: &'a Budget,
     skipped: u64,
     crc: crc32fast::Hasher,
     stated: Reading,
     at_end: bool,
+    taken: Arc<OnceLock<u64>>,
+}
+
+impl<'a> MemberStream<'a> {
+    fn new(inner: Inner<'a>, progress: Arc<Progress>, stated: Reading, budget: &'a Budget) -> Self {
+        let consumed: Arc<AtomicU64> = Arc::clone(&progress.consumed);
+        Self {
+            inner,
+            progress,
+            meter: Meter::new(budget, consumed),
+            budget,
+            skipped: 0,
+            crc: crc32fast::Hasher::new(),
+            stated,
+            at_end: false,
+            taken: Arc::default(),
+        }
+    }
 }
 
 impl MemberStream<'_> {
@@ -264,9 +318,16 @@ impl MemberStream<'_> {
     #[must_use]
     pub fn stored_offset(&self) -> Option<u64> {
         match &self.inner {
-            Inner::Stored(bounded, _) => Some(bounded.start),
-            Inner::Deflate(..) => None,
+            Inner::Stored(bounded) => Some(bounded.start),
+            Inner::Coded(_) => None,
         }
+    }
+
+    /// Set when the content has ended: how many compressed bytes it took. What lies between that and the stated length
+    /// belongs to the member, and no reader sees it. The handle outlives the stream. LZMA reads ahead and tells nothing.
+    #[must_use]
+    pub fn taken(&self) -> Arc<OnceLock<u64>> {
+        Arc::clone(&self.taken)
     }
 }
 
@@ -276,21 +337,29 @@ impl Read for MemberStream<'_> {
             return Ok(0);
         }
         let n = match &mut self.inner {
-            Inner::Stored(bounded, _) => {
+            Inner::Stored(bounded) => {
                 let n = bounded.read(out)?;
                 // Overlapping members make stored bytes multiply, too.
                 self.budget.expand(n as u64)?;
                 self.meter.produced += n as u64;
                 n
             }
-            Inner::Deflate(decoder, _) => {
-                let n = decoder.read(out)?;
+            Inner::Coded(decoder) => {
+                let n = decoder.read(out).map_err(|error| match error.kind() {
+                    io::ErrorKind::Interrupted => error,
+                    _ => self.progress.explain(error),
+                })?;
                 self.meter.produced(n as u64)?;
                 n
             }
         };
         self.crc.update(&out[..n]);
-        self.at_end |= n == 0;
+        if n == 0 {
+            self.at_end = true;
+            if !matches!(self.stated.method, Method::Stored | Method::Lzma) {
+                self.taken.set(self.progress.consumed.load(Ordering::Relaxed)).ok();
+            }
+        }
         Ok(n)
     }
 }
@@ -301,7 +370,7 @@ impl Stream for MemberStream<'_> {
     }
 
     fn skip(&mut self, n: u64) -> io::Result<u64> {
-        if let Inner::Stored(bounded, _) = &mut self.inner {
+        if let Inner::Stored(bounded) = &mut self.inner {
             let n = bounded.skip(n)?;
             self.meter.produced += n;
             self.skipped += n;

@@ -7,7 +7,6 @@ mod member;
 mod walk;
 
 use std::collections::{HashMap, HashSet};
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 
 use gauntlet_limits::{Budget, Limit, LimitHit, ReadAt};
@@ -16,6 +15,8 @@ pub use conflict::{Conflict, ConflictKind};
 pub use header::Header;
 pub use member::{Entry, Member, MemberStream, Method, Reading, Trust};
 
+use crate::entry::{normal, passes_link};
+use crate::name::folded;
 use crate::{ArchiveError, Container, lossy_name, name_problems};
 use header::{Central, End, Local};
 
@@ -30,6 +31,7 @@ pub struct Zip {
     more_conflicts: u64,
     limit: Option<LimitHit>,
     name_bytes: u64,
+    strays: Vec<(u64, u64)>,
 }
 
 impl Zip {
@@ -68,6 +70,13 @@ impl Zip {
         self.more_conflicts
     }
 
+    /// Ranges (start, end) that no member owns and that have content: before, between and behind the records, and the
+    /// comments. At most 1000.
+    #[must_use]
+    pub fn strays(&self) -> &[(u64, u64)] {
+        &self.strays
+    }
+
     /// The limit that ended reading early: members may be missing.
     #[must_use]
     pub fn limit(&self) -> Option<LimitHit> {
@@ -81,11 +90,12 @@ impl Zip {
         let mut regions = Vec::new();
         if let Some(end) = primary {
             self.read_directory(source, budget, end, &mut regions)?;
-            for other in ends.iter().filter(|other| other.offset != end.offset) {
+            for other in ends.iter().filter(|other| (other.offset, other.start) != (end.offset, end.start)) {
                 // An archive stored inside this one brings its own end record.
                 let inside = self.members.iter().any(|m| m.span().contains(&other.offset));
                 if !inside {
-                    self.conflict(None, ConflictKind::SecondEndRecord { offset: other.offset });
+                    let offset = if other.offset == end.offset { other.start } else { other.offset };
+                    self.conflict(None, ConflictKind::SecondEndRecord { offset });
                     self.read_directory(source, budget, other, &mut regions)?;
                 }
             }
@@ -164,8 +174,10 @@ impl Zip {
         }
         let index = self.members.len();
         listed.insert(offset, index);
-        let Central { header, unicode_name, is_link, .. } = central;
+        let Central { header, unicode_name, mode, repeated, comment, .. } = central;
         let name = header.name.clone();
+        let is_link = mode == 0o120_000;
+        self.stray(comment);
         let member = Member::new(offset, Some(header), local.as_ref(), is_link);
         self.push(member, budget)?;
         match &local {
@@ -173,7 +185,14 @@ impl Zip {
             Some(local) => self.compare(source, index, local)?,
         }
         if let Some(unicode) = unicode_name.filter(|unicode| *unicode != name) {
-            self.conflict(Some(index), ConflictKind::UnicodeNameDiffers { unicode: lossy_name(&unicode) });
+            let escaped = is_escaped(&name, &unicode);
+            self.conflict(Some(index), ConflictKind::UnicodeNameDiffers { unicode: lossy_name(&unicode), escaped });
+        }
+        if let Some(id) = repeated {
+            self.conflict(Some(index), ConflictKind::ExtraRepeated { id });
+        }
+        if matches!(mode, 0o020_000 | 0o060_000) {
+            self.conflict(Some(index), ConflictKind::Device);
         }
         if is_link {
             self.conflict(Some(index), ConflictKind::SymbolicLink);
@@ -251,18 +270,23 @@ impl Zip {
     /// What can be said of names, flags and sizes once all members are known.
     fn compare_names(&mut self) {
         let mut exact: HashSet<&[u8]> = HashSet::with_capacity(self.members.len());
-        let mut folded: HashSet<u64> = HashSet::with_capacity(self.members.len());
+        let mut paths: HashMap<String, &[u8]> = HashMap::with_capacity(self.members.len());
         let mut found = Vec::new();
+        let links = self.members.iter().filter(|member| member.is_link);
+        let links: HashSet<Vec<u8>> = links.map(|member| normal(member.name())).collect();
         for (index, member) in self.members.iter().enumerate() {
             let name = member.name();
+            if passes_link(&links, &normal(name)) {
+                found.push((index, ConflictKind::ThroughLink));
+            }
             let mut note = |kind| found.push((index, kind));
-            let mut fold = DefaultHasher::new();
-            String::from_utf8_lossy(name).to_lowercase().hash(&mut fold);
-            let new_fold = folded.insert(fold.finish());
+            let earlier = *paths.entry(folded(name)).or_insert(name);
             if !exact.insert(name) {
                 note(ConflictKind::DuplicateName);
-            } else if !new_fold {
-                note(ConflictKind::CaseDuplicate);
+            } else if earlier != name && !name.is_empty() {
+                let case_only = earlier.eq_ignore_ascii_case(name)
+                    || String::from_utf8_lossy(earlier).to_lowercase() == String::from_utf8_lossy(name).to_lowercase();
+                note(if case_only { ConflictKind::CaseDuplicate } else { ConflictKind::AliasDuplicate });
             }
             let mut problems = name_problems(name);
             if let (Some(central), Some(local)) = (&member.central, &member.local)
@@ -280,7 +304,8 @@ impl Zip {
             if flags & 0b10_0000_0110_0001 != 0 {
                 note(ConflictKind::FlagsUnusual { flags });
             }
-            if name.ends_with(b"/") && headers().any(|h| h.compressed > 0) {
+            // Nothing, deflated, is two bytes.
+            if name.ends_with(b"/") && headers().any(|h| h.size > 0 || h.compressed > 2) {
                 note(ConflictKind::FolderWithContent);
             }
             let deferred = |h: &Header| h.flags & 8 != 0 && h.size == 0;
@@ -293,6 +318,12 @@ impl Zip {
         }
     }
 
+    fn stray(&mut self, (start, end): (u64, u64)) {
+        if start < end && self.strays.len() < CONFLICTS {
+            self.strays.push((start, end));
+        }
+    }
+
     fn conflict(&mut self, member: Option<usize>, kind: ConflictKind) {
         if self.conflicts.len() < CONFLICTS {
             self.conflicts.push(Conflict { member, kind });
@@ -300,6 +331,31 @@ impl Zip {
             self.more_conflicts += 1;
         }
     }
+}
+
+/// Whether `name` is `unicode` in an encoding that lacks some of its characters: Info-ZIP writes those as `#U1234`, as
+/// `?`, or in a code page. Then only characters outside ASCII differ.
+fn is_escaped(name: &[u8], unicode: &[u8]) -> bool {
+    let mut plain = Vec::with_capacity(name.len());
+    let mut rest = name;
+    while let Some((first, behind)) = rest.split_first() {
+        let digits = match (first, behind.first()) {
+            (b'#', Some(b'U')) => 4,
+            (b'#', Some(b'L')) => 6,
+            _ => 0,
+        };
+        let escape = behind.get(1..1 + digits).filter(|run| digits > 0 && run.iter().all(u8::is_ascii_hexdigit));
+        if escape.is_some() {
+            rest = &behind[1 + digits..];
+            continue;
+        }
+        if first.is_ascii() && *first != b'?' {
+            plain.push(*first);
+        }
+        rest = behind;
+    }
+    let ascii: Vec<u8> = unicode.iter().copied().filter(|b| b.is_ascii() && *b != b'?').collect();
+    plain == ascii && !unicode.is_ascii()
 }
 
 #[cfg(test)]

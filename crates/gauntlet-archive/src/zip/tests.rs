@@ -234,6 +234,101 @@ fn bombs_and_floods_hit_limits() {
 }
 
 #[test]
+fn spellings_of_one_path_are_aliases() {
+    for (other, alias) in
+        [("a\\data.pkl", true), ("./a/data.pkl", true), ("a/data.pkl\0x", true), ("A/data.pkl", false)]
+    {
+        let found = kinds(&read(&zip(&[stored("a/data.pkl", b"x"), stored(other, b"y")], b"")));
+        let wanted = if alias { ConflictKind::AliasDuplicate } else { ConflictKind::CaseDuplicate };
+        assert!(found.contains(&wanted), "{other}: {found:?}");
+    }
+}
+
+#[test]
+fn ranges_that_no_member_owns_are_given() {
+    let (first, second) = (stored("a", b"1"), stored("b", b"2"));
+    let plain = zip(&[first, second], b"the comment");
+    let second_at = memchr::memmem::rfind(&plain, b"PK\x03\x04").unwrap();
+    let mut bytes = [&plain[..second_at], b"cos\nsystem\n", &plain[second_at..]].concat();
+    let read = read(&bytes);
+    let strays: Vec<_> = read.strays().iter().map(|(from, to)| bytes[*from as usize..*to as usize].to_vec()).collect();
+    assert!(strays.contains(&b"cos\nsystem\n".to_vec()) && strays.contains(&b"the comment".to_vec()), "{strays:?}");
+    bytes.truncate(second_at);
+}
+
+#[test]
+fn the_two_zip64_records_may_differ_and_are_both_followed() {
+    let hidden = zip(&[stored("evil.pkl", b"x")], b"");
+    let shown = zip(&[stored("fine.txt", b"y")], b"");
+    // Two archives in a row without end records, then a zip64 record for each and one locator.
+    let directory = |bytes: &[u8]| memchr::memmem::find(bytes, b"PK\x01\x02").unwrap();
+    let (a, b) = (&hidden[..hidden.len() - 22], &shown[..shown.len() - 22]);
+    let mut second = b.to_vec();
+    let at = directory(&second) + 42;
+    second[at..at + 4].copy_from_slice(&(a.len() as u32).to_le_bytes());
+    let record = |start: usize, len: usize| {
+        let mut out = b"PK\x06\x06".to_vec();
+        out.extend(44u64.to_le_bytes());
+        out.extend([45, 0, 45, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+        out.extend([1u64, 1, len as u64, start as u64].iter().flat_map(|n| n.to_le_bytes()));
+        out
+    };
+    let mut bytes = [a, &second].concat();
+    let stated = bytes.len() as u64;
+    bytes.extend(record(directory(a), a.len() - directory(a)));
+    bytes.extend(record(a.len() + directory(&second), second.len() - directory(&second)));
+    bytes.extend(b"PK\x06\x07\0\0\0\0");
+    bytes.extend(stated.to_le_bytes());
+    bytes.extend(1u32.to_le_bytes());
+    bytes.extend(b"PK\x05\x06\0\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\0\0");
+    let both = read(&bytes);
+    let names: Vec<_> = both.members().iter().map(Member::display_name).collect();
+    assert!(names.contains(&"evil.pkl".to_owned()) && names.contains(&"fine.txt".to_owned()), "{names:?}");
+    assert!(kinds(&both).iter().any(|k| matches!(k, ConflictKind::SecondEndRecord { .. })), "{:?}", kinds(&both));
+}
+
+#[test]
+fn content_that_ends_before_its_member_is_told() {
+    let mut part = deflated("a", b"hello");
+    part.body.extend(b"cos\nsystem\n");
+    part.central.compressed += 11;
+    part.local.compressed += 11;
+    let bytes = zip(&[part], b"");
+    let budget = Budget::default();
+    let archive = read(&bytes);
+    let reading = archive.members()[0].readings()[0];
+    let mut stream = reading.open(&bytes, &budget, Trust::Lenient).unwrap();
+    let taken = stream.taken();
+    std::io::copy(&mut stream, &mut std::io::sink()).unwrap();
+    assert_eq!(taken.get(), Some(&(reading.compressed - 11)));
+}
+
+#[test]
+fn escaped_names_are_told_from_other_names() {
+    assert!(is_escaped(b"m#U00fcll.txt", "müll.txt".as_bytes()));
+    assert!(is_escaped(b"m\x81ll.txt", "müll.txt".as_bytes()));
+    assert!(!is_escaped(b"readme.txt", b"data.pkl"));
+    assert!(!is_escaped(b"readme.txt", "dätä.pkl".as_bytes()));
+}
+
+#[test]
+fn every_method_that_python_reads_is_read() {
+    for (name, method) in [("one.zst", 93), ("one.xz", 95)] {
+        let path = format!("{}/../../testdata/archive/{name}", env!("CARGO_MANIFEST_DIR"));
+        let bytes = zip(&[part("a", method, b"one", std::fs::read(path).unwrap())], b"");
+        assert_eq!(content(&bytes, &read(&bytes).members()[0].readings()[0]), b"one");
+    }
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../testdata/archive/python-methods.zip");
+    let bytes = std::fs::read(path).unwrap();
+    let archive = read(&bytes);
+    assert_eq!(kinds(&archive), []);
+    for member in archive.members() {
+        assert_eq!(content(&bytes, &member.readings()[0]), b"one two three ".repeat(20), "{}", member.display_name());
+    }
+    assert_eq!(archive.members().len(), 4);
+}
+
+#[test]
 fn what_is_no_zip_is_said_to_be_none() {
     for bytes in [b"".as_slice(), b"PK", b"hello world", &[0; 70_000]] {
         assert!(matches!(Zip::read(&bytes.to_vec(), &Budget::default()), Err(ArchiveError::Not(Container::Zip))));

@@ -140,11 +140,14 @@ fn report_leftover(
         && from >= start
         && from < end
     {
+        zip.stray((from, to.min(end)));
         if to > end {
+            zip.stray((end, to));
             zip.conflict(None, ConflictKind::Appended { bytes: to - end });
         }
         return Ok(());
     }
+    zip.stray((from, to));
     if !has_end {
         // Without a directory everything between members is its remains.
         return Ok(());
@@ -162,10 +165,17 @@ fn report_leftover(
         } else if behind {
             ConflictKind::Appended { bytes }
         } else {
-            ConflictKind::Unaccounted { offset: from, bytes }
+            ConflictKind::Unaccounted { offset: from, bytes, zeros: begins_with_zeros(source, from, to)? }
         },
     );
     Ok(())
+}
+
+fn begins_with_zeros(source: &dyn ReadAt, from: u64, to: u64) -> Result<bool, ArchiveError> {
+    let len = usize::try_from(to - from).unwrap_or(usize::MAX).min(64 << 10);
+    let mut bytes = vec![0; len];
+    source.read_exact_at(from, &mut bytes)?;
+    Ok(bytes.iter().all(|byte| *byte == 0))
 }
 
 /// First place of `needle` that lies whole in `from..to`.

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use gauntlet_archive::{ConflictKind, NameProblem, TarKind, TarProblem};
+use gauntlet_archive::{ConflictKind, EntryKind, EntryProblem, NameProblem};
 use gauntlet_core::{Check, CheckInfo, Confidence, Facts, Judgement, Judging, Location, Severity, Stage};
 
 use super::{FINDINGS, each, plural, rule};
 use crate::extract::{Claim, Format};
-use crate::facts::{ArchiveFact, FileFact, NamedConflict, TarFact, leaves_folder};
+use crate::facts::{ArchiveFact, EntryFact, FileFact, NamedConflict, StreamFact, leaves_folder};
 
 /// `artifact/archive`
 pub(crate) struct Archive;
@@ -103,6 +103,7 @@ impl Check for Archive {
         each::<ArchiveFact>(facts, &mut judgement, |location, fact, judgement| {
             archive(location, &fact, judgement);
         });
+        each::<StreamFact>(facts, &mut judgement, |location, fact, judgement| stream(location, &fact, judgement));
         judgement
     }
 }
@@ -191,17 +192,47 @@ fn archive(location: &Location, fact: &ArchiveFact, judgement: &mut Judgement) {
         judgement.findings.push(super::draft(&INFO, "reading-conflict", location, message));
     }
     for entry in fact.entries.iter().take(10 * FINDINGS) {
-        tar_entry(location, entry, judgement);
+        entry_seen(location, entry, &fact.container, judgement);
     }
     for name in fact.wrong_checksums.iter().take(FINDINGS) {
         let message = format!("member `{name}`: the content does not have the stated checksum");
         let place = member_place(location, Some(name));
         judgement.findings.push(super::draft(&INFO, "wrong-checksum", &place, message).snippet(name));
     }
+    for (name, bytes) in fact.slack.iter().take(FINDINGS) {
+        let message = format!("member `{name}`: {bytes} bytes behind the end of its compressed content");
+        let place = member_place(location, Some(name));
+        judgement.findings.push(super::draft(&INFO, "extra-bytes", &place, message).snippet(name));
+    }
+    if let Some(from) = fact.rest {
+        let message = format!("bytes from offset {from} are no entry of the {}", fact.container);
+        judgement.findings.push(super::draft(&INFO, "extra-bytes", location, message));
+    }
     for (name, packed, expanded) in fact.expanding.iter().take(FINDINGS) {
         let message = format!("member `{name}`: {packed} bytes expand to {expanded}");
         let place = member_place(location, Some(name));
         judgement.findings.push(super::draft(&INFO, "high-expansion", &place, message).snippet(name));
+    }
+}
+
+fn stream(location: &Location, fact: &StreamFact, judgement: &mut Judgement) {
+    let mut push = |rule, severity, what: String| {
+        let message = format!("{} stream: {what}", fact.container);
+        judgement.findings.push(super::draft(&INFO, rule, location, message).severity(severity).snippet(what));
+    };
+    if let Some(from) = fact.trailing {
+        push("extra-bytes", Severity::Medium, format!("bytes from offset {from} belong to no member"));
+    }
+    for len in fact.skipped.iter().take(FINDINGS) {
+        push("extra-bytes", Severity::Low, format!("a frame of {len} bytes that decompressors skip"));
+    }
+    for (name, problems) in &fact.names {
+        if problems.contains(&NameProblem::Parent) {
+            push("unsafe-path", Severity::Medium, format!("the name in its header, `{name}`, climbs with `..`"));
+        } else if let Some(problem) = problems.first() {
+            let what = name_seen(*problem).what;
+            push("odd-entry", Severity::Low, format!("the name in its header, `{name}`: {what}"));
+        }
     }
 }
 
@@ -226,7 +257,11 @@ fn conflict_seen(conflict: &NamedConflict, hidden: bool) -> Option<Seen> {
     let medium = |what: &str| seen(Severity::Medium, what.to_owned());
     Some(match &conflict.conflict.kind {
         K::NameDiffers { local } => seen(Severity::High, format!("the local header calls it `{local}`")),
-        K::UnicodeNameDiffers { unicode } => seen(Severity::Medium, format!("its Unicode name is `{unicode}`")),
+        K::UnicodeNameDiffers { unicode, escaped } => {
+            // A header in an old code page is what the field was made for.
+            let severity = if *escaped { Severity::Info } else { Severity::High };
+            seen(severity, format!("its Unicode name is `{unicode}`"))
+        }
         K::MethodDiffers { central, local } => {
             seen(Severity::High, format!("compression method {central} in the directory, {local} in the local header"))
         }
@@ -252,17 +287,28 @@ fn conflict_seen(conflict: &NamedConflict, hidden: bool) -> Option<Seen> {
             severity: Severity::Low,
             what: "another member's name differs in case only".to_owned(),
         },
+        K::AliasDuplicate => high("another member's name is another spelling of the same path"),
+        K::ExtraRepeated { id } => {
+            seen(Severity::High, format!("the extra field {id:#06x} occurs twice with different content"))
+        }
         K::Overlap => high("its bytes are also those of another member or of the directory"),
         K::PastEnd => high("its content leaves the file"),
         K::FolderWithContent => medium("a folder by its name, and it has content"),
         K::Name { problem } => return Some(name_seen(*problem)),
-        K::SymbolicLink => Seen { rule: "odd-entry", severity: Severity::Medium, what: "a symbolic link".to_owned() },
+        K::SymbolicLink => Seen { rule: "odd-entry", severity: Severity::Low, what: "a symbolic link".to_owned() },
+        K::Device => Seen { rule: "odd-entry", severity: Severity::Medium, what: "a device".to_owned() },
+        K::ThroughLink => Seen {
+            rule: "unsafe-link",
+            severity: Severity::High,
+            what: "is written through a link of this archive".to_owned(),
+        },
         // That bytes stand before a hidden archive is what makes it hidden.
         K::Prepended { .. } if hidden => return None,
         K::Prepended { bytes } => extra(Severity::Medium, format!("{bytes} bytes before the first record")),
         K::Appended { bytes } => extra(Severity::Medium, format!("{bytes} bytes behind the end record")),
-        K::Unaccounted { offset, bytes } => {
-            extra(Severity::Low, format!("{bytes} bytes from offset {offset} belong to no record"))
+        K::Unaccounted { offset, bytes, zeros } => {
+            let severity = if *zeros { Severity::Low } else { Severity::Medium };
+            extra(severity, format!("{bytes} bytes from offset {offset} belong to no record"))
         }
         K::NoEndRecord => high("there is no end record; readers of local headers still find the members"),
         K::SecondEndRecord { offset } => seen(Severity::High, format!("a second end record stands at offset {offset}")),
@@ -301,41 +347,60 @@ fn name_seen(problem: NameProblem) -> Seen {
         NameProblem::Empty => odd("the name is empty"),
         NameProblem::Control => odd("the name has control characters"),
         NameProblem::NotUtf8 => odd("the name is not UTF-8"),
+        NameProblem::Reserved => odd("Windows takes the name for a device or a stream of another file"),
+        NameProblem::TrailingDot => odd("a part of the name ends with a dot or a space, which Windows drops"),
     }
 }
 
-fn tar_entry(location: &Location, entry: &TarFact, judgement: &mut Judgement) {
+fn entry_seen(location: &Location, entry: &EntryFact, container: &str, judgement: &mut Judgement) {
     let place = member_place(location, Some(&entry.name));
     let name = &entry.name;
     let mut push = |rule, severity, what: &str| {
         let draft = super::draft(&INFO, rule, &place, format!("entry `{name}`: {what}"));
         judgement.findings.push(draft.severity(severity).snippet(format!("{name} {what}")));
     };
-    if entry.kind == TarKind::Device {
+    if matches!(entry.kind, EntryKind::Device) {
         push("odd-entry", Severity::Medium, "a device");
+    }
+    if let EntryKind::Other(flag) = entry.kind {
+        push("odd-entry", Severity::Low, &format!("an entry of the unknown type {flag:#04x}"));
     }
     for problem in &entry.problems {
         match problem {
             problem if leaves_folder(*problem) => {
                 push("unsafe-path", Severity::High, "the name leads out of the folder");
             }
-            TarProblem::Name(problem) => {
+            EntryProblem::Name(problem) => {
                 let seen = name_seen(*problem);
                 push(seen.rule, seen.severity, &seen.what);
             }
-            TarProblem::LinkLeaves => {
+            EntryProblem::LinkLeaves => {
                 let what = format!("links to `{}`, outside of the archive", entry.link.as_deref().unwrap_or(""));
                 push("unsafe-link", Severity::High, &what);
             }
-            TarProblem::ThroughLink => push("unsafe-link", Severity::High, "is written through a link of this archive"),
-            TarProblem::NameOverridden => {
+            EntryProblem::ThroughLink => {
+                push("unsafe-link", Severity::High, "is written through a link of this archive");
+            }
+            EntryProblem::NameOverridden => {
                 push("odd-entry", Severity::Medium, "an extended header gives it another name");
             }
-            TarProblem::SizeOverridden => {
+            EntryProblem::SizeOverridden => {
                 push("odd-entry", Severity::Medium, "an extended header gives it another size");
             }
-            TarProblem::Duplicate => push("odd-entry", Severity::Medium, "the name occurs twice"),
-            TarProblem::AfterEnd => push("odd-entry", Severity::Medium, "stands behind the end of the archive"),
+            EntryProblem::SizeOfNothing => {
+                push(
+                    "odd-entry",
+                    Severity::Medium,
+                    "a link or device that states content; readers differ in what follows",
+                );
+            }
+            EntryProblem::OtherReading => {
+                push("reading-conflict", Severity::High, "is there only for readers that ignore extended sizes");
+            }
+            EntryProblem::AntiItem => push("odd-entry", Severity::Medium, "tells unpackers to delete a file"),
+            EntryProblem::Duplicate if container == "tar" && entry.kind == EntryKind::HardLink => {}
+            EntryProblem::Duplicate => push("odd-entry", Severity::Medium, "the name occurs twice"),
+            EntryProblem::AfterEnd => push("odd-entry", Severity::Medium, "stands behind the end of the archive"),
         }
     }
 }

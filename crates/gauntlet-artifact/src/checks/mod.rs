@@ -2,21 +2,62 @@
 
 pub(crate) mod archive;
 pub(crate) mod boosting;
+pub(crate) mod code;
+pub(crate) mod configuration;
+pub(crate) mod coreml;
 pub(crate) mod gguf;
+pub(crate) mod hdf5;
+pub(crate) mod huggingface;
+pub(crate) mod java;
+pub(crate) mod keras;
+pub(crate) mod msgpack;
+pub(crate) mod mxnet;
 pub(crate) mod onnx;
+pub(crate) mod openvino;
+pub(crate) mod paddle;
 pub(crate) mod pickle;
+pub(crate) mod pmml;
+pub(crate) mod r;
 pub(crate) mod safetensors;
+pub(crate) mod skops;
+pub(crate) mod template;
+pub(crate) mod tensorflow;
+pub(crate) mod tfjs;
 pub(crate) mod tflite;
+pub(crate) mod torch;
+pub(crate) mod torch7;
+pub(crate) mod weights;
+mod xml;
 
 use gauntlet_core::{CheckInfo, Draft, Fact, Facts, Judgement, Location, SkipCode};
 
 pub(crate) const ARCHIVE: &str = "artifact/archive";
 pub(crate) const BOOSTING: &str = "artifact/boosting";
+pub(crate) const CODE: &str = "artifact/code";
+pub(crate) const CONFIGURATION: &str = "artifact/configuration";
 pub(crate) const GGUF: &str = "artifact/gguf";
+pub(crate) const HUGGINGFACE: &str = "artifact/huggingface";
+pub(crate) const HDF5: &str = "artifact/hdf5";
+pub(crate) const KERAS: &str = "artifact/keras";
+pub(crate) const JAVA: &str = "artifact/java";
+pub(crate) const MSGPACK: &str = "artifact/msgpack";
 pub(crate) const ONNX: &str = "artifact/onnx";
+pub(crate) const OPENVINO: &str = "artifact/openvino";
 pub(crate) const PICKLE: &str = "artifact/pickle";
+pub(crate) const PMML: &str = "artifact/pmml";
+pub(crate) const R: &str = "artifact/r";
 pub(crate) const SAFETENSORS: &str = "artifact/safetensors";
+pub(crate) const SKOPS: &str = "artifact/skops";
+pub(crate) const COREML: &str = "artifact/coreml";
+pub(crate) const MXNET: &str = "artifact/mxnet";
+pub(crate) const PADDLE: &str = "artifact/paddle";
+pub(crate) const TENSORFLOW: &str = "artifact/tensorflow";
+pub(crate) const TFJS: &str = "artifact/tfjs";
+pub(crate) const TEMPLATE: &str = "artifact/template";
 pub(crate) const TFLITE: &str = "artifact/tflite";
+pub(crate) const TORCH: &str = "artifact/torch";
+pub(crate) const TORCH7: &str = "artifact/torch7";
+pub(crate) const WEIGHTS: &str = "artifact/weights";
 
 /// Findings of one rule about one place; the rest becomes one line.
 const FINDINGS: usize = 100;
@@ -86,14 +127,52 @@ mod tests {
         let sources = [
             (include_str!("archive.rs"), &super::archive::INFO),
             (include_str!("boosting.rs"), &super::boosting::INFO),
+            (include_str!("code.rs"), &super::code::INFO),
+            (include_str!("configuration.rs"), &super::configuration::INFO),
             (include_str!("gguf.rs"), &super::gguf::INFO),
+            (include_str!("huggingface.rs"), &super::huggingface::INFO),
+            (include_str!("hdf5.rs"), &super::hdf5::INFO),
+            (include_str!("keras.rs"), &super::keras::INFO),
+            (include_str!("java.rs"), &super::java::INFO),
+            (include_str!("msgpack.rs"), &super::msgpack::INFO),
             (include_str!("onnx.rs"), &super::onnx::INFO),
+            (include_str!("openvino.rs"), &super::openvino::INFO),
             (include_str!("pickle.rs"), &super::pickle::INFO),
+            (include_str!("pmml.rs"), &super::pmml::INFO),
+            (include_str!("r.rs"), &super::r::INFO),
             (include_str!("safetensors.rs"), &super::safetensors::INFO),
+            (include_str!("skops.rs"), &super::skops::INFO),
+            (include_str!("coreml.rs"), &super::coreml::INFO),
+            (include_str!("mxnet.rs"), &super::mxnet::INFO),
+            (include_str!("paddle.rs"), &super::paddle::INFO),
+            (include_str!("tensorflow.rs"), &super::tensorflow::INFO),
+            (include_str!("tfjs.rs"), &super::tfjs::INFO),
+            (include_str!("template.rs"), &super::template::INFO),
             (include_str!("tflite.rs"), &super::tflite::INFO),
+            (include_str!("torch.rs"), &super::torch::INFO),
+            (include_str!("torch7.rs"), &super::torch7::INFO),
+            (include_str!("weights.rs"), &super::weights::INFO),
         ];
         for (source, info) in sources {
             for before in ["rule: \"", "draft(&INFO, \""] {
+                for part in source.split(before).skip(1) {
+                    let name = part.split('"').next().unwrap();
+                    assert!(info.rule(name).is_some(), "{} has no rule {name}", info.id);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_rule_that_is_pushed_by_name_exists() {
+        let sources = [
+            (include_str!("archive.rs"), &super::archive::INFO),
+            (include_str!("openvino.rs"), &super::openvino::INFO),
+            (include_str!("pmml.rs"), &super::pmml::INFO),
+            (include_str!("r.rs"), &super::r::INFO),
+        ];
+        for (source, info) in sources {
+            for before in [" push(\"", "push(location, \"", "push(&place, \""] {
                 for part in source.split(before).skip(1) {
                     let name = part.split('"').next().unwrap();
                     assert!(info.rule(name).is_some(), "{} has no rule {name}", info.id);

@@ -1,25 +1,23 @@
-//! Containers: every member under every reading, by its content.
+//! Containers: which reader takes them, and compressed streams with whatever stands behind them.
 
-use std::io::Read;
+use std::cell::RefCell;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use gauntlet_archive::{
-    ArchiveError, Container, Member, Method, Reading, Tar, TarKind, TarProblem, Trust, Zip, decoder, lossy_name,
-};
+use gauntlet_archive::{ArchiveError, Container, StreamInfo, Zip, decoder, lossy_name, name_problems};
 use gauntlet_core::SkipCode;
-use gauntlet_limits::{Cursor, LimitHit, ReadAt, Window};
+use gauntlet_limits::{ReadAt, Window};
 
 use super::content::{Content, Opened};
-use super::{Format, Place, Walk};
+use super::{Claim, Format, Place, Walk};
 use crate::checks::ARCHIVE;
-use crate::facts::{ArchiveFact, NamedConflict, TarFact};
+use crate::facts::StreamFact;
 
-/// Members up to this size are read whole to compare their checksum; tensors are usually larger.
-const CHECKSUM_BYTES: u64 = 1 << 20;
-/// From here on a high expansion ratio is worth a fact.
-const EXPANDED: u64 = 10_000_000;
-const RATIO: u64 = 100;
-/// Entries of each list of an [`ArchiveFact`].
-const ENTRIES: usize = 1000;
+/// A compressed stream up to this size is read to its end even when nothing inside asks for it.
+const DRAINED_BYTES: u64 = 64 << 20;
+/// Bytes at a program's beginning that are searched for an archive which it unpacks.
+const PROGRAM_BYTES: u64 = 4 << 20;
+/// Labels of gzip headers shorter than this hold nothing.
+const LABEL_BYTES: usize = 8;
 
 impl Walk<'_> {
     pub(super) fn container(&mut self, container: Container, content: &Content<'_>, place: &Place) {
@@ -31,6 +29,9 @@ impl Walk<'_> {
                 });
             }
             Container::Tar => self.with_random(content, place, ARCHIVE, |walk, source| walk.tar(source, place)),
+            Container::SevenZip => {
+                self.with_random(content, place, ARCHIVE, |walk, source| walk.sevenz(source, place));
+            }
             packed if packed.is_stream() => self.compressed(packed, 0, content, place),
             other => {
                 self.skip(ARCHIVE, place, SkipCode::Unsupported, ArchiveError::Unsupported(other).to_string());
@@ -45,24 +46,87 @@ impl Walk<'_> {
 
     fn compressed(&mut self, container: Container, skip: u64, content: &Content<'_>, place: &Place) {
         let budget = self.budget;
+        // Whichever reader comes to the end of the stream tells what is there.
+        let seen: RefCell<Vec<Arc<Mutex<StreamInfo>>>> = RefCell::default();
         let open = || -> Result<Opened<'_>, ArchiveError> {
             let mut stream = content.open()?;
             stream.skip(skip)?;
-            Ok(Box::new(decoder(container, stream, budget)?))
+            let decoder = decoder(container, stream, budget)?;
+            seen.borrow_mut().push(decoder.info());
+            Ok(Box::new(decoder))
         };
         // Two bytes of zlib or thirteen of lzma are a weak sign: what unpacks to nothing never was compressed.
         let first = Content::Packed(&open).prefix(1);
         let nothing = !matches!(&first, Ok(prefix) if !prefix.bytes.is_empty());
-        if nothing
-            && matches!(container, Container::Zlib | Container::Lzma)
-            && super::Claim::of(&place.name) != super::Claim::Archive
+        if nothing && matches!(container, Container::Zlib | Container::Lzma) && Claim::of(&place.name) != Claim::Archive
         {
-            if super::Claim::of(&place.name).is_model() {
+            if Claim::of(&place.name).is_model() {
                 self.skip(ARCHIVE, place, SkipCode::Malformed, format!("looks like {container}, and does not unpack"));
             }
             return;
         }
         self.examine(&Content::Packed(&open), &place.unpacked(&container.to_string()));
+        let ended = |seen: &RefCell<Vec<Arc<Mutex<StreamInfo>>>>| {
+            let infos = seen.borrow();
+            let infos = infos.iter().map(|info| info.lock().unwrap_or_else(PoisonError::into_inner).clone());
+            infos.max_by_key(|info| (info.complete, info.members))
+        };
+        let mut info = ended(&seen);
+        let small = content.size().is_none_or(|size| size <= DRAINED_BYTES);
+        if small && info.as_ref().is_none_or(|info| !info.complete) {
+            let drained = open().and_then(|mut stream| Ok(std::io::copy(&mut stream, &mut std::io::sink())?));
+            if let Err(error) = drained {
+                self.failed(ARCHIVE, place, &error);
+            }
+            info = ended(&seen);
+        }
+        if let Some(info) = info {
+            self.stream_info(container, skip, &info, content, place);
+        }
+    }
+
+    /// Looks into what stands around the members of a stream.
+    fn stream_info(
+        &mut self,
+        container: Container,
+        skip: u64,
+        info: &StreamInfo,
+        content: &Content<'_>,
+        place: &Place,
+    ) {
+        let ranges = info.skipped.iter().copied().chain(info.trailing.map(|from| (from, u64::MAX)));
+        for (from, len) in ranges {
+            let from = from.saturating_add(skip);
+            let here = place.part(from);
+            match content {
+                Content::Plain(source) => {
+                    let window = Window::new(*source, from, len);
+                    self.examine(&Content::Plain(&window), &here);
+                }
+                Content::Packed(_) => {
+                    let open = || -> Result<Opened<'_>, ArchiveError> {
+                        let mut stream = content.open()?;
+                        stream.skip(from)?;
+                        Ok(Box::new(gauntlet_limits::Sequential::new(std::io::Read::take(stream, len))))
+                    };
+                    self.examine(&Content::Packed(&open), &here);
+                }
+            }
+        }
+        for label in info.labels.iter().filter(|label| label.len() >= LABEL_BYTES) {
+            self.examine(&Content::Plain(label), &Place { name: String::new(), ..place.member("<gzip header>") });
+        }
+        let names = info.names.iter().map(|name| (lossy_name(name), name_problems(name)));
+        let fact = StreamFact {
+            container,
+            members: info.members,
+            complete: info.complete,
+            trailing: info.trailing.map(|from| from.saturating_add(skip)),
+            skipped: info.skipped.iter().map(|(_, len)| *len).collect(),
+            names: names.collect(),
+            label_bytes: info.labels.iter().map(|label| label.len() as u64).sum(),
+        };
+        self.facts.push(ARCHIVE, place.location.clone(), &fact);
     }
 
     /// A zip that starts elsewhere than at the beginning: loaders find it by its end.
@@ -70,6 +134,10 @@ impl Walk<'_> {
         let start = source.size().saturating_sub(66_000);
         let mut tail = vec![0; usize::try_from(source.size() - start).ok()?];
         source.read_exact_at(start, &mut tail).ok()?;
+        if tail.len().checked_sub(512).and_then(|at| tail.get(at..)).is_some_and(|end| end.starts_with(b"koly")) {
+            self.container(Container::Dmg, &Content::Plain(source), place);
+            return Some(Format::Container(Container::Dmg));
+        }
         memchr::memmem::rfind(&tail, b"PK\x05\x06")?;
         match Zip::read(source, self.budget) {
             // Random bytes may hold the signature; a directory entry with its local header is no accident.
@@ -81,114 +149,25 @@ impl Walk<'_> {
         }
     }
 
-    fn zip(&mut self, zip: &Zip, source: &dyn ReadAt, place: &Place, hidden: bool) {
-        if let Some(hit) = zip.limit() {
-            self.limit(ARCHIVE, place, hit);
+    /// A program that unpacks an archive which it carries: 7z is read, rar is an open question.
+    pub(super) fn self_extracting(&mut self, source: &dyn ReadAt, place: &Place) {
+        let mut start = vec![0; usize::try_from(source.size().min(PROGRAM_BYTES)).unwrap_or(0)];
+        if let Err(error) = source.read_exact_at(0, &mut start) {
+            return self.io_failed(ARCHIVE, place, &error);
         }
-        let named = |conflict: &gauntlet_archive::Conflict| NamedConflict {
-            name: conflict.member.and_then(|i| zip.members().get(i)).map(Member::display_name),
-            conflict: conflict.clone(),
-        };
-        let mut fact = ArchiveFact {
-            container: "zip".to_owned(),
-            members: zip.members().len() as u64,
-            hidden,
-            conflicts: zip.conflicts().iter().map(named).collect(),
-            more_conflicts: zip.more_conflicts(),
-            ..ArchiveFact::default()
-        };
-        for member in zip.members() {
-            let name = member.display_name();
-            let place = place.member(&name);
-            let readings = member.readings();
-            if readings.is_empty() && !member.is_folder() {
-                self.skip(ARCHIVE, &place, SkipCode::Malformed, "the directory points to no local header");
-            }
-            for reading in readings.iter().filter(|_| !member.is_folder()) {
-                self.zip_member(reading, source, &place, &mut fact);
+        for at in memchr::memmem::find_iter(&start, b"7z\xbc\xaf\x27\x1c") {
+            // Programs that know the format hold its magic, too; only a header has its checksum behind it.
+            let header = start.get(at + 8..at + 32).and_then(|raw| raw.split_first_chunk::<4>());
+            if header.is_some_and(|(sum, fields)| crc32fast::hash(fields) == u32::from_le_bytes(*sum)) {
+                let window = Window::new(source, at as u64, u64::MAX);
+                self.examine(&Content::Plain(&window), &place.part(at as u64));
+                return;
             }
         }
-        self.facts.push(ARCHIVE, place.location.clone(), &fact);
-    }
-
-    fn zip_member(&mut self, reading: &Reading, source: &dyn ReadAt, place: &Place, fact: &mut ArchiveFact) {
-        if let Method::Other(method) = reading.method {
-            let error = ArchiveError::UnknownMethod(method);
-            let code = if reading.encrypted { SkipCode::Encrypted } else { SkipCode::Unsupported };
-            return self.skip(ARCHIVE, place, code, error.to_string());
+        let rar = [&b"Rar!\x1a\x07\x00"[..], b"Rar!\x1a\x07\x01\x00"];
+        if let Some(at) = rar.iter().find_map(|magic| memchr::memmem::find(&start, magic)) {
+            let detail = format!("a rar archive at {at} behind a program is not supported");
+            self.skip(ARCHIVE, place, SkipCode::Unsupported, detail);
         }
-        let name = &place.name;
-        if reading.compressed.saturating_mul(RATIO) < reading.size
-            && reading.size >= EXPANDED
-            && fact.expanding.len() < ENTRIES
-        {
-            fact.expanding.push((name.clone(), reading.compressed, reading.size));
-        }
-        let holds = self.checksum_holds(reading, source);
-        // Lenient readers ignore the flag; only a checksum that holds shows that the bytes are plain all the same.
-        if reading.encrypted && holds != Some(true) {
-            self.skip(ARCHIVE, place, SkipCode::Encrypted, ArchiveError::Encrypted.to_string());
-        }
-        if holds == Some(false) && fact.wrong_checksums.len() < ENTRIES {
-            fact.wrong_checksums.push(name.clone());
-        }
-        if let Some(window) = reading.stored(source) {
-            return self.examine(&Content::Plain(&window), place);
-        }
-        let budget = self.budget;
-        let open =
-            || -> Result<Opened<'_>, ArchiveError> { Ok(Box::new(reading.open(source, budget, Trust::Lenient)?)) };
-        self.examine(&Content::Packed(&open), place);
-    }
-
-    /// Whether a small member's content has the checksum that its header states; `None` when it was not compared.
-    fn checksum_holds(&self, reading: &Reading, source: &dyn ReadAt) -> Option<bool> {
-        if reading.size > CHECKSUM_BYTES || reading.compressed > CHECKSUM_BYTES {
-            return None;
-        }
-        let mut stream = reading.open(source, self.budget, Trust::Lenient).ok()?;
-        match std::io::copy(&mut stream.by_ref().take(CHECKSUM_BYTES + 1), &mut std::io::sink()) {
-            Ok(_) => stream.crc_holds(),
-            Err(error) if LimitHit::in_io(&error).is_some() => None,
-            Err(_) => Some(false),
-        }
-    }
-
-    fn tar(&mut self, source: &dyn ReadAt, place: &Place) {
-        let budget = self.budget;
-        let mut tar = Tar::new(Cursor::new(source, 0), budget);
-        let mut fact = ArchiveFact { container: "tar".to_owned(), ..ArchiveFact::default() };
-        loop {
-            let entry = match tar.next_entry() {
-                Ok(Some(entry)) => entry,
-                Ok(None) => break,
-                Err(error) => {
-                    self.failed(ARCHIVE, place, &error);
-                    break;
-                }
-            };
-            fact.members += 1;
-            let name = lossy_name(&entry.name);
-            let here = place.member(&name);
-            match entry.kind {
-                TarKind::Sparse | TarKind::Other(_) => {
-                    self.skip(ARCHIVE, &here, SkipCode::Unsupported, "sparse or unknown tar entry");
-                }
-                TarKind::File => {
-                    let window = Window::new(source, entry.offset, entry.size);
-                    self.examine(&Content::Plain(&window), &here);
-                }
-                _ => {}
-            }
-            let remarkable = !entry.problems.is_empty() || entry.kind == TarKind::Device;
-            if remarkable && fact.entries.len() < ENTRIES {
-                let link = entry.link.as_deref().map(lossy_name);
-                let problems: Vec<TarProblem> = entry.problems;
-                fact.entries.push(TarFact { name, kind: entry.kind, link, problems });
-            } else if remarkable {
-                fact.more_conflicts += 1;
-            }
-        }
-        self.facts.push(ARCHIVE, place.location.clone(), &fact);
     }
 }

@@ -77,9 +77,13 @@ impl Spool {
     /// Unpacks all of `content`; the budget bounds how much that is. A stream that breaks keeps what came before, and
     /// gives its error.
     pub(crate) fn fill(content: &Content<'_>) -> Result<(Self, Option<io::Error>), ArchiveError> {
-        let mut stream = content.open()?;
+        Ok(Self::from_stream(&mut content.open()?)?)
+    }
+
+    /// As [`Spool::fill`], from a stream that can be read only once.
+    pub(crate) fn from_stream(stream: &mut dyn Read) -> io::Result<(Self, Option<io::Error>)> {
         let mut memory = Vec::new();
-        let broken = match stream.by_ref().take(IN_MEMORY as u64).read_to_end(&mut memory) {
+        let broken = match stream.take(IN_MEMORY as u64).read_to_end(&mut memory) {
             Ok(n) if n < IN_MEMORY => return Ok((Self::Memory(memory), None)),
             Ok(_) => None,
             Err(error) => Some(error),
@@ -90,7 +94,7 @@ impl Spool {
         let mut file = tempfile::tempfile()?;
         file.write_all(&memory)?;
         drop(memory);
-        let error = io::copy(&mut stream, &mut file).err();
+        let error = io::copy(stream, &mut file).err();
         Ok((Self::Disk(file), error))
     }
 }

@@ -10,6 +10,9 @@ use crate::readers::{Head, READERS};
 /// Bytes looked at to recognise a format.
 pub(crate) const PREFIX: usize = 64 << 10;
 
+/// Compiled Java, the kind of an [`Format::Executable`] that is an open question wherever it stands.
+pub(super) const JAVA_CLASS: &str = "Java class";
+
 /// A format by content.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "format", content = "name")]
@@ -91,9 +94,10 @@ impl Claim {
             "safetensors" => Self::Safetensors,
             "onnx" => Self::Onnx,
             "npy" => Self::Npy,
-            "zip" | "npz" | "keras" | "skops" | "mar" | "whl" | "jar" => Self::Zip,
-            "tar" | "gz" | "tgz" | "bz2" | "tbz" | "tbz2" | "xz" | "txz" | "lzma" | "z" | "zst" | "lz4" | "7z"
-            | "rar" | "nemo" => Self::Archive,
+            "zip" | "npz" | "keras" | "skops" | "mar" | "whl" | "jar" | "war" | "ear" => Self::Zip,
+            "tar" | "gz" | "tgz" | "bz2" | "tbz" | "tbz2" | "xz" | "txz" | "lzma" | "z" | "zst" | "zstd" | "tzst"
+            | "lz4" | "7z" | "rar" | "nemo" | "cab" | "ar" | "deb" | "rpm" | "cpio" | "iso" | "dmg" | "arj" | "lzh"
+            | "lha" | "br" | "squashfs" | "xar" | "wim" => Self::Archive,
             "h5" | "hdf5" | "hdf" | "pb" | "tflite" | "gguf" | "ggml" | "ggla" | "mlmodel" | "mlpackage" | "engine"
             | "trt" | "pdmodel" | "pdiparams" | "params" | "caffemodel" | "cntk" | "rknn" | "mnn" | "cbm" | "ubj"
             | "pmml" | "rds" | "rda" | "rdata" | "t7" | "pte" | "ort" | "msgpack" | "llamafile" | "bmodel" | "tnn"
@@ -182,6 +186,10 @@ pub(crate) fn detect(head: &Head<'_>, claim: Claim) -> (Vec<Format>, Option<Snif
             _ => formats.extend(promised(head)),
         }
     }
+    // XML of no known root is broken, when the name promises a format that is XML.
+    if matches!(formats.as_slice(), [Format::Other(name)] if name == "XML") {
+        formats.extend(promised(head));
+    }
     (formats, pickle)
 }
 
@@ -242,6 +250,10 @@ pub(crate) fn by_magic(prefix: &[u8]) -> Option<Format> {
     }
     if starts(b"MZ") && is_pe(prefix) {
         return Some(Format::Executable("PE".to_owned()));
+    }
+    // Universal Mach-O begins alike; its number of architectures is below the lowest version of a class.
+    if starts(b"\xca\xfe\xba\xbe") && prefix.get(6..8).is_some_and(|version| version[0] == 0 && version[1] >= 45) {
+        return Some(Format::Executable(JAVA_CLASS.to_owned()));
     }
     if [0xfeed_face_u32, 0xfeed_facf, 0xcafe_babe].iter().any(|m| starts(&m.to_be_bytes()) || starts(&m.to_le_bytes()))
         && prefix.len() > 28

@@ -2,10 +2,15 @@
 
 mod containers;
 mod content;
+mod derived;
 mod embedded;
+mod entries;
+mod folders;
 mod format;
 mod mask;
 mod readers;
+mod weights;
+mod zip;
 
 use std::collections::BTreeSet;
 use std::io::{self, Read};
@@ -13,25 +18,40 @@ use std::path::Path;
 
 use gauntlet_archive::{ArchiveError, Container};
 use gauntlet_core::{
-    Context, Coverage, Extractor, Facts, Limit, LimitHit, Limits, Location, MaskKey, SkipCode, SkipReason, Target,
-    TreeFile, open_regular,
+    Context, Coverage, Extractor, FactRow, Facts, Limit, LimitHit, Limits, Location, MaskKey, Relation, SkipCode,
+    SkipReason, Target, TreeFile, open_regular,
 };
 use gauntlet_limits::{Budget, ReadAt};
 use rayon::prelude::*;
 
 use crate::checks::{ARCHIVE, ONNX, PICKLE, SAFETENSORS};
-use crate::facts::{FileFact, OnnxFact};
+use crate::facts::{CoremlFact, FileFact, OnnxFact, OpenvinoFact, TfjsFact};
 use crate::formats::json::{Document, JsonError};
+use crate::formats::lenient;
+use crate::formats::yaml::{self, YamlError};
 use crate::readers::{DOCUMENTS, Head, READERS};
 pub(crate) use content::Content;
 use content::{Prefix, Spool};
 pub(crate) use format::{Claim, Format};
+pub(crate) use weights::Depth;
+
+/// Files by which loaders recognise a folder whose own files belong to a model.
+const MODEL_FILES: [&str; 6] = [
+    "config.json",
+    "tokenizer_config.json",
+    "adapter_config.json",
+    "preprocessor_config.json",
+    "config.pbtxt",
+    "meta.json",
+];
+/// Files by which loaders recognise a folder that belongs to a model with everything below.
+const MODEL_TREES: [&str; 4] = ["MLmodel", "model_index.json", "modules.json", "saved_model.pb"];
 
 /// Why weights of no format are an open question.
 const NO_FORMAT: &str = "no known format";
 
 /// Raised whenever the same bytes give other facts.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// Reads model files.
 pub(crate) struct Artifact;
@@ -45,13 +65,22 @@ impl Extractor for Artifact {
         VERSION
     }
 
+    fn relations(&self, row: &FactRow) -> Result<Vec<Relation>, serde_json::Error> {
+        crate::relations::of(row)
+    }
+
     fn extract(&self, target: &Target<'_>, context: &Context<'_>) -> Facts {
+        let folders = folders_with(&target.tree.files, &MODEL_FILES);
+        let trees = folders_with(&target.tree.files, &MODEL_TREES);
+        let weights = Depth::of(target.config);
         let mut facts = target
             .tree
             .files
             .par_iter()
             .map(|entry| {
-                let facts = tree_file(target.root, entry, context.limits, context.mask);
+                let model_folder = entry.path.parent().is_some_and(|folder| folders.contains(folder))
+                    || entry.path.ancestors().skip(1).any(|folder| trees.contains(folder));
+                let facts = tree_file(target.root, entry, context.limits, context.mask, model_folder, weights);
                 context.progress.file_done(entry);
                 facts
             })
@@ -61,14 +90,37 @@ impl Extractor for Artifact {
             });
         facts.coverage_mut(ARCHIVE).skipped.extend(target.tree.skipped.iter().cloned());
         note_external_data(&mut facts);
+        folders::note(&mut facts, target.tree);
         facts.normalise();
         facts
     }
 }
 
-/// Raw weights that an ONNX model of this subject names are no open question: they are numbers of that model.
+/// Folders that hold a file with one of these names.
+fn folders_with<'t>(files: &'t [TreeFile], names: &[&str]) -> BTreeSet<&'t Path> {
+    let marks = |file: &&TreeFile| {
+        file.path.file_name().and_then(|name| name.to_str()).is_some_and(|name| names.contains(&name))
+    };
+    files.iter().filter(marks).filter_map(|file| file.path.parent()).collect()
+}
+
+/// Raw weights that a model of this subject names are no open question: they are numbers of that model.
 fn note_external_data(facts: &mut Facts) {
     let mut named = BTreeSet::new();
+    let mut beside = |location: &Location, names: &mut dyn Iterator<Item = &String>| {
+        let (Some(path), None) = (&location.path, &location.member) else { return };
+        let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+        for name in names.filter(|name| !name.split('/').any(|part| part == "..")) {
+            let name = name.trim_start_matches("@model_path/").trim_start_matches("./");
+            named.insert(if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") });
+        }
+    };
+    for (location, fact) in facts.of::<TfjsFact>().flatten() {
+        beside(location, &mut fact.paths.iter());
+    }
+    for (location, CoremlFact(fact)) in facts.of::<CoremlFact>().flatten() {
+        beside(location, &mut fact.files.iter());
+    }
     for (location, fact) in facts.of::<OnnxFact>().flatten() {
         let (Some(path), None, OnnxFact::Model { facts: model, .. }) = (&location.path, &location.member, &fact) else {
             continue;
@@ -79,16 +131,28 @@ fn note_external_data(facts: &mut Facts) {
             named.insert(if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") });
         }
     }
+    for (location, OpenvinoFact(_)) in facts.of::<OpenvinoFact>().flatten() {
+        if let (Some(path), None) = (&location.path, &location.member) {
+            named.extend(path.strip_suffix(".xml").map(|stem| format!("{stem}.bin")));
+        }
+    }
     for skipped in &mut facts.coverage_mut(ARCHIVE).skipped {
         let raw = skipped.member.is_none() && skipped.reason.code == SkipCode::Unsupported;
         if raw && skipped.reason.detail == NO_FORMAT && named.contains(&skipped.path) {
-            skipped.reason = SkipReason::new(SkipCode::Ignored, "external data of an ONNX model");
+            skipped.reason = SkipReason::new(SkipCode::Ignored, "weights of the model that names them");
         }
     }
 }
 
 /// Facts of one file of a tree. A file that changes while it is read has no facts.
-fn tree_file(root: &Path, entry: &TreeFile, limits: &Limits, mask: &MaskKey) -> Facts {
+fn tree_file(
+    root: &Path,
+    entry: &TreeFile,
+    limits: &Limits,
+    mask: &MaskKey,
+    model_folder: bool,
+    weights: Depth,
+) -> Facts {
     let unreadable = |error: &io::Error| {
         let mut facts = empty();
         let path = Location::file(&entry.path).path.unwrap_or_default();
@@ -98,7 +162,7 @@ fn tree_file(root: &Path, entry: &TreeFile, limits: &Limits, mask: &MaskKey) -> 
     match open_regular(root, entry) {
         Err(error) => unreadable(&error),
         Ok(handle) => {
-            let facts = file(&entry.path, &handle, limits, mask);
+            let facts = file(&entry.path, &handle, limits, mask, model_folder, weights);
             match entry.unchanged(&handle) {
                 Ok(()) => facts,
                 Err(error) => unreadable(&error),
@@ -108,16 +172,45 @@ fn tree_file(root: &Path, entry: &TreeFile, limits: &Limits, mask: &MaskKey) -> 
 }
 
 /// Facts of one file, whose bytes are `source`.
-pub(crate) fn file(path: &Path, source: &dyn ReadAt, limits: &Limits, mask: &MaskKey) -> Facts {
+pub(crate) fn file(
+    path: &Path,
+    source: &dyn ReadAt,
+    limits: &Limits,
+    mask: &MaskKey,
+    model_folder: bool,
+    weights: Depth,
+) -> Facts {
     let budget = Budget::new(limits.clone());
     let location = Location::file(path);
     let name = location.path.clone().unwrap_or_default();
-    let mut walk = Walk { budget: &budget, mask, facts: empty() };
+    let mut walk = Walk { budget: &budget, mask, facts: empty(), model_folder, weights };
     walk.examine(&Content::Plain(source), &Place { location, name, depth: 0 });
     // A file of no concern (a text, a picture) was not looked at: nothing may be concluded about it.
     let concerned = !walk.facts.rows.is_empty() || walk.facts.coverage.values().any(|c| *c != Coverage::default());
     walk.facts.coverage_mut(ARCHIVE).looked_at += u64::from(concerned);
     walk.facts
+}
+
+/// How a document is written.
+#[derive(Clone, Copy)]
+enum Syntax {
+    Json,
+    Yaml,
+}
+
+impl Syntax {
+    fn parse(self, bytes: &[u8], limits: &Limits) -> Result<Document, (SkipCode, String)> {
+        match self {
+            Self::Json => Document::parse(bytes, limits).map_err(|error| match error {
+                JsonError::Limit(_) | JsonError::Depth => (SkipCode::Limit, error.to_string()),
+                JsonError::Malformed(_) => (SkipCode::Malformed, format!("no JSON document: {error}")),
+            }),
+            Self::Yaml => yaml::parse(&String::from_utf8_lossy(bytes), limits).map_err(|error| match error {
+                YamlError::Limit(_) | YamlError::Depth => (SkipCode::Limit, error.to_string()),
+                YamlError::Malformed(_) => (SkipCode::Malformed, format!("no YAML document: {error}")),
+            }),
+        }
+    }
 }
 
 /// What the ending promises, when the content is something else that is known, and no container of it.
@@ -154,6 +247,10 @@ pub(crate) struct Walk<'b> {
     pub(crate) budget: &'b Budget,
     pub(crate) mask: &'b MaskKey,
     pub(crate) facts: Facts,
+    /// The file lies beside what makes a folder a model, so that loading may import code from there.
+    pub(crate) model_folder: bool,
+    /// How closely weights are looked at.
+    pub(crate) weights: Depth,
 }
 
 /// Where some bytes are.
@@ -183,8 +280,8 @@ impl Place {
     /// The content of a compressed stream: called like the stream without its last ending.
     fn unpacked(&self, container: &str) -> Self {
         let stem = match self.name.rsplit_once('.') {
-            Some((stem, "gz" | "bz2" | "xz" | "lzma" | "lz4" | "z" | "Z")) => stem.to_owned(),
-            Some((stem, "tgz" | "tbz" | "tbz2" | "txz")) => format!("{stem}.tar"),
+            Some((stem, "gz" | "bz2" | "xz" | "lzma" | "lz4" | "zst" | "zstd" | "z" | "Z")) => stem.to_owned(),
+            Some((stem, "tgz" | "tbz" | "tbz2" | "txz" | "tzst")) => format!("{stem}.tar"),
             _ => self.name.clone(),
         };
         Self { name: stem, ..self.member(&format!("<{container}>")) }
@@ -220,14 +317,35 @@ impl Walk<'_> {
         if claim != Claim::Onnx && formats.contains(&Format::Onnx) && !self.is_onnx(content) {
             formats.retain(|format| *format != Format::Onnx);
         }
+        if let Content::Plain(source) = content
+            && self.is_far_hdf5(*source, &formats)
+        {
+            formats.push(Format::Read("HDF5".to_owned()));
+        }
         let promised = unkept_promise(&formats, &head.ending());
         for format in &formats {
             let announced =
                 sniffed == Some(gauntlet_pickle::Sniff::Announced) || matches!(claim, Claim::Pickle | Claim::Torch);
             self.read(format, content, place, announced);
         }
-        if format::begins_like_json(&prefix.bytes) && is_text(&prefix.bytes) {
-            formats.extend(self.document(content, &prefix, place));
+        // Python reads JSON in UTF-16 and UTF-32, too.
+        if lenient::from_wide(&prefix.bytes).is_some()
+            && let Ok(bytes) = self.whole(content, &prefix)
+            && let Some(text) = lenient::from_wide(&bytes)
+        {
+            let place = Place { depth: place.depth + 1, ..place.clone() };
+            self.examine(&Content::Plain(&text.into_bytes()), &place);
+        }
+        if is_text(&prefix.bytes) {
+            let ending = head.ending();
+            if format::begins_like_json(&prefix.bytes) {
+                formats.extend(self.document(content, &prefix, place, Syntax::Json));
+            } else if matches!(ending.as_str(), "yaml" | "yml") || head.base() == "MLmodel" {
+                formats.extend(self.document(content, &prefix, place, Syntax::Yaml));
+            } else if ending == "py" && (place.location.member.is_some() || self.model_folder) {
+                self.python(content, place);
+            }
+            self.derive(content, place, &ending);
         }
         // A zip stored last in a tar ends near the tar's end; it was read as a member.
         let is_archive = |f: &Format| matches!(f, Format::Container(Container::Zip | Container::Tar));
@@ -236,6 +354,11 @@ impl Walk<'_> {
             && let Some(zip) = self.zip_at_tail(*source, place)
         {
             formats.push(zip);
+        }
+        if let Content::Plain(source) = content
+            && formats.iter().any(|format| matches!(format, Format::Executable(_)))
+        {
+            self.self_extracting(*source, place);
         }
         self.note_unread(&formats, claim, &prefix, place);
         if claim.is_model() || !formats.is_empty() {
@@ -264,18 +387,29 @@ impl Walk<'_> {
                 let detail = format!("there is no reader for {name} yet");
                 self.skip(ARCHIVE, place, SkipCode::Unsupported, detail);
             }
+            Format::Executable(kind) if kind == format::JAVA_CLASS => {
+                self.skip(ARCHIVE, place, SkipCode::Unsupported, "Java bytecode is not read");
+            }
             Format::Executable(_) | Format::Other(_) => {}
         }
     }
 
-    /// Hands a JSON document to the families that it concerns, whose names come back.
-    fn document(&mut self, content: &Content<'_>, prefix: &Prefix, place: &Place) -> Vec<Format> {
+    /// Whether an HDF5 file begins behind the prefix: its user block may have any length.
+    fn is_far_hdf5(&self, source: &dyn ReadAt, formats: &[Format]) -> bool {
+        let stored = |f: &Format| matches!(f, Format::Container(Container::Zip | Container::Tar));
+        source.size() > format::PREFIX as u64
+            && !formats.iter().any(|f| stored(f) || f.name() == "HDF5")
+            && matches!(gauntlet_hdf5::find(source), Ok(Some(_)))
+    }
+
+    /// Hands a JSON or YAML document to the families that it concerns, whose names come back.
+    fn document(&mut self, content: &Content<'_>, prefix: &Prefix, place: &Place, syntax: Syntax) -> Vec<Format> {
         if DOCUMENTS.is_empty() {
             return Vec::new();
         }
-        let expecting = DOCUMENTS.iter().filter(|reader| reader.expects(&place.name));
+        let expecting = DOCUMENTS.iter().filter(|reader| reader.expects(place));
         let parsed = match self.whole(content, prefix) {
-            Ok(bytes) => Document::parse(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes), self.budget.limits()),
+            Ok(bytes) => syntax.parse(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes), self.budget.limits()),
             Err(error) => {
                 expecting.for_each(|reader| self.io_failed(reader.check(), place, &error));
                 return Vec::new();
@@ -290,16 +424,26 @@ impl Walk<'_> {
                 });
                 read.collect()
             }
-            Err(JsonError::Limit(hit)) => {
-                expecting.for_each(|reader| self.limit(reader.check(), place, hit));
-                Vec::new()
-            }
-            Err(error @ JsonError::Malformed(_)) => {
-                let detail = format!("no JSON document: {error}");
-                expecting.for_each(|reader| self.skip(reader.check(), place, SkipCode::Malformed, detail.clone()));
+            Err((code, detail)) => {
+                // What is beyond the limits may be any family's, where a model is.
+                let model = self.model_folder || place.location.member.is_some();
+                if code == SkipCode::Limit && model {
+                    self.skip(ARCHIVE, place, code, detail.clone());
+                }
+                expecting.for_each(|reader| self.skip(reader.check(), place, code, detail.clone()));
                 Vec::new()
             }
         }
+    }
+
+    /// All of a text file; at most `text_bytes`, bytes that are no UTF-8 replaced.
+    pub(crate) fn text(&self, content: &Content<'_>) -> io::Result<String> {
+        let limits = self.budget.limits();
+        let mut bytes = Vec::new();
+        let stream = content.open().map_err(io::Error::other)?;
+        stream.take(limits.text_bytes.saturating_add(1)).read_to_end(&mut bytes)?;
+        limits.check(Limit::TextBytes, bytes.len() as u64)?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
     /// All of a content that is a document; at most `header_bytes`.
@@ -309,12 +453,12 @@ impl Walk<'_> {
         }
         let limits = self.budget.limits();
         if let Some(size) = content.size() {
-            limits.check(Limit::HeaderBytes, size).map_err(io::Error::other)?;
+            limits.check(Limit::HeaderBytes, size)?;
         }
         let mut bytes = Vec::new();
         let stream = content.open().map_err(io::Error::other)?;
         stream.take(limits.header_bytes.saturating_add(1)).read_to_end(&mut bytes)?;
-        limits.check(Limit::HeaderBytes, bytes.len() as u64).map_err(io::Error::other)?;
+        limits.check(Limit::HeaderBytes, bytes.len() as u64)?;
         Ok(bytes)
     }
 
@@ -399,6 +543,7 @@ impl Walk<'_> {
         }
         let code = match error.kind() {
             io::ErrorKind::UnexpectedEof => SkipCode::Truncated,
+            io::ErrorKind::Unsupported => SkipCode::Unsupported,
             // What decompressors say of damaged input.
             io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData | io::ErrorKind::OutOfMemory => {
                 SkipCode::Malformed

@@ -64,6 +64,12 @@ impl Walk<'_> {
             Ok(facts) => {
                 self.looked_at(SAFETENSORS);
                 let tail = facts.tail;
+                for entry in &facts.metadata {
+                    if let Some(text) = &entry.text {
+                        self.metadata_template(&entry.key, text, place);
+                    }
+                }
+                self.weights(source, &facts.rows, place);
                 self.facts.push(SAFETENSORS, place.location.clone(), &SafetensorsFact(facts));
                 if let Some(offset) = tail {
                     self.rest(source, offset, place);
@@ -78,6 +84,9 @@ impl Walk<'_> {
         match Model::read(source, self.budget) {
             Ok(model) => {
                 let mut facts = OnnxFacts::of(&model);
+                for (key, value) in &facts.metadata {
+                    self.metadata_template(key, value, place);
+                }
                 let code_metadata = mask_metadata(&mut facts, self.mask);
                 if facts.truncated.is_empty() {
                     self.looked_at(ONNX);
@@ -137,6 +146,14 @@ impl Walk<'_> {
             }
         }
         self.facts.push(PICKLE, place.location.clone(), &NpyFact(facts));
+    }
+
+    /// A text of a model's metadata, which may be a template.
+    fn metadata_template(&mut self, key: &str, text: &str, place: &Place) {
+        if gauntlet_template::looks_like_template(text) {
+            let location = place.location.clone().in_field(key.chars().take(100).collect::<String>());
+            self.template(text, &Place { location, ..place.clone() }, key.contains("chat_template"));
+        }
     }
 
     /// Bytes behind what a format accounts for may be another file.

@@ -7,7 +7,10 @@ use std::fmt;
 
 use gauntlet_limits::{Limit, LimitHit, Limits};
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Serialize};
 use serde_json::Number;
+
+use super::lenient;
 
 /// Numbers of one list that are kept; a model has millions.
 const NUMBERS: usize = 64;
@@ -43,6 +46,19 @@ pub(crate) struct Document {
     pub root: Json,
     /// Keys that occur twice in one object: readers differ in which of the two they take.
     pub duplicates: Vec<String>,
+    /// Tags of a YAML document.
+    pub tags: Vec<TagFact>,
+}
+
+/// A tag of a YAML document.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct TagFact {
+    /// Where in the document.
+    pub place: String,
+    /// The tag with its handle resolved.
+    pub tag: String,
+    /// The scalar that it stands before.
+    pub value: Option<String>,
 }
 
 /// Why a text is no JSON document.
@@ -50,6 +66,8 @@ pub(crate) struct Document {
 pub(crate) enum JsonError {
     #[error("{0}")]
     Malformed(#[from] serde_json::Error),
+    #[error("values are nested more than 127 levels deep")]
+    Depth,
     #[error(transparent)]
     Limit(#[from] LimitHit),
 }
@@ -60,6 +78,17 @@ impl Document {
     /// # Errors
     /// When the text is no JSON, is nested deeper, or holds more values.
     pub(crate) fn parse(bytes: &[u8], limits: &Limits) -> Result<Self, JsonError> {
+        match Self::parse_strict(bytes, limits) {
+            // Python reads more than the standard allows.
+            Err(JsonError::Malformed(error)) => match lenient::strict(bytes) {
+                Some(strict) => Self::parse_strict(&strict, limits),
+                None => Err(error.into()),
+            },
+            done => done,
+        }
+    }
+
+    fn parse_strict(bytes: &[u8], limits: &Limits) -> Result<Self, JsonError> {
         let state = State { left: Cell::new(limits.nodes), hit: Cell::new(false), duplicates: Cell::default() };
         let mut deserializer = serde_json::Deserializer::from_slice(bytes);
         let root = Seed(&state).deserialize(&mut deserializer).and_then(|root| {
@@ -67,8 +96,10 @@ impl Document {
             Ok(root)
         });
         match root {
-            Ok(root) => Ok(Self { root, duplicates: state.duplicates.into_inner() }),
+            Ok(root) => Ok(Self { root, duplicates: state.duplicates.into_inner(), tags: Vec::new() }),
             Err(_) if state.hit.get() => Err(LimitHit { limit: Limit::Nodes, allowed: limits.nodes }.into()),
+            // serde_json has no other way to tell it.
+            Err(error) if error.to_string().starts_with("recursion limit") => Err(JsonError::Depth),
             Err(error) => Err(error.into()),
         }
     }
@@ -273,7 +304,7 @@ mod tests {
         let texts = format!("[{}]", vec!["\"a\""; 20].join(","));
         assert!(matches!(Document::parse(texts.as_bytes(), &limits), Err(JsonError::Limit(_))));
         let deep = "[".repeat(100_000);
-        assert!(matches!(Document::parse(deep.as_bytes(), &Limits::default()), Err(JsonError::Malformed(_))));
+        assert!(matches!(Document::parse(deep.as_bytes(), &Limits::default()), Err(JsonError::Depth)));
         assert!(Document::parse(b"{} x", &Limits::default()).is_err());
     }
 }

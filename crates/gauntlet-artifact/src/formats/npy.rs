@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 pub(crate) const MAGIC: &[u8] = b"\x93NUMPY";
 /// NumPy refuses longer headers, too, unless told otherwise (10,000 bytes); structured types may need more.
 const MAX_HEADER: u64 = 1 << 20;
+/// Dimensions kept.
+const DIMENSIONS: usize = 32;
 
 /// What an `.npy` header says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +39,23 @@ pub(crate) enum NpyError {
 
 /// Reads the header at the start of `source`.
 pub(crate) fn read(source: &dyn ReadAt) -> Result<NpyFacts, NpyError> {
+    read_text(source).map(|(facts, _)| facts)
+}
+
+/// [`read`], and whether elements lie in Fortran's order; the shape must be whole.
+pub(crate) fn read_with_order(source: &dyn ReadAt) -> Result<(NpyFacts, bool), NpyError> {
+    let (facts, header) = read_text(source)?;
+    if facts.shape.len() >= DIMENSIONS {
+        return Err(NpyError::Malformed("too many dimensions"));
+    }
+    match value_of(&header, "fortran_order") {
+        Some("True") => Ok((facts, true)),
+        Some("False") => Ok((facts, false)),
+        _ => Err(NpyError::Malformed("no readable `fortran_order`")),
+    }
+}
+
+fn read_text(source: &dyn ReadAt) -> Result<(NpyFacts, String), NpyError> {
     let mut start = [0; 12];
     let have = source.size().min(12);
     let have = usize::try_from(have).unwrap_or(12);
@@ -64,15 +83,16 @@ pub(crate) fn read(source: &dyn ReadAt) -> Result<NpyFacts, NpyError> {
     let shape = value_of(&header, "shape").and_then(numbers).ok_or(NpyError::Malformed("no readable `shape`"))?;
     let item = item_size(descr);
     let count = shape.iter().try_fold(1u64, |product, dim| product.checked_mul(*dim));
-    Ok(NpyFacts {
+    let facts = NpyFacts {
         version,
         has_objects: has_objects(descr),
         descr: descr.chars().take(200).collect(),
         expected: item.zip(count).and_then(|(size, count)| size.checked_mul(count)),
-        shape: shape.into_iter().take(32).collect(),
+        shape: shape.into_iter().take(DIMENSIONS).collect(),
         data,
         available: source.size() - data,
-    })
+    };
+    Ok((facts, header))
 }
 
 /// The text of a top-level value of the header's dict. Brackets are counted, strings are passed over.

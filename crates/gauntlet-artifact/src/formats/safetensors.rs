@@ -9,6 +9,8 @@ use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
+use super::tensor::TensorRow;
+
 /// The reference implementation refuses longer headers.
 const MAX_HEADER: u64 = 100_000_000;
 /// Problems kept; further ones are counted.
@@ -33,6 +35,9 @@ pub(crate) struct SafetensorsFacts {
     pub problems: Vec<Problem>,
     /// Problems beyond those kept.
     pub more_problems: u64,
+    /// The tensors whose range is inside the file, in the order of the header.
+    #[serde(skip)]
+    pub rows: Vec<TensorRow>,
     /// Where bytes start that no tensor owns, at the end of the file.
     pub tail: Option<u64>,
 }
@@ -48,6 +53,9 @@ pub(crate) struct MetadataFact {
     pub template: bool,
     /// It holds Jinja markers and names of Python's inner attributes.
     pub template_dunder: bool,
+    /// The value of a template, for those who read it; never stored.
+    #[serde(skip)]
+    pub text: Option<String>,
 }
 
 /// A contradiction.
@@ -107,6 +115,29 @@ pub(crate) fn looks_like(prefix: &[u8], size: u64) -> bool {
 /// # Errors
 /// I/O errors; a header above `limits.header_bytes`, or more tensors than `limits.nodes`.
 pub(crate) fn read(source: &dyn ReadAt, limits: &Limits) -> Result<SafetensorsFacts, HeaderError> {
+    read_entries(source, limits, &mut |_, _| {})
+}
+
+/// Where tensor data starts, and every tensor with its place behind that; `None` when anything contradicts the
+/// specification.
+///
+/// # Errors
+/// As [`read`].
+pub(crate) fn table(source: &dyn ReadAt, limits: &Limits) -> Result<Option<Table>, HeaderError> {
+    let mut entries = Vec::new();
+    let facts = read_entries(source, limits, &mut |name, entry| entries.push((name, entry)))?;
+    let sound = facts.problems.is_empty() && facts.more_problems == 0;
+    Ok(sound.then(|| (8 + facts.header_len, entries)))
+}
+
+/// What [`table`] gives.
+pub(crate) type Table = (u64, Vec<(String, Entry)>);
+
+fn read_entries(
+    source: &dyn ReadAt,
+    limits: &Limits,
+    each: &mut dyn FnMut(String, Entry),
+) -> Result<SafetensorsFacts, HeaderError> {
     let mut facts = SafetensorsFacts::default();
     let available = source.size().saturating_sub(8);
     let mut len = [0; 8];
@@ -139,12 +170,12 @@ pub(crate) fn read(source: &dyn ReadAt, limits: &Limits) -> Result<SafetensorsFa
         }
     };
     limits.check(Limit::Nodes, parsed.entries.len() as u64)?;
-    facts.judge(parsed);
+    facts.judge(parsed, each);
     Ok(facts)
 }
 
 impl SafetensorsFacts {
-    fn judge(&mut self, header: Header<'_>) {
+    fn judge(&mut self, header: Header<'_>, each: &mut dyn FnMut(String, Entry)) {
         for key in header.duplicates {
             self.problem(Problem::DuplicateKey { key });
         }
@@ -156,7 +187,10 @@ impl SafetensorsFacts {
             }
             self.tensors += 1;
             match serde_json::from_str::<Entry>(raw.get()) {
-                Ok(entry) => self.tensor(&name, &entry, &mut ranges),
+                Ok(entry) => {
+                    self.tensor(&name, &entry, &mut ranges);
+                    each(name, entry);
+                }
                 Err(error) => self.problem(Problem::BadEntry { tensor: cut(&name), message: cut(&error.to_string()) }),
             }
         }
@@ -187,6 +221,11 @@ impl SafetensorsFacts {
                     Some(_) => {}
                 }
             }
+        }
+        if end <= self.data_len {
+            let (dtype, offset) = (cut(&entry.dtype), 8 + self.header_len + begin);
+            let shape = entry.shape.clone();
+            self.rows.push(TensorRow { name: tensor.clone(), dtype, shape, offset, bytes: end - begin });
         }
         ranges.push((begin, end, tensor));
     }
@@ -241,6 +280,7 @@ fn metadata_fact(key: &str, value: &str) -> MetadataFact {
         key: cut(key),
         len: value.len() as u64,
         template,
+        text: template.then(|| value.to_owned()),
         template_dunder: template && (inner.iter().any(|name| value.contains(name)) || value.contains("\\x5f")),
     }
 }
@@ -258,12 +298,16 @@ fn bits(dtype: &str) -> Option<u64> {
     })
 }
 
+/// One tensor as the header describes it.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Entry {
-    dtype: String,
-    shape: Vec<u64>,
-    data_offsets: [u64; 2],
+pub(crate) struct Entry {
+    /// Element type.
+    pub(crate) dtype: String,
+    /// Shape.
+    pub(crate) shape: Vec<u64>,
+    /// First byte and the one behind the last, counted from where tensor data starts.
+    pub(crate) data_offsets: [u64; 2],
 }
 
 /// An object whose keys are kept in order, repeated ones noted instead of silently replaced.

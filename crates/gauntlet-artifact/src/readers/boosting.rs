@@ -24,7 +24,7 @@ impl DocumentReader for XgboostJson {
         BOOSTING
     }
 
-    fn expects(&self, _name: &str) -> bool {
+    fn expects(&self, _place: &Place) -> bool {
         false
     }
 

@@ -7,7 +7,8 @@ use super::{Head, Reader};
 use crate::checks::GGUF;
 use crate::extract::{Content, Place, Walk};
 use crate::facts::GgufFact;
-use crate::formats::gguf::{self, GgufError, Problem};
+use crate::formats::gguf::{self, GgufError, GgufFacts, Problem, Tensor};
+use crate::formats::tensor::TensorRow;
 
 /// Reads GGUF.
 pub(crate) struct Gguf;
@@ -41,6 +42,7 @@ impl Reader for Gguf {
                 None => walk.looked_at(GGUF),
             }
             let tail = facts.tail;
+            walk.weights(source, &rows(&facts), place);
             walk.facts.push(GGUF, place.location.clone(), &GgufFact(facts));
             for text in texts {
                 // The name says what the text is to those who recognise by name.
@@ -52,6 +54,19 @@ impl Reader for Gguf {
             }
         });
     }
+}
+
+/// The tensors whose size is known, in the common table's terms.
+fn rows(facts: &GgufFacts) -> Vec<TensorRow> {
+    let row = |tensor: &Tensor| {
+        let plain =
+            [(0, "F32"), (1, "F16"), (24, "I8"), (25, "I16"), (26, "I32"), (27, "I64"), (28, "F64"), (30, "BF16")];
+        let dtype = plain.iter().find(|(code, _)| *code == tensor.kind).filter(|_| !facts.big_endian);
+        let dtype = dtype.map_or_else(|| format!("ggml:{}", tensor.kind), |(_, name)| (*name).to_owned());
+        let offset = facts.data.checked_add(tensor.offset)?;
+        Some(TensorRow { name: tensor.name.clone(), dtype, shape: tensor.shape.clone(), offset, bytes: tensor.bytes? })
+    };
+    facts.tensors.iter().filter_map(row).collect()
 }
 
 /// A problem behind which nothing was read.

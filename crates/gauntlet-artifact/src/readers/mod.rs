@@ -5,8 +5,28 @@
 #![allow(dead_code, reason = "the families that use all of it arrive one by one")]
 
 mod boosting;
+mod code;
+mod configuration;
+mod coreml;
+mod flax;
 mod gguf;
+mod hdf5;
+mod huggingface;
+mod java;
+pub(crate) mod keras;
+pub(crate) mod mxnet;
+mod openvino;
+mod paddle;
+mod pmml;
+mod rdata;
+mod skops;
+mod template;
+mod tensorflow;
+mod tfjs;
 mod tflite;
+mod torch;
+mod torch7;
+mod xml;
 
 use crate::extract::{Content, Place, Walk};
 use crate::formats::json::Document;
@@ -15,16 +35,37 @@ use crate::formats::json::Document;
 #[rustfmt::skip]
 pub(crate) static READERS: &[&dyn Reader] = &[
     &gguf::Gguf,
+    &tensorflow::Tensorflow,
+    &coreml::Coreml,
+    &paddle::Program,
+    &paddle::Parameters,
+    &mxnet::Arrays,
+    &java::Java,
+    &openvino::Openvino,
+    &pmml::Pmml,
+    &rdata::RData,
+    &torch7::Torch7,
     &tflite::Tflite,
     &boosting::XgboostUbjson,
     &boosting::Lightgbm,
     &boosting::Catboost,
+    &hdf5::Hdf5,
+    &flax::Flax,
+    &template::Template,
 ];
 
 /// Families of JSON documents.
 #[rustfmt::skip]
 pub(crate) static DOCUMENTS: &[&dyn DocumentReader] = &[
     &boosting::XgboostJson,
+    &keras::KerasDocument,
+    &skops::Skops,
+    &tfjs::Tfjs,
+    &paddle::Pir,
+    &mxnet::Symbol,
+    &huggingface::Huggingface,
+    &torch::ExportedProgram,
+    &configuration::Configuration,
 ];
 
 /// The beginning of a file or member.
@@ -78,8 +119,8 @@ pub(crate) trait DocumentReader: Sync {
     /// The check that judges it.
     fn check(&self) -> &'static str;
 
-    /// Whether a loader of this family would read a document of this name; a broken one is then an open question.
-    fn expects(&self, name: &str) -> bool;
+    /// Whether a loader of this family would read a document here; a broken one is then an open question.
+    fn expects(&self, place: &Place) -> bool;
 
     /// Whether the document is of this family, by content or by name.
     fn concerns(&self, name: &str, document: &Document) -> bool;

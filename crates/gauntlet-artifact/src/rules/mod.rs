@@ -1,4 +1,9 @@
-//! The rule data of `artifact/pickle`: which globals a pickle may name, and what for.
+//! The rule data of `artifact/pickle`: which globals a pickle may name, and what for. Keras has tables of its own.
+
+pub(crate) mod huggingface;
+mod keras;
+pub(crate) mod named;
+pub(crate) mod tensorflow;
 
 mod file;
 mod shape;
@@ -9,6 +14,8 @@ use std::sync::LazyLock;
 use gauntlet_core::{ConfigError, yaml};
 
 pub(crate) use shape::{Place, Shape, globals};
+
+pub(crate) use keras::{KerasRules, Named, keras, python};
 
 /// The committed rule data.
 pub(crate) const PICKLE: &str = include_str!("../../rules/pickle.yaml");

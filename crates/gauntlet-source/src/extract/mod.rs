@@ -10,7 +10,8 @@ use std::io::Read;
 use std::path::Path;
 
 use gauntlet_core::{
-    Context, Coverage, Extractor, Facts, Limits, Location, MaskKey, SkipCode, Target, TreeFile, open_regular,
+    Context, Coverage, Extractor, FactRow, Facts, Limits, Location, MaskKey, Relation, SkipCode, Target, TreeFile,
+    open_regular,
 };
 use gauntlet_patterns::Scanner;
 use rayon::prelude::*;
@@ -34,6 +35,10 @@ impl Extractor for Source {
 
     fn version(&self) -> u32 {
         VERSION
+    }
+
+    fn relations(&self, row: &FactRow) -> Result<Vec<Relation>, serde_json::Error> {
+        crate::relations::of(row)
     }
 
     fn extract(&self, target: &Target<'_>, context: &Context<'_>) -> Facts {

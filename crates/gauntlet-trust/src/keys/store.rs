@@ -88,6 +88,26 @@ impl KeyStore {
         read_private(&self.private_path(name)?, passphrase)
     }
 
+    /// All public keys of the folder, in the order of their names. A missing folder has none.
+    ///
+    /// # Errors
+    /// [`KeyError`] when the folder or one of them cannot be read.
+    pub fn public_keys(&self) -> Result<Vec<VerifyingKey>, KeyError> {
+        let io = |source| KeyError::Io { path: self.folder.clone(), source };
+        let entries = match fs::read_dir(&self.folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            other => other.map_err(io)?,
+        };
+        let mut paths = Vec::new();
+        for entry in entries {
+            paths.push(entry.map_err(io)?.path());
+        }
+        paths.sort();
+        let public =
+            |path: &&PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().ends_with(".pub.pem"));
+        paths.iter().filter(public).map(|path| read_public(path)).collect()
+    }
+
     /// Loads the local development key, making it (P-256, not encrypted) when there is none. Processes that do so
     /// at the same moment end up with the same key.
     ///

@@ -36,7 +36,8 @@ fn place(project: &Path, config: &UserConfig) -> anyhow::Result<Place> {
     Ok(Place::in_state(&folder, config.dir()))
 }
 
-fn open(project: &Path, config: &UserConfig) -> anyhow::Result<Ledger> {
+/// The ledger of a project, for reading.
+pub(crate) fn open(project: &Path, config: &UserConfig) -> anyhow::Result<Ledger> {
     let place = place(project, config)?;
     Ledger::open_read_only(&place, &Options::default()).map_err(explain)
 }

@@ -1,6 +1,8 @@
 //! One file a command.
 
 pub(crate) mod config;
+pub(crate) mod convert;
+pub(crate) mod hunt;
 pub(crate) mod init;
 pub(crate) mod key;
 pub(crate) mod ledger;

@@ -1,10 +1,11 @@
-//! `gauntlet scan`: source and artifact gates on any path, with no configuration and no evidence.
+//! `gauntlet scan`: source and artifact gates on any path, with no configuration and no evidence; facts are kept where asked.
 
 use std::time::Instant;
 
 use gauntlet_core::{Limits, MaskKey, Report, Severity, TreeOptions, Verdict, nearest};
 
 use crate::cli::{Global, ScanArgs};
+use crate::evidence;
 use crate::exit::{Exit, UsageError};
 use crate::judge::{self, Bench};
 use crate::progress::Meter;
@@ -28,8 +29,16 @@ pub(crate) fn run(args: &ScanArgs, global: &Global) -> anyhow::Result<Exit> {
         for task in &plan.tasks {
             let began = Instant::now();
             let judged = judge::judge(task, &bench);
-            outcome.time(&judged.reports, began.elapsed());
-            reports.extend(judged.reports);
+            if let Some(folder) = &args.facts {
+                evidence::sweep_facts(folder, task, &judged.facts)?;
+                for (inner, judged) in &judged.derived {
+                    evidence::sweep_facts(folder, inner, &judged.facts)?;
+                }
+            }
+            let inner = judged.derived.into_iter().flat_map(|(_, judged)| judged.reports);
+            let answers: Vec<Report> = judged.reports.into_iter().chain(inner).collect();
+            outcome.time(&answers, began.elapsed());
+            reports.extend(answers);
         }
         if reports.is_empty() {
             reports.extend(plan.tasks.first().and_then(|task| judge::nothing_read(task, &bench)));
@@ -57,7 +66,8 @@ fn exit(reports: &[Report], fail_on: Severity) -> Exit {
     }
 }
 
-fn limits(given: &[String]) -> anyhow::Result<Limits> {
+/// Default limits with those given on the command line.
+pub(crate) fn limits(given: &[String]) -> anyhow::Result<Limits> {
     let mut value = serde_json::to_value(Limits::default())?;
     for setting in given {
         let wrong = |why: String| UsageError::new(format!("--limit {setting}: {why}"));

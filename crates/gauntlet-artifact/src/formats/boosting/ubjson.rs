@@ -56,7 +56,7 @@ pub(crate) fn read(source: &dyn ReadAt, budget: &Budget) -> Result<(Document, u6
     let mut reader = Reader { cursor: Cursor::new(source, 0), size: source.size(), budget, nodes: 0 };
     let marker = reader.marker()?;
     let root = reader.value(marker, 0)?;
-    Ok((Document { root, duplicates: Vec::new() }, reader.cursor.position()))
+    Ok((Document { root, duplicates: Vec::new(), tags: Vec::new() }, reader.cursor.position()))
 }
 
 /// How a container begins.

@@ -1,0 +1,145 @@
+//! What configuration beside a model makes its reader import, call or open.
+
+use gauntlet_core::{Check, CheckInfo, Draft, Facts, Judgement, Judging, Location, Severity, SkipCode, Stage};
+
+use super::{FINDINGS, each, rule};
+use crate::facts::{ConfigurationFact, Setting, SettingKind};
+use crate::rules::{self, PickleRules, Tier};
+
+/// `artifact/configuration`
+pub(crate) struct Configuration;
+
+pub(crate) static INFO: CheckInfo = CheckInfo {
+    id: super::CONFIGURATION,
+    version: 1,
+    stage: Stage::Artifact,
+    title: "What does the model's configuration make its reader import, call or open?",
+    rules: &[
+        rule!(
+            "artifact/configuration/code-tag",
+            Critical,
+            "a YAML tag that makes the reader build objects or call functions",
+            "Do not read the file; remove the tag, and read YAML with a safe loader only.",
+            ["CWE-502", "CVE-2020-14343", "CVE-2021-37678", "OWASP ML06:2023", "AML.T0011.000"]
+        ),
+        rule!(
+            "artifact/configuration/unsafe-target",
+            Critical,
+            "a target that the reader imports and calls runs commands or code",
+            "Do not load the model; targets name classes of the model's framework.",
+            ["CWE-470", "CVE-2025-23304", "OWASP ML06:2023", "AML.T0011.000"]
+        ),
+        rule!(
+            "artifact/configuration/loader-module",
+            Low,
+            "loading imports a module of the model's own",
+            "Read the module before loading the model.",
+            ["CWE-829", "OWASP ML06:2023", "AML.T0010.003"]
+        ),
+        rule!(
+            "artifact/configuration/unsafe-path",
+            High,
+            "a path or digest that leads out of the model's folder",
+            "Do not load or pull the model; write the path relative to its folder.",
+            ["CWE-22", "CVE-2024-37032", "OWASP ML06:2023"]
+        ),
+    ],
+    page: include_str!("../../../../docs/src/checks/artifact-configuration.md"),
+};
+
+impl Check for Configuration {
+    fn info(&self) -> &'static CheckInfo {
+        &INFO
+    }
+
+    fn judge(&self, facts: &Facts, _judging: &Judging<'_>) -> Judgement {
+        let mut judgement = Judgement::default();
+        let rules = match rules::pickle() {
+            Ok(rules) => rules,
+            Err(error) => {
+                judgement.coverage.skip("", None, SkipCode::Unreadable, format!("rule data: {error}"));
+                return judgement;
+            }
+        };
+        each::<ConfigurationFact>(facts, &mut judgement, |location, fact, judgement| {
+            for tag in fact.tags.iter().take(FINDINGS) {
+                let place = location.clone().in_field(&tag.place);
+                if let Some((severity, message)) = tag_seen(&tag.tag) {
+                    let draft = super::draft(&INFO, "code-tag", &place, message).severity(severity);
+                    judgement.findings.push(draft.snippet(&tag.tag));
+                }
+            }
+            let found = fact.settings.iter().filter_map(|setting| setting_finding(location, setting, rules));
+            judgement.findings.extend(found.take(FINDINGS));
+            if fact.more > 0 {
+                let path = location.path.clone().unwrap_or_default();
+                let detail = format!("{} more settings", fact.more);
+                judgement.coverage.skip(path, location.member.clone(), SkipCode::Limit, detail);
+            }
+        });
+        judgement
+    }
+}
+
+/// What a tag does; `None` for one that builds a plain value.
+fn tag_seen(tag: &str) -> Option<(Severity, String)> {
+    let name = tag.strip_prefix("tag:yaml.org,2002:").unwrap_or(tag);
+    let python = name.strip_prefix("python/").or_else(|| name.strip_prefix("!python/"));
+    if let Some(kind) = python {
+        let kind = kind.split(':').next().unwrap_or(kind);
+        let plain =
+            ["none", "bool", "str", "unicode", "bytes", "int", "long", "float", "complex", "list", "tuple", "dict"];
+        return (!plain.contains(&kind))
+            .then(|| (Severity::Critical, format!("the tag `{name}` builds or calls it in Python")));
+    }
+    let foreign = ["ruby/", "!ruby/", "javax.", "java.", "org.", "com.", "php/"];
+    foreign
+        .iter()
+        .any(|prefix| name.starts_with(prefix))
+        .then(|| (Severity::High, format!("the tag `{name}` builds an object of another language")))
+}
+
+fn setting_finding(location: &Location, setting: &Setting, rules: &PickleRules) -> Option<Draft> {
+    let Setting { place, kind, value } = setting;
+    let at = location.clone().in_field(place);
+    let draft = |rule, message: String| super::draft(&INFO, rule, &at, message).snippet(value);
+    match kind {
+        SettingKind::Target => {
+            // Jax and others write `module:name`.
+            let (module, name) = value.rsplit_once([':', '.'])?;
+            let why = match rules.tier(module, name) {
+                Tier::Dangerous(why) => why,
+                Tier::Walk(segment) => format!("it walks through `{segment}`"),
+                Tier::Stdlib => {
+                    let message = format!("`{place}` is `{value}` of the standard library, which the reader calls");
+                    return Some(draft("unsafe-target", message).severity(Severity::High));
+                }
+                _ => return None,
+            };
+            Some(draft("unsafe-target", format!("`{place}` is `{value}`, which the reader calls: {why}")))
+        }
+        SettingKind::Module => {
+            if value == "mlflow" || value.starts_with("mlflow.") {
+                return None;
+            }
+            let stdlib = matches!(rules.tier(value, "_load_pyfunc"), Tier::Dangerous(_) | Tier::Stdlib | Tier::Walk(_));
+            let message = format!("loading imports `{value}` and calls its `_load_pyfunc`");
+            let severity = if stdlib { Severity::High } else { Severity::Low };
+            Some(draft("loader-module", message).severity(severity))
+        }
+        SettingKind::Path => {
+            let leaves = value.starts_with(['/', '\\', '~'])
+                || value.split(['/', '\\']).any(|part| part == "..")
+                || value.contains("://")
+                || value.as_bytes().get(1) == Some(&b':');
+            leaves.then(|| draft("unsafe-path", format!("`{place}` is `{value}`, outside of the model")))
+        }
+        SettingKind::Digest => {
+            let hex = value.strip_prefix("sha256:").or_else(|| value.strip_prefix("sha256-"));
+            let valid = hex.is_some_and(|hex| hex.len() == 64 && hex.bytes().all(|byte| byte.is_ascii_hexdigit()));
+            let other = value.strip_prefix("sha512:").is_some_and(|hex| hex.bytes().all(|b| b.is_ascii_hexdigit()));
+            let message = format!("`{place}` is `{value}`, which is no digest; readers build a path of it");
+            (!valid && !other).then(|| draft("unsafe-path", message))
+        }
+    }
+}
