@@ -22,7 +22,7 @@ pub(crate) fn run(args: &ScanArgs, global: &Global) -> anyhow::Result<Exit> {
         TreeOptions { respect_gitignore: args.respect_gitignore, exclude: args.exclude.clone(), without: Vec::new() };
     let mut outcome = RunResult::default();
     for path in &args.paths {
-        let plan = plan::of_path(path, &options, &limits, &meter)
+        let plan = plan::of_path(path, &options, &limits, args.strict, &meter)
             .map_err(|error| if path.exists() { error } else { UsageError::new(format!("{error}")).into() })?;
         let prefix = result::prefix(path);
         let mut reports = Vec::new();
