@@ -1,21 +1,19 @@
 //! The rule data of `artifact/pickle`: which globals a pickle may name, and what for. Keras has tables of its own.
 
+mod file;
 pub(crate) mod huggingface;
 mod keras;
 pub(crate) mod named;
-pub(crate) mod tensorflow;
-
-mod file;
 mod shape;
+pub(crate) mod tensorflow;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
 use gauntlet_core::{ConfigError, yaml};
 
-pub(crate) use shape::{Place, Shape, globals};
-
 pub(crate) use keras::{KerasRules, Named, keras, python};
+pub(crate) use shape::{Place, Shape, globals};
 
 /// The committed rule data.
 pub(crate) const PICKLE: &str = include_str!("../../rules/pickle.yaml");
@@ -286,6 +284,17 @@ impl PickleRules {
 
     fn packaged(&self, module: &str) -> bool {
         prefixes(module).any(|prefix| self.classes.contains(prefix))
+    }
+
+    /// Judges a global that a format names without the arguments of a call: what a pickle may do because its arguments are
+    /// seen is dangerous here.
+    pub(crate) fn alone(&self, module: &str, name: &str) -> Tier {
+        match self.tier(module, name) {
+            Tier::Allowed(Role::Attribute | Role::Loader) => {
+                Tier::Dangerous("looks names up or unpickles what it is given".to_owned())
+            }
+            tier => tier,
+        }
     }
 
     /// Whether a module is one of the standard library.

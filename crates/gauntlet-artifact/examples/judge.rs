@@ -1,6 +1,6 @@
 //! Judges files and folders with this gate alone: no evidence, no configuration, one line a finding.
 //!
-//!     cargo run -p gauntlet-artifact --example scan -- PATH...
+//!     cargo run -p gauntlet-artifact --example judge -- PATH...
 #![expect(clippy::print_stdout, reason = "printing is what this example is for")]
 
 use std::path::Path;
