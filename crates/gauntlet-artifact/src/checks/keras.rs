@@ -234,7 +234,7 @@ fn tag(location: &Location, tag: &Tag) -> Option<Draft> {
     };
     let (severity, doing) = match action {
         "object/apply" | "object/new" => {
-            let severity = dangerous.as_ref().map_or(Severity::High, |(severity, _)| *severity);
+            let severity = dangerous.as_ref().map_or(Severity::High, |(severity, _)| (*severity).max(Severity::High));
             (severity, "calls")
         }
         "object" => (dangerous.as_ref().map_or(Severity::Medium, |(severity, _)| *severity), "makes an object of"),
