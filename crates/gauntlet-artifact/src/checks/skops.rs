@@ -92,10 +92,6 @@ fn finding(location: &Location, node: &SkopsNode, rules: &PickleRules) -> Option
                 let message = format!("`{loader}` names `{module}.{name}` of the standard library; no model needs it");
                 return Some(draft("dangerous-type", message).severity(Severity::High));
             }
-            Tier::Suspect(why) => {
-                let message = format!("`{loader}` names `{module}.{name}`: {why}");
-                return Some(draft("dangerous-type", message).severity(Severity::Medium));
-            }
             Tier::Unknown => {
                 let message = format!("`{loader}` names `{module}.{name}` of an unknown package");
                 return Some(draft("unknown-type", message));

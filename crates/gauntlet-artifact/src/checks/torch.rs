@@ -109,7 +109,6 @@ fn target_finding(location: &Location, target: &str, torch: &TorchRules, pickle:
             let severity = match pickle.alone(&module, name) {
                 Tier::Dangerous(_) | Tier::Walk(_) | Tier::Suspect(_) => Severity::Critical,
                 Tier::Stdlib => Severity::High,
-                Tier::Suspect(_) => Severity::Medium,
                 Tier::Allowed(_) | Tier::PackageClass => return None,
                 Tier::PackageFunction | Tier::Unknown => Severity::Low,
             };

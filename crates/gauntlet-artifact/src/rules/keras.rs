@@ -227,7 +227,6 @@ pub(crate) fn python(module: &str, name: &str) -> Option<Named> {
         }
         Tier::Stdlib => Some(Named::Dangerous(Severity::High, "is part of Python, which no layer is".to_owned())),
         Tier::Allowed(_) | Tier::PackageClass | Tier::PackageFunction => Some(Named::Library),
-        Tier::Suspect(why) => Some(Named::Dangerous(Severity::Medium, why)),
         Tier::Unknown => None,
     }
 }
