@@ -179,7 +179,7 @@ impl KerasRules {
         let computes = module.split('.').any(|segment| self.function_modules.contains(segment));
         if !self.is_known(name)
             && let Some(danger) =
-                critical(python(name, "system")).or_else(|| critical(python("builtins", name)).filter(|_| !computes))
+                critical(python(name, "anything")).or_else(|| critical(python("builtins", name)).filter(|_| !computes))
         {
             return Some(danger);
         }
