@@ -471,7 +471,6 @@ impl Fact for NpyBroken {
     const KIND: &'static str = "npy-broken";
 }
 
-
 impl Fact for NpyFact {
     const KIND: &'static str = "npy";
 }

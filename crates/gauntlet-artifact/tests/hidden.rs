@@ -9,7 +9,8 @@ const SCRIPT: &[u8] = b"#!/bin/sh\necho gauntlet-canary\n";
 const PICKLE: &[u8] = b"\x80\x04\x8c\x02os\x8c\x06system\x93\x8c\x14echo gauntlet-canary\x85R.";
 
 /// A TensorFlow Lite model with one addition and no tensors.
-const TFLITE: &[u8] = b"\x18\0\0\0TFL3\0\0\x0e\0\x18\0\x04\0\x08\0\x0c\0\x10\0\x14\0\x0e\0\0\0\x03\0\0\0\x10\0\0\0,\0\0\0p\
+const TFLITE: &[u8] =
+    b"\x18\0\0\0TFL3\0\0\x0e\0\x18\0\x04\0\x08\0\x0c\0\x10\0\x14\0\x0e\0\0\0\x03\0\0\0\x10\0\0\0,\0\0\0p\
     \0\0\0|\0\0\0\x01\0\0\0\x10\0\0\0\x0c\0\x0c\0\x04\0\0\0\0\0\x08\0\x0c\0\0\0\0\0\0\0\0\0\0\0\x01\0\0\
     \0\x14\0\0\0\0\0\x0e\0\x0c\0\0\0\0\0\0\0\x04\0\x08\0\x0e\0\0\0\x08\0\0\0\x1c\0\0\0\x01\0\0\0\x0c\0\0\
     \0\0\0\x06\0\x08\0\x04\0\x06\0\0\0\0\0\0\0\x04\0\0\0main\0\0\0\0\x08\0\0\0gauntlet\0\0\0\0\x01\0\0\0\
@@ -51,7 +52,9 @@ fn zip(members: &[(&str, &[u8])]) -> Vec<u8> {
     let count = u16::try_from(members.len()).unwrap().to_le_bytes();
     let (start, len) = (u32::try_from(out.len()).unwrap(), u32::try_from(directory.len()).unwrap());
     out.extend(directory);
-    out.extend([&b"PK\x05\x06\0\0\0\0"[..], &count, &count, &len.to_le_bytes(), &start.to_le_bytes(), &[0, 0]].concat());
+    out.extend(
+        [&b"PK\x05\x06\0\0\0\0"[..], &count, &count, &len.to_le_bytes(), &start.to_le_bytes(), &[0, 0]].concat(),
+    );
     out
 }
 
@@ -137,7 +140,9 @@ fn functions_that_are_handed_on_and_files_that_are_opened_on_import_are_found() 
 #[test]
 fn torchscript_calls_of_python_are_found_and_methods_of_such_names_left_alone() {
     let script = |line: &str| {
-        let code = format!("class M(Module):\n  def open(self: __torch__.M, x: Tensor) -> Tensor:\n    {line}\n    return x\n");
+        let code = format!(
+            "class M(Module):\n  def open(self: __torch__.M, x: Tensor) -> Tensor:\n    {line}\n    return x\n"
+        );
         zip(&[("m/code/__torch__.py", code.as_bytes()), ("m/version", b"3\n")])
     };
     for line in ["_0 = eval(\"1\")", "_0 = __import__(\"os\")", "exec (\"1\")"] {

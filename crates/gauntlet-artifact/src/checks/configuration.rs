@@ -103,7 +103,18 @@ fn tag_seen(tag: &str) -> Option<(Severity, String)> {
 /// what they import.
 fn reexported<'v>(value: &'v str, rules: &PickleRules) -> Option<&'v str> {
     const MODULES: [&str; 12] = [
-        "os", "posix", "nt", "subprocess", "sys", "builtins", "importlib", "shutil", "pty", "ctypes", "socket", "runpy",
+        "os",
+        "posix",
+        "nt",
+        "subprocess",
+        "sys",
+        "builtins",
+        "importlib",
+        "shutil",
+        "pty",
+        "ctypes",
+        "socket",
+        "runpy",
     ];
     let inner = value.char_indices().filter(|(_, c)| *c == '.').filter_map(|(dot, _)| value.get(dot + 1..));
     let mut reached = inner.filter(|rest| {
@@ -122,7 +133,7 @@ fn setting_finding(location: &Location, setting: &Setting, rules: &PickleRules) 
         SettingKind::Target => {
             // Jax and others write `module:name`.
             let (module, name) = value.rsplit_once([':', '.'])?;
-            let why = match rules.tier(module, name) {
+            let why = match rules.alone(module, name) {
                 Tier::Dangerous(why) => why,
                 Tier::Walk(segment) => format!("it walks through `{segment}`"),
                 Tier::Stdlib => {

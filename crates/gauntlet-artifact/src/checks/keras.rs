@@ -171,7 +171,7 @@ fn code(location: &Location, code: &CodeFact) -> Option<Draft> {
     let reaches = code.names.iter().any(|name| {
         let dangerous = |named: Option<Named>| matches!(named, Some(Named::Dangerous(Severity::Critical, _)));
         let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-        plain && (dangerous(python("builtins", name)) || dangerous(python(name, "system")))
+        plain && (dangerous(python("builtins", name)) || dangerous(python(name, "anything")))
     });
     Some(if reaches { draft.severity(Severity::Critical) } else { draft })
 }
@@ -228,13 +228,14 @@ fn file(rules: &KerasRules, location: &Location, file: &FileField) -> Option<Dra
 fn tag(location: &Location, tag: &Tag) -> Option<Draft> {
     let (action, target) = (tag.action.as_str(), tag.target.as_str());
     let (module, name) = target.rsplit_once('.').unwrap_or(("builtins", target));
-    let dangerous = match python(module, name).or_else(|| python(target, "system")) {
-        Some(Named::Dangerous(severity, why)) => Some((severity, why)),
-        _ => None,
-    };
+    let dangerous =
+        match python(module, name).or_else(|| (action == "module").then(|| python(target, "anything")).flatten()) {
+            Some(Named::Dangerous(severity, why)) => Some((severity, why)),
+            _ => None,
+        };
     let (severity, doing) = match action {
         "object/apply" | "object/new" => {
-            let severity = dangerous.as_ref().map_or(Severity::High, |(severity, _)| *severity);
+            let severity = dangerous.as_ref().map_or(Severity::High, |(severity, _)| (*severity).max(Severity::High));
             (severity, "calls")
         }
         "object" => (dangerous.as_ref().map_or(Severity::Medium, |(severity, _)| *severity), "makes an object of"),

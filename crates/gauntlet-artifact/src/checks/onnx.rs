@@ -197,7 +197,8 @@ fn judge_operator(operator: &OperatorUse) -> Option<(&'static str, String)> {
         return Some(("python-operator", message));
     }
     if !standard && INDIRECT.contains(&op_type.as_str()) {
-        let message = format!("operator `{domain}::{op_type}` ({times}, first in a {within}) runs what its attributes name");
+        let message =
+            format!("operator `{domain}::{op_type}` ({times}, first in a {within}) runs what its attributes name");
         return Some(("indirect-operator", message));
     }
     let known =

@@ -179,10 +179,14 @@ impl Walk<'_> {
 /// read all the same.
 fn holds_labels_only(zip: &Zip) -> bool {
     let label = |name: &str| {
-        matches!(crate::readers::ending(name).as_str(), "txt" | "json" | "csv" | "tsv" | "vocab" | "model" | "spm" | "binarypb")
+        matches!(
+            crate::readers::ending(name).as_str(),
+            "txt" | "json" | "csv" | "tsv" | "vocab" | "model" | "spm" | "binarypb"
+        )
     };
     // Where its own offsets count from depends on how it was appended.
-    let expected = |kind: &ConflictKind| matches!(kind, ConflictKind::Prepended { .. } | ConflictKind::DirectoryOffset { .. });
+    let expected =
+        |kind: &ConflictKind| matches!(kind, ConflictKind::Prepended { .. } | ConflictKind::DirectoryOffset { .. });
     zip.more_conflicts() == 0
         && zip.conflicts().iter().all(|conflict| expected(&conflict.kind))
         && zip.members().iter().all(|member| !member.is_link && (member.is_folder() || label(&member.display_name())))

@@ -99,9 +99,9 @@ impl Claim {
             | "lz4" | "7z" | "rar" | "nemo" | "cab" | "ar" | "deb" | "rpm" | "cpio" | "iso" | "dmg" | "arj" | "lzh"
             | "lha" | "br" | "squashfs" | "xar" | "wim" => Self::Archive,
             "h5" | "hdf5" | "hdf" | "pb" | "tflite" | "gguf" | "ggml" | "ggla" | "mlmodel" | "mlpackage" | "engine"
-            | "trt" | "plan" | "pdmodel" | "pdiparams" | "params" | "caffemodel" | "cntk" | "rknn" | "mnn" | "cbm" | "ubj"
-            | "pmml" | "rds" | "rda" | "rdata" | "t7" | "pte" | "ort" | "msgpack" | "llamafile" | "bmodel" | "tnn"
-            | "dlc" | "orbax" => Self::Model,
+            | "trt" | "plan" | "pdmodel" | "pdiparams" | "params" | "caffemodel" | "cntk" | "rknn" | "mnn" | "cbm"
+            | "ubj" | "pmml" | "rds" | "rda" | "rdata" | "t7" | "pte" | "ort" | "msgpack" | "llamafile" | "bmodel"
+            | "tnn" | "dlc" | "orbax" => Self::Model,
             "bin" | "weights" | "model" | "mdl" | "npk" => Self::Weights,
             "dat" | "data" => Self::Data,
             "txt" | "md" | "json" | "jsonl" | "yaml" | "yml" | "toml" | "ini" | "cfg" | "csv" | "tsv" | "xml"

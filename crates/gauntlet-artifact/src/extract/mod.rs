@@ -30,6 +30,7 @@ use crate::facts::{CoremlFact, FileFact, OnnxFact, OpenvinoFact, TfjsFact};
 use crate::formats::json::{Document, JsonError};
 use crate::formats::lenient;
 use crate::formats::yaml::{self, YamlError};
+use crate::readers::huggingface::is_vocabulary;
 use crate::readers::{DOCUMENTS, Head, READERS};
 pub(crate) use content::Content;
 use content::{Prefix, Spool};
@@ -37,13 +38,8 @@ pub(crate) use format::{Claim, Format};
 pub(crate) use weights::Depth;
 
 /// Files by which loaders recognise a folder whose own files belong to a model.
-const MODEL_FILES: [&str; 5] = [
-    "config.json",
-    "tokenizer_config.json",
-    "adapter_config.json",
-    "preprocessor_config.json",
-    "meta.json",
-];
+const MODEL_FILES: [&str; 5] =
+    ["config.json", "tokenizer_config.json", "adapter_config.json", "preprocessor_config.json", "meta.json"];
 /// Files by which loaders recognise a folder that belongs to a model with everything below.
 const MODEL_TREES: [&str; 5] = ["MLmodel", "model_index.json", "modules.json", "saved_model.pb", "config.pbtxt"];
 
@@ -51,7 +47,7 @@ const MODEL_TREES: [&str; 5] = ["MLmodel", "model_index.json", "modules.json", "
 const NO_FORMAT: &str = "no known format";
 
 /// Raised whenever the same bytes give other facts.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// Reads model files.
 pub(crate) struct Artifact;
@@ -458,7 +454,7 @@ impl Walk<'_> {
             Err((code, detail)) => {
                 // What is beyond the limits may be any family's, where a model is.
                 let model = self.model_folder || place.location.member.is_some();
-                if code == SkipCode::Limit && model {
+                if code == SkipCode::Limit && model && !is_vocabulary(&place.name) {
                     self.skip(ARCHIVE, place, code, detail.clone());
                 }
                 expecting.for_each(|reader| self.skip(reader.check(), place, code, detail.clone()));

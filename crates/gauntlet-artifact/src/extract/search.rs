@@ -87,7 +87,8 @@ fn is_elf(bytes: &[u8]) -> bool {
 
 /// A version and a method that exist, and a name of printable characters.
 fn is_zip_member(bytes: &[u8]) -> bool {
-    let field = |at: usize| bytes.get(at..at + 2).and_then(|raw| raw.first_chunk::<2>()).map(|raw| u16::from_le_bytes(*raw));
+    let field =
+        |at: usize| bytes.get(at..at + 2).and_then(|raw| raw.first_chunk::<2>()).map(|raw| u16::from_le_bytes(*raw));
     let (Some(version), Some(method), Some(name)) = (field(4), field(8), field(26)) else { return false };
     let name = bytes.get(30..30 + usize::from(name));
     version & 0xff <= 63

@@ -72,7 +72,9 @@ fn describe(call: gauntlet_python::Call) -> CodeCall {
     let passed = passed.take(8).collect();
     let opens = OPENERS.iter().any(|opener| invocation.names.iter().any(|name| name == opener));
     let opens = match invocation.arguments.first() {
-        Some(Value::Str(path)) if opens && location::outside(path).is_some() => Some(path.chars().take(EVIDENCE).collect()),
+        Some(Value::Str(path)) if opens && location::outside(path).is_some() => {
+            Some(path.chars().take(EVIDENCE).collect())
+        }
         _ => None,
     };
     let made_of = given().flat_map(callees).collect();

@@ -11,7 +11,7 @@ mod coreml;
 mod flax;
 mod gguf;
 mod hdf5;
-mod huggingface;
+pub(crate) mod huggingface;
 mod java;
 pub(crate) mod keras;
 pub(crate) mod mxnet;

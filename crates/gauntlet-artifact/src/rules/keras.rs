@@ -179,7 +179,7 @@ impl KerasRules {
         let computes = module.split('.').any(|segment| self.function_modules.contains(segment));
         if !self.is_known(name)
             && let Some(danger) =
-                critical(python(name, "system")).or_else(|| critical(python("builtins", name)).filter(|_| !computes))
+                critical(python(name, "anything")).or_else(|| critical(python("builtins", name)).filter(|_| !computes))
         {
             return Some(danger);
         }
@@ -220,8 +220,8 @@ fn critical(named: Option<Named>) -> Option<Named> {
 /// What the pickle rules say about a global of Python; `None` when they do not know it.
 pub(crate) fn python(module: &str, name: &str) -> Option<Named> {
     let Ok(rules) = super::pickle() else { return None };
-    match rules.tier(module, name) {
-        Tier::Dangerous(why) => Some(Named::Dangerous(Severity::Critical, why)),
+    match rules.alone(module, name) {
+        Tier::Dangerous(why) | Tier::Suspect(why) => Some(Named::Dangerous(Severity::Critical, why)),
         Tier::Walk(segment) => {
             Some(Named::Dangerous(Severity::Critical, format!("reaches `{segment}` through another module")))
         }
@@ -296,7 +296,7 @@ mod tests {
         assert_eq!(named(None, "MyLayer", false), Named::Custom);
         assert_eq!(named(Some("keras_hub.src.layers"), "Thing", false), Named::Companion("keras_hub".into()));
         assert_eq!(named(None, "Addons>AdamW", false), Named::Companion("Addons".into()));
-        assert_eq!(named(Some("keras.utils"), "plot_something", true), Named::OtherKeras);
+        assert_eq!(named(Some("keras.visualization"), "draw_something", true), Named::OtherKeras);
         assert_eq!(named(Some("numpy"), "add", true), Named::Library);
     }
 }
