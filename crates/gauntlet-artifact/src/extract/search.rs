@@ -20,6 +20,9 @@ const FOUND: usize = 16;
 /// `EM_CUDA` and `EM_AMDGPU`: kernels for a graphics card, which engines are made of.
 const KERNELS: [u16; 2] = [190, 224];
 
+/// Whether what follows a signature is what it announces.
+type Holds = fn(&[u8]) -> bool;
+
 impl Walk<'_> {
     /// Searches the content of an opaque file behind its first bytes, and examines what begins there. What lies beyond the
     /// bounds stays an open question: such a file is one already.
@@ -59,8 +62,7 @@ impl Walk<'_> {
 
 /// Offsets below `new` where a file begins for sure, in order.
 fn begins(bytes: &[u8], new: usize) -> Vec<usize> {
-    let signatures: [(&[u8], fn(&[u8]) -> bool); 3] =
-        [(b"\x7fELF", is_elf), (b"MZ", is_pe), (b"PK\x03\x04", is_zip_member)];
+    let signatures: [(&[u8], Holds); 3] = [(b"\x7fELF", is_elf), (b"MZ", is_pe), (b"PK\x03\x04", is_zip_member)];
     let mut found: Vec<usize> = Vec::new();
     for (magic, holds) in signatures {
         let finder = Finder::new(magic);
@@ -76,8 +78,7 @@ fn begins(bytes: &[u8], new: usize) -> Vec<usize> {
 
 /// Class, byte order and version are those that exist, and the machine is no graphics card.
 fn is_elf(bytes: &[u8]) -> bool {
-    let Some([class @ (1 | 2), order @ (1 | 2), 1]) = bytes.get(4..7) else { return false };
-    let _ = class;
+    let Some([1 | 2, order @ (1 | 2), 1]) = bytes.get(4..7) else { return false };
     let machine = bytes.get(18..20).and_then(|raw| raw.first_chunk::<2>()).map_or(0, |raw| match order {
         1 => u16::from_le_bytes(*raw),
         _ => u16::from_be_bytes(*raw),
