@@ -176,7 +176,8 @@ impl Depth {
         if self.strict {
             config.insert("strict".to_owned(), true.into());
         }
-        if let Some(weights) = if self.structure_only { Some("none") } else { self.weights } {
+        let weights = if self.structure_only { Some("none") } else { self.weights };
+        if let Some(weights) = weights {
             config.insert("weights".to_owned(), weights.into());
         }
         Value::Object(config)
