@@ -17,7 +17,7 @@ put() {
 
 # find folder, name pattern
 put_all() {
-    find "$1" -type f -name "$2" -size -200k >"$list"
+    find "$1" -type f -name "$2" -size -64k >"$list"
     while IFS= read -r file; do
         put "$file"
     done <"$list"
@@ -48,7 +48,7 @@ for folder in ../testdata "$@"; do
     # The stream target wants a byte in front that names the compression.
     seeds=corpus/streams
     for pair in zst:0 lz4:1 gz:2 bz2:3 xz:4 lzma:5; do
-        find "$folder" -type f -name "*.${pair%:*}" -size -200k >"$list"
+        find "$folder" -type f -name "*.${pair%:*}" -size -64k >"$list"
         while IFS= read -r file; do
             { printf "\\00${pair#*:}"; cat "$file"; } >"$seeds/$(sha256sum "$file" | cut -c1-40)"
         done <"$list"
