@@ -2,6 +2,11 @@
 # Fills fuzz/corpus/<target>/ with seeds from testdata/. More folders may be named; their files go to the targets by suffix.
 set -eu
 cd "$(dirname "$0")"
+targets="pickle zip tar safetensors onnx protobuf tensorflow dsse checkpoint project python patterns"
+targets="pickle zip tar sevenz streams documents safetensors onnx dsse checkpoint project python patterns"
+targets="pickle zip tar safetensors onnx dsse checkpoint project python patterns facts"
+targets="pickle zip tar safetensors convert onnx dsse checkpoint project python patterns"
+targets="pickle zip tar safetensors onnx dsse checkpoint project python patterns hdf5"
 targets="pickle zip tar sevenz streams documents safetensors convert gguf tflite models onnx hdf5 template dsse checkpoint project python patterns facts"
 for target in $targets; do
     mkdir -p "corpus/$target"
@@ -73,6 +78,10 @@ for folder in ../testdata "$@"; do
     done
     seeds=corpus/onnx
     put_all "$folder" '*.onnx'
+    for seeds in corpus/protobuf corpus/tensorflow; do
+        for suffix in pb pbtxt meta mlmodel pdmodel; do
+            put_all "$folder" "*.$suffix"
+        done
     seeds=corpus/hdf5
     for suffix in h5 hdf5 keras weights; do
         put_all "$folder" "*.$suffix"

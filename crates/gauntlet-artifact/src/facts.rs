@@ -6,17 +6,21 @@ use serde::{Deserialize, Serialize};
 
 use crate::extract::{Claim, Format};
 use crate::formats::boosting::BoostingFacts;
+use crate::formats::coreml::CoremlFacts;
 use crate::formats::gguf::GgufFacts;
 use crate::formats::java::JavaFacts;
 use crate::formats::json::TagFact;
 use crate::formats::keras::KerasFacts;
 use crate::formats::msgpack::MsgpackFacts;
+use crate::formats::mxnet::MxnetFacts;
 use crate::formats::npy::NpyFacts;
 use crate::formats::openvino::OpenvinoFacts;
+use crate::formats::paddle::PaddleFacts;
 use crate::formats::pmml::PmmlFacts;
 use crate::formats::rdata::RFacts;
 use crate::formats::safetensors::SafetensorsFacts;
 use crate::formats::tensor::{Stats, TensorRow};
+use crate::formats::tensorflow::TensorflowFacts;
 use crate::formats::tflite::TfliteFacts;
 use crate::formats::torch7::Torch7Facts;
 use crate::formats::torchscript::ScriptFacts;
@@ -187,6 +191,61 @@ pub(crate) struct SkopsNode {
 
 impl Fact for SkopsFact {
     const KIND: &'static str = "skops";
+}
+
+/// A Core ML model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct CoremlFact(pub CoremlFacts);
+
+impl Fact for CoremlFact {
+    const KIND: &'static str = "coreml";
+}
+
+/// An MXNet symbol or list of arrays.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct MxnetFact(pub MxnetFacts);
+
+impl Fact for MxnetFact {
+    const KIND: &'static str = "mxnet";
+}
+
+/// A Paddle program.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct PaddleFact(pub PaddleFacts);
+
+impl Fact for PaddleFact {
+    const KIND: &'static str = "paddle";
+}
+
+/// A TensorFlow.js document.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct TfjsFact {
+    /// `layers-model` or `graph-model`.
+    pub format: String,
+    /// The program that wrote it.
+    pub writer: String,
+    /// Files of the manifest of weights.
+    pub paths: Vec<String>,
+    /// Keys that occur twice in one object.
+    pub duplicates: Vec<String>,
+    /// Paths that were not kept, or are no texts.
+    pub more: u64,
+}
+
+impl Fact for TfjsFact {
+    const KIND: &'static str = "tfjs";
+}
+
+/// A TensorFlow graph, or what lies beside it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct TensorflowFact(pub TensorflowFacts);
+
+impl Fact for TensorflowFact {
+    const KIND: &'static str = "tensorflow";
 }
 
 /// A Jinja template.

@@ -12,8 +12,8 @@ use gauntlet_pickle::{Import, Resolved, Role, StreamFacts, Target, Use};
 use serde::Serialize;
 
 use crate::facts::{
-    ArchiveFact, CodeFact, ConfigurationFact, FileFact, GgufFact, GraphFact, NpyFact, OnnxFact, PickleFact,
-    SafetensorsFact, SkopsFact, TensorsFact, TfliteFact, leaves_folder,
+    ArchiveFact, CodeFact, ConfigurationFact, FileFact, GgufFact, GraphFact, NpyFact, OnnxFact, PaddleFact, PickleFact,
+    SafetensorsFact, SkopsFact, TensorflowFact, TensorsFact, TfliteFact, leaves_folder,
 };
 
 type Rows = Result<Vec<Relation>, serde_json::Error>;
@@ -29,6 +29,8 @@ pub(crate) fn of(row: &FactRow) -> Rows {
         NpyFact::KIND => row.read().map(|fact| npy(&fact)),
         GgufFact::KIND => row.read().map(|fact| native::gguf(&fact)),
         TfliteFact::KIND => row.read().map(|fact| native::tflite(&fact)),
+        TensorflowFact::KIND => row.read().map(|fact| native::tensorflow(&fact)),
+        PaddleFact::KIND => row.read().map(|fact| native::paddle(&fact)),
         GraphFact::KIND => row.read().map(|fact| native::torch_graph(&fact)),
         SkopsFact::KIND => row.read().map(|fact| native::skops(&fact)),
         TensorsFact::KIND => row.read().map(|fact| native::tensors(&fact)),

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::finding::Location;
 use crate::report::{Coverage, SkipCode};
+use crate::stage::Stage;
 
 /// A type of fact: an import of a pickle, an operator of a graph, a column of a table, a call in code.
 /// Holds what rules need and never a raw secret or personal value.
@@ -48,6 +49,22 @@ pub struct Facts {
     pub coverage: BTreeMap<String, Coverage>,
     /// The facts.
     pub rows: Vec<FactRow>,
+    /// What lies inside the subject and another gate judges. Handed on by the runner, never stored.
+    #[serde(skip)]
+    pub derived: Vec<Derived>,
+}
+
+/// Something that one gate found inside its subject and cannot judge: a script inside a model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Derived {
+    /// The gate that judges it.
+    pub stage: Stage,
+    /// Where it was found.
+    pub location: Location,
+    /// What it is called; only the last part counts, since it may be hostile.
+    pub name: String,
+    /// All of it.
+    pub bytes: Vec<u8>,
 }
 
 impl Facts {
@@ -84,6 +101,7 @@ impl Facts {
     /// Adds the facts of another file or thread.
     pub fn merge(&mut self, other: Self) {
         self.rows.extend(other.rows);
+        self.derived.extend(other.derived);
         for (check, coverage) in other.coverage {
             self.coverage.entry(check).or_default().merge(coverage);
         }
@@ -92,6 +110,7 @@ impl Facts {
     /// Sorts rows and coverage, so that the order in which threads finished leaves no trace.
     pub fn normalise(&mut self) {
         self.rows.sort_by(|a, b| (&a.location, &a.kind).cmp(&(&b.location, &b.kind)));
+        self.derived.sort_by(|a, b| (&a.location, &a.name).cmp(&(&b.location, &b.name)));
         for coverage in self.coverage.values_mut() {
             coverage.skipped.sort();
         }

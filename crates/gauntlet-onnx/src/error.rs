@@ -3,6 +3,7 @@
 use std::io;
 
 use gauntlet_limits::LimitHit;
+use gauntlet_protobuf::WireError;
 
 /// Why bytes are not a model that can be read.
 #[derive(Debug, thiserror::Error)]
@@ -39,5 +40,16 @@ pub enum OnnxError {
 impl From<io::Error> for OnnxError {
     fn from(error: io::Error) -> Self {
         LimitHit::in_io(&error).map_or(Self::Io(error), Self::Limit)
+    }
+}
+
+impl From<WireError> for OnnxError {
+    fn from(error: WireError) -> Self {
+        match error {
+            WireError::Io(error) => Self::Io(error),
+            WireError::Limit(hit) => Self::Limit(hit),
+            WireError::Malformed { what, offset } => Self::Malformed { what, offset },
+            WireError::Truncated { offset, wanted, left } => Self::Truncated { offset, wanted, left },
+        }
     }
 }

@@ -1,5 +1,5 @@
-//! Reading ONNX files without the framework: the protobuf wire format ([`wire`]), the model's structure
-//! ([`Model`]), and what can be said about it ([`OnnxFacts`]).
+//! Reading ONNX files without the framework: the model's structure ([`Model`]) and what can be said about it
+//! ([`OnnxFacts`]).
 //!
 //! Tensor bytes stay in the file; a [`Tensor`] knows where they are. Nothing is executed or inferred, and shapes are
 //! not propagated.
@@ -10,10 +10,8 @@ mod element;
 mod error;
 mod facts;
 mod location;
-mod meter;
 mod model;
 mod read;
-pub mod wire;
 
 pub use element::ElementType;
 pub use error::OnnxError;

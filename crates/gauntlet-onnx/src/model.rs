@@ -1,9 +1,9 @@
 //! The structure of a model. Tensor contents stay in the file as ranges.
 
 use gauntlet_limits::{ReadAt, Window};
+use gauntlet_protobuf::Span;
 
 use crate::ElementType;
-use crate::wire::Span;
 
 /// Index into [`Model::graphs`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

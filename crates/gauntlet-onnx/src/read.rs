@@ -3,14 +3,13 @@
 use std::collections::VecDeque;
 
 use gauntlet_limits::{Budget, ReadAt};
+use gauntlet_protobuf::{Meter, Source, Span, Value};
 
 use crate::OnnxError;
-use crate::meter::Meter;
 use crate::model::{
     Attribute, AttributeValue, Dimension, Function, Graph, GraphId, GraphOwner, Model, Node, OpsetImport, SparseTensor,
     Tensor, ValueInfo,
 };
-use crate::wire::{Source, Span, Value};
 
 type Result<T> = std::result::Result<T, OnnxError>;
 
@@ -417,7 +416,7 @@ impl Reader<'_, '_> {
     fn bytes(&mut self, span: Span) -> Result<Vec<u8>> {
         // A string and its allocation cost more than its bytes.
         self.meter.bytes(span.len.saturating_add(40))?;
-        self.source.load(span)
+        Ok(self.source.load(span)?)
     }
 }
 

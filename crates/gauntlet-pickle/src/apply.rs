@@ -1,15 +1,18 @@
 //! Calls and state: written down, and evaluated where they are pure or hide a name.
 
 use crate::facts::{AnomalyKind, ImportOp, List, Resolved, Role};
+use crate::fold::constant;
 use crate::machine::{Halt, Machine, NestedJob};
-use crate::pure::{self, Out, Refused};
+use crate::pure::{Out, Refused};
 use crate::record::Made;
 use crate::sniff;
-use crate::special::{Pure, Special};
-use crate::value::{COMPUTED, Heap, KEEP, Node, Value};
+use crate::special::{Fold, Pure, Special};
+use crate::value::{COMPUTED, Heap, Kind, Node, Value};
 
 /// Nested pickles of one stream.
-const NESTED: usize = 64;
+const NESTED: usize = 1024;
+/// Items over which a pure function is folded.
+const FOLDED: usize = 4096;
 
 impl Machine<'_, '_> {
     /// A call whose arguments are one value, normally a tuple.
@@ -25,6 +28,11 @@ impl Machine<'_, '_> {
                 let items = items.to_vec();
                 self.unpaid += items.len() as u64 / 8;
                 self.call(callee, items, true, kwargs, role)
+            }
+            // The Python unpickler unpacks whatever is iterable: of a dict the keys.
+            None if let Some(keys) = self.heap.keys(args) => {
+                self.unpaid += keys.len() as u64 / 8;
+                self.call(callee, keys, true, kwargs, role)
             }
             // A tuple of which items were left out, or something computed.
             None => self.call(callee, vec![args], false, kwargs, role),
@@ -96,7 +104,10 @@ impl Machine<'_, '_> {
         }
         match (self.special(callee), args) {
             (Special::Pure(function), _) => self.pure(function, args),
+            (Special::Fold(fold), _) => self.folded(fold, args),
             (Special::GetAttr, [of, Value::Str(name), ..]) => Ok(self.attribute(*of, *name)),
+            (Special::DillImport, [Value::Str(name), ..]) => Ok(self.dill_import(*name)),
+            (Special::DillType, [Value::Str(name)]) => Ok(self.dill_type(*name)),
             (Special::ImportModule, [Value::Str(name), ..]) => Ok(self.module(*name, false)),
             (Special::Import, [Value::Str(name), rest @ ..]) => {
                 let from_list = matches!(rest.get(2), Some(v) if !matches!(v, Value::None) && self.heap.items(*v).is_none_or(|i| !i.is_empty()));
@@ -119,6 +130,7 @@ impl Machine<'_, '_> {
     fn call_of_result(&mut self, special: Special, made_with: &[Value], args: &[Value]) -> Result<Option<Value>, Halt> {
         match (special, made_with, args) {
             (Special::AttrGetter, [Value::Str(name)], [of, ..]) => Ok(self.attribute(*of, *name)),
+            (Special::ItemGetter, [key], [of]) => self.pure(Pure::GetItem, &[*of, *key]),
             (Special::MethodCaller, [Value::Str(name), rest @ ..], [of, ..]) => {
                 let Some(method) = self.attribute(*of, *name) else { return Ok(None) };
                 self.indirect(method, rest.to_vec())
@@ -136,6 +148,8 @@ impl Machine<'_, '_> {
         self.unpaid += args.len() as u64 / 8;
         let value = match self.special(callee) {
             Special::None => None,
+            // A method of a constant; a call of a call is not followed, so that this ends.
+            Special::Pure(_) => self.evaluate(callee, &args)?,
             _ if matches!(callee, Value::Node(_)) => None,
             _ => self.evaluate(callee, &args)?,
         };
@@ -157,13 +171,15 @@ impl Machine<'_, '_> {
                 if dotted.len() > 4096 {
                     return None;
                 }
-                let resolved = self.record.resolved(id).max(Resolved::Computed);
+                // Picklers below protocol 4 write methods in this way, with a name that is a literal.
+                let resolved = self.record.resolved(id).max(self.written(name));
                 Some(self.import(module, dotted, ImportOp::Attribute, resolved))
             }
             Value::Node(id) => match self.heap.node(id) {
                 Node::Module { name: module } => {
+                    let resolved = self.written(*module).max(self.written(name));
                     let module = self.heap.text(*module);
-                    Some(self.import(module, text, ImportOp::Attribute, Resolved::Computed))
+                    Some(self.import(module, text, ImportOp::Attribute, resolved))
                 }
                 Node::Method { .. } => None,
                 _ => Some(self.heap.add(Node::Method { of, name })),
@@ -171,6 +187,39 @@ impl Machine<'_, '_> {
             Value::Str(_) | Value::Bytes(_) => Some(self.heap.add(Node::Method { of, name })),
             _ => None,
         }
+    }
+
+    /// Whether a text is a literal of the stream or was put together.
+    fn written(&self, text: u32) -> Resolved {
+        if self.heap.blob(text).offset == COMPUTED { Resolved::Computed } else { Resolved::Literal }
+    }
+
+    fn dill_import(&mut self, name: u32) -> Option<Value> {
+        let text = String::from_utf8(self.heap.whole(name)?.to_vec()).ok()?;
+        match text.rsplit_once('.') {
+            // A dotted name ends in an attribute, which may be a module: both are judged by their name.
+            Some((module, attribute)) if attribute.starts_with(|c: char| c.is_uppercase()) => {
+                let resolved = self.written(name);
+                Some(self.import(module.to_owned(), attribute.to_owned(), ImportOp::Attribute, resolved))
+            }
+            _ => Some(self.heap.add(Node::Module { name })),
+        }
+    }
+
+    fn dill_type(&mut self, name: u32) -> Option<Value> {
+        let text = String::from_utf8(self.heap.whole(name)?.to_vec()).ok()?;
+        let resolved = self.written(name);
+        let (module, class) = match text.as_str() {
+            "PartialType" => ("functools", "partial"),
+            "ItemGetterType" => ("operator", "itemgetter"),
+            "AttrGetterType" => ("operator", "attrgetter"),
+            "FileType" | "TextWrapperType" | "BufferedReaderType" | "BufferedWriterType" => ("io", "open"),
+            "LockType" | "RLockType" => ("threading", "Lock"),
+            other if other.ends_with("Type") => ("types", other),
+            other => ("builtins", other),
+        };
+        let class = class.to_owned();
+        Some(self.import(module.to_owned(), class, ImportOp::Attribute, resolved))
     }
 
     fn module(&mut self, name: u32, top: bool) -> Option<Value> {
@@ -194,17 +243,79 @@ impl Machine<'_, '_> {
                 return Ok(None);
             }
         };
-        let bytes = match &out {
-            Out::Text(bytes) | Out::Bytes(bytes) => bytes,
+        let len = match &out {
+            Out::Text(bytes) | Out::Bytes(bytes) => bytes.len(),
+            Out::Texts(parts) => parts.iter().map(|part| part.len() + 32).sum(),
+            Out::Int(_) | Out::Value(_) | Out::Table(_) => 0,
         };
-        self.unpaid += 1 + bytes.len() as u64 / 64;
-        if matches!(function, Pure::Zlib | Pure::Gzip | Pure::Decode) {
-            self.budget.expand(bytes.len() as u64)?;
+        self.unpaid += 1 + len as u64 / 64;
+        if function.expands() {
+            self.budget.expand(len as u64)?;
         }
         Ok(Some(match out {
             Out::Text(bytes) => self.heap.add_str(&bytes, COMPUTED),
             Out::Bytes(bytes) => self.heap.add_raw(&bytes, COMPUTED),
+            Out::Int(value) => Value::Int(value),
+            Out::Value(value) => value,
+            Out::Texts(parts) => {
+                let items: Vec<Value> = parts.iter().map(|part| self.heap.add_str(part, COMPUTED)).collect();
+                self.heap.seq(Kind::List, &items)
+            }
+            Out::Table(pairs) => {
+                let len = pairs.len() as u64;
+                let pairs = pairs.into_iter().map(|(from, to)| (Value::Int(from), Value::Int(to))).collect();
+                self.heap.add(Node::Dict { len, pairs })
+            }
         }))
+    }
+
+    /// `map(f, items)` and `reduce(f, items)` of a pure function and constants.
+    fn folded(&mut self, fold: Fold, args: &[Value]) -> Result<Option<Value>, Halt> {
+        let [Value::Global(function), over, rest @ ..] = args else { return Ok(None) };
+        let Special::Pure(function) = self.record.special(*function) else { return Ok(None) };
+        let Some(items) = self.elements(*over) else { return Ok(None) };
+        if items.len() > FOLDED {
+            return Ok(None);
+        }
+        self.unpaid += items.len() as u64;
+        match fold {
+            Fold::Map if rest.is_empty() => {
+                let mut out = Vec::new();
+                for item in items {
+                    let Some(value) = self.pure(function, &[item])? else { return Ok(None) };
+                    out.push(value);
+                }
+                Ok(Some(self.heap.seq(Kind::List, &out)))
+            }
+            Fold::Map => Ok(None),
+            Fold::Reduce => {
+                let mut items = rest.first().copied().into_iter().chain(items);
+                let Some(mut value) = items.next() else { return Ok(None) };
+                for item in items {
+                    match self.pure(function, &[value, item])? {
+                        Some(next) => value = next,
+                        None => return Ok(None),
+                    }
+                }
+                Ok(Some(value))
+            }
+        }
+    }
+
+    /// What iterating over a constant gives.
+    fn elements(&mut self, value: Value) -> Option<Vec<Value>> {
+        match value {
+            Value::Str(id) => {
+                let text = std::str::from_utf8(self.heap.whole(id)?).ok()?;
+                let parts: Vec<String> = text.chars().take(FOLDED + 1).map(String::from).collect();
+                Some(parts.iter().map(|part| self.heap.add_str(part.as_bytes(), COMPUTED)).collect())
+            }
+            Value::Bytes(id) => {
+                let bytes = self.heap.whole(id)?;
+                Some(bytes.iter().take(FOLDED + 1).map(|byte| Value::Int(i64::from(*byte))).collect())
+            }
+            _ => self.heap.items(value).map(<[Value]>::to_vec),
+        }
     }
 
     // === nested pickles ===
@@ -286,9 +397,10 @@ impl Machine<'_, '_> {
     }
 
     /// Whether the bytes ahead, read as opcodes by a plain `pickle.load`, would import something.
-    pub(crate) fn ahead_is_code(&mut self) -> Result<bool, Halt> {
+    pub(crate) fn ahead_is_code(&mut self, array: u64, padded: bool) -> Result<bool, Halt> {
         let ahead = self.input.peek(crate::input::WINDOW)?;
-        let (imports, opcodes) = sniff::imports_midway(ahead);
+        let padding = ahead.first().filter(|_| padded).map_or(0, |n| 1 + u64::from(*n));
+        let (imports, opcodes) = sniff::imports_midway(ahead, array.saturating_add(padding));
         self.unpaid += opcodes / 2;
         Ok(imports)
     }
@@ -311,190 +423,4 @@ fn bytes_of(heap: &Heap, special: impl Fn(u32) -> Special, value: Value) -> Opti
         },
         _ => None,
     }
-}
-
-fn constant(heap: &Heap, function: Pure, args: &[Value]) -> Result<Out, Refused> {
-    let bytes = |at: usize| match args.get(at) {
-        Some(Value::Str(id)) => heap.whole(*id).map(|b| (b, true)).ok_or(Refused::Unknown),
-        Some(Value::Bytes(id)) => heap.whole(*id).map(|b| (b, false)).ok_or(Refused::Unknown),
-        _ => Err(Refused::Unknown),
-    };
-    let some = |bytes: Option<Vec<u8>>| bytes.map(Out::Bytes).ok_or(Refused::Unknown);
-    let like = |text: bool, bytes: Vec<u8>| {
-        if bytes.len() > KEEP {
-            Err(Refused::TooLarge)
-        } else if text {
-            Ok(Out::Text(bytes))
-        } else {
-            Ok(Out::Bytes(bytes))
-        }
-    };
-    let codec = |decode: bool| {
-        let (input, text) = bytes(0)?;
-        let name = match args.get(1) {
-            Some(Value::Str(id)) => heap.text(*id),
-            None => "utf-8".to_owned(),
-            _ => return Err(Refused::Unknown),
-        };
-        pure::codec(input, text, &name, decode, KEEP)
-    };
-    match function {
-        Pure::Base64 => some(pure::base64(bytes(0)?.0, false)),
-        Pure::Base64Url => some(pure::base64(bytes(0)?.0, true)),
-        Pure::Base32 => some(pure::base32(bytes(0)?.0)),
-        Pure::Base16 | Pure::Unhex | Pure::FromHex => {
-            // `bytes.fromhex` taken as an attribute of a constant has that constant first.
-            let at = usize::from(function == Pure::FromHex && args.len() > 1);
-            some(pure::unhex(bytes(at)?.0))
-        }
-        Pure::Base85 => some(pure::base85(bytes(0)?.0)),
-        Pure::Hexlify => Ok(Out::Bytes(hex::encode(bytes(0)?.0).into_bytes())),
-        Pure::Zlib => pure::inflate(bytes(0)?.0, false, KEEP).map(Out::Bytes),
-        Pure::Gzip => pure::inflate(bytes(0)?.0, true, KEEP).map(Out::Bytes),
-        Pure::Decode => codec(true),
-        Pure::Encode => codec(false),
-        Pure::Add => {
-            let ((left, text), (right, other)) = (bytes(0)?, bytes(1)?);
-            if text != other || args.len() != 2 { Err(Refused::Unknown) } else { like(text, [left, right].concat()) }
-        }
-        Pure::StrJoin => {
-            let (separator, text) = bytes(0)?;
-            let mut out = Vec::new();
-            if let Some(Value::Str(id)) = args.get(1) {
-                let joined = heap.whole(*id).and_then(|b| std::str::from_utf8(b).ok()).ok_or(Refused::Unknown)?;
-                for (i, c) in joined.chars().enumerate() {
-                    if i > 0 {
-                        out.extend_from_slice(separator);
-                    }
-                    out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
-                    if out.len() > KEEP {
-                        return Err(Refused::TooLarge);
-                    }
-                }
-                return like(text, out);
-            }
-            let items = args.get(1).and_then(|v| heap.items(*v)).ok_or(Refused::Unknown)?;
-            for (i, item) in items.iter().enumerate() {
-                let part = match (item, text) {
-                    (Value::Str(id), true) | (Value::Bytes(id), false) => heap.whole(*id).ok_or(Refused::Unknown)?,
-                    _ => return Err(Refused::Unknown),
-                };
-                if i > 0 {
-                    out.extend_from_slice(separator);
-                }
-                out.extend_from_slice(part);
-                if out.len() > KEEP {
-                    return Err(Refused::TooLarge);
-                }
-            }
-            like(text, out)
-        }
-        Pure::Chr => match args {
-            [Value::Int(code)] => u32::try_from(*code)
-                .ok()
-                .and_then(char::from_u32)
-                .map(|c| Out::Text(c.to_string().into_bytes()))
-                .ok_or(Refused::Unknown),
-            _ => Err(Refused::Unknown),
-        },
-        Pure::Bytes => match args {
-            [] => Ok(Out::Bytes(Vec::new())),
-            [Value::Bytes(id)] => some(heap.whole(*id).map(<[u8]>::to_vec)),
-            [Value::Str(_), _, ..] => codec(false),
-            [list] => {
-                let items = heap.items(*list).ok_or(Refused::Unknown)?;
-                let bytes = items.iter().map(|v| match v {
-                    Value::Int(n) => u8::try_from(*n).ok(),
-                    _ => None,
-                });
-                some(bytes.collect())
-            }
-            _ => Err(Refused::Unknown),
-        },
-        Pure::Str => match args {
-            [Value::Str(id)] => like(true, heap.whole(*id).ok_or(Refused::Unknown)?.to_vec()),
-            [Value::Bytes(_), _, ..] => codec(true),
-            _ => Err(Refused::Unknown),
-        },
-        Pure::GetItem => {
-            let (whole, text) = bytes(0)?;
-            if !whole.is_ascii() && text {
-                return Err(Refused::Unknown);
-            }
-            match args.get(1) {
-                Some(Value::Int(at)) if text => {
-                    let at = if *at < 0 { *at + whole.len() as i64 } else { *at };
-                    let byte = usize::try_from(at).ok().and_then(|i| whole.get(i)).ok_or(Refused::Unknown)?;
-                    Ok(Out::Text(vec![*byte]))
-                }
-                Some(Value::Node(id)) => like(text, slice(heap, *id, whole).ok_or(Refused::Unknown)?),
-                _ => Err(Refused::Unknown),
-            }
-        }
-        Pure::Replace => {
-            let ((whole, text), (from, _), (to, _)) = (bytes(0)?, bytes(1)?, bytes(2)?);
-            if from.is_empty() || args.len() != 3 {
-                return Err(Refused::Unknown);
-            }
-            let mut out = Vec::new();
-            let mut rest = whole;
-            while let Some(at) = memchr::memmem::find(rest, from) {
-                out.extend_from_slice(&rest[..at]);
-                out.extend_from_slice(to);
-                rest = &rest[at + from.len()..];
-                if out.len() > KEEP {
-                    return Err(Refused::TooLarge);
-                }
-            }
-            out.extend_from_slice(rest);
-            like(text, out)
-        }
-        Pure::Lower => bytes(0).and_then(|(b, text)| like(text, b.to_ascii_lowercase())),
-        Pure::Upper => bytes(0).and_then(|(b, text)| like(text, b.to_ascii_uppercase())),
-        Pure::Strip if args.len() == 1 => bytes(0).and_then(|(b, text)| like(text, b.trim_ascii().to_vec())),
-        // An iterator in truth; it is only ever joined.
-        Pure::Reversed => {
-            let (whole, text) = bytes(0)?;
-            if text && whole.is_ascii() {
-                like(true, whole.iter().rev().copied().collect())
-            } else {
-                Err(Refused::Unknown)
-            }
-        }
-        Pure::Strip => Err(Refused::Unknown),
-    }
-}
-
-/// `whole[slice(...)]` where the slice is a call of `builtins.slice` on numbers.
-fn slice(heap: &Heap, id: u32, whole: &[u8]) -> Option<Vec<u8>> {
-    let Node::Call { args, args_known: true, .. } = heap.node(id) else { return None };
-    let number = |v: Option<&Value>| match v {
-        None | Some(Value::None) => Some(None),
-        Some(Value::Int(n)) => Some(Some(*n)),
-        _ => None,
-    };
-    let (start, stop, step) = match args.as_slice() {
-        [stop] => (None, number(Some(stop))?, None),
-        [start, stop, rest @ ..] => (number(Some(start))?, number(Some(stop))?, number(rest.first())?),
-        [] => return None,
-    };
-    let len = i64::try_from(whole.len()).ok()?;
-    let step = step.unwrap_or(1);
-    if step == 0 {
-        return None;
-    }
-    let (low, high) = if step > 0 { (0, len) } else { (-1, len - 1) };
-    let place = |n: Option<i64>, missing: i64| match n {
-        None => missing,
-        Some(n) if n < 0 => n.saturating_add(len).clamp(low, high),
-        Some(n) => n.clamp(low, high),
-    };
-    let (mut at, stop) =
-        if step > 0 { (place(start, 0), place(stop, len)) } else { (place(start, len - 1), place(stop, -1)) };
-    let mut out = Vec::new();
-    while (step > 0 && at < stop) || (step < 0 && at > stop) {
-        out.push(*whole.get(usize::try_from(at).ok()?)?);
-        at = at.saturating_add(step);
-    }
-    Some(out)
 }

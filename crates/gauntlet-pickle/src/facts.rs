@@ -414,6 +414,15 @@ pub enum AnomalyKind {
     RepeatedProto,
     /// An opcode of a later protocol than the one announced.
     OpcodeAboveProtocol,
+    /// An operand, a line or a frame crosses the end of the frame in which it starts. The C unpickler then forgets what
+    /// is left of the frame when it reads from a file, so that it reads other names than the one on bytes.
+    SplitFrame,
+    /// Containers are nested deeper than an interpreter's recursion goes.
+    DeepNesting,
+    /// Shared containers make a value of which a copy, a comparison or a print would never end.
+    Expansion,
+    /// A stacked stream takes a value from the memo of the one before.
+    EarlierMemo,
     /// A memo slot was overwritten.
     MemoOverwritten,
     /// A memo index far above the number of entries.

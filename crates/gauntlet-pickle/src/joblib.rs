@@ -42,7 +42,7 @@ impl Machine<'_, '_> {
                 self.enter()
             }
             Layout::Raw { bytes, padded } => {
-                if self.ahead_is_code()? && self.record.facts.inline_arrays.as_code.len() < 16 {
+                if self.ahead_is_code(bytes, padded)? && self.record.facts.inline_arrays.as_code.len() < 16 {
                     let here = self.input.position();
                     self.record.facts.inline_arrays.as_code.push(here);
                 }

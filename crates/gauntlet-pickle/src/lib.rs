@@ -7,6 +7,7 @@
 
 mod apply;
 mod facts;
+mod fold;
 mod input;
 mod joblib;
 mod machine;

@@ -36,6 +36,16 @@ impl From<LimitHit> for Halt {
 #[derive(Default)]
 pub(crate) struct Registry {
     pub(crate) extensions: HashMap<i64, (String, String)>,
+    /// The memo of the stream before: one `Unpickler` keeps it over several loads.
+    pub(crate) earlier: HashMap<u64, Earlier>,
+}
+
+/// What is known of a value of the stream before.
+#[derive(Clone, Debug)]
+pub(crate) enum Earlier {
+    Global(String, String),
+    Text(Vec<u8>),
+    Other(Kind),
 }
 
 /// Bytes found in a call that are a pickle of their own.
@@ -81,12 +91,17 @@ pub(crate) struct Machine<'r, 'i> {
     /// Steps not yet taken from the budget.
     pub(crate) unpaid: u64,
     height: usize,
+    stacked: bool,
 }
 
 /// How many steps are counted before the shared budget is asked.
 const BATCH: u64 = 1024;
 /// Unpicklers inside unpicklers.
 const OUTER: usize = 16;
+/// The recursion limit of CPython.
+const DEEP: u32 = 1000;
+/// Values that no machine has the memory for.
+const EXPANSION: u64 = 1 << 36;
 
 impl<'r, 'i> Machine<'r, 'i> {
     pub(crate) fn new(input: &'r mut Input<'i>, budget: &'r Budget, registry: &'r mut Registry) -> Self {
@@ -110,6 +125,7 @@ impl<'r, 'i> Machine<'r, 'i> {
             opcodes: 0,
             unpaid: 0,
             height: nodes.saturating_mul(4),
+            stacked: false,
         }
     }
 
@@ -121,9 +137,14 @@ impl<'r, 'i> Machine<'r, 'i> {
 
     /// Interprets one stream from where the input stands.
     pub(crate) fn run(mut self, origin: Origin) -> Outcome {
+        self.stacked = origin == Origin::Stacked;
         let start = self.input.position();
         let mut io_error = None;
-        let (end, result) = match self.interpret() {
+        let done = self.interpret();
+        if matches!(done, Err(Halt::Short(_))) && self.at < self.frame_end && self.holds_frame() {
+            self.anomaly(AnomalyKind::SplitFrame);
+        }
+        let (end, result) = match done {
             Ok(value) => (StreamEnd::Stop, Some(value)),
             Err(Halt::Short(Short::End)) => (StreamEnd::Truncated, None),
             Err(Halt::Short(Short::Failed(error))) => {
@@ -143,6 +164,13 @@ impl<'r, 'i> Machine<'r, 'i> {
             (_, Err(hit)) => StreamEnd::Limit { hit },
             (end, Ok(())) => end,
         };
+        if self.heap.largest.depth >= DEEP {
+            self.anomaly(AnomalyKind::DeepNesting);
+        }
+        if self.heap.largest.size >= EXPANSION {
+            self.anomaly(AnomalyKind::Expansion);
+        }
+        self.registry.earlier = self.memo.known(|value| self.record.earlier(&self.heap, value));
         let rendered = result.map(|value| self.record.render(&self.heap, value));
         // Only a tree asks for names after the run.
         let globals = if self.heap.extra.is_some() { self.record.globals() } else { Vec::new() };
@@ -159,13 +187,19 @@ impl<'r, 'i> Machine<'r, 'i> {
     }
 
     fn interpret(&mut self) -> Result<Value, Halt> {
+        let mut last = MARK;
         loop {
+            // BUILD may be followed by a raw array, which lies behind the frame.
+            if self.at < self.frame_end && self.input.position() > self.frame_end && last != BUILD {
+                self.anomaly(AnomalyKind::SplitFrame);
+            }
             self.unpaid += 1;
             if self.unpaid >= BATCH {
                 self.pay()?;
             }
             self.at = self.input.position();
             let code = self.input.byte()?;
+            last = code;
             self.opcodes += 1;
             match code {
                 BININT1 => {
@@ -326,10 +360,12 @@ impl<'r, 'i> Machine<'r, 'i> {
                 }
                 SETITEMS => {
                     let from = self.mark()?;
-                    if !(self.stack.len() - from).is_multiple_of(2) {
+                    let odd = !(self.stack.len() - from).is_multiple_of(2);
+                    // The Python unpickler sets the pairs before it fails on the item without a partner.
+                    self.set_items("SETITEMS", from)?;
+                    if odd {
                         return Err(Halt::Malformed("odd number of items for SETITEMS"));
                     }
-                    self.set_items("SETITEMS", from)?;
                 }
 
                 GET => {
@@ -438,10 +474,15 @@ impl<'r, 'i> Machine<'r, 'i> {
                 FRAME => {
                     let len = u64::from_le_bytes(self.input.array()?);
                     let here = self.input.position();
+                    let end = here.saturating_add(len);
                     if here < self.frame_end {
                         self.anomaly(AnomalyKind::NestedFrame);
+                        if end > self.frame_end {
+                            self.anomaly(AnomalyKind::SplitFrame);
+                        }
                     }
-                    self.frame_end = here.saturating_add(len);
+                    // One frame inside another is read from what was read for the outer one.
+                    self.frame_end = self.frame_end.max(end);
                 }
                 STOP => {
                     let value = self.pop()?;
@@ -455,6 +496,13 @@ impl<'r, 'i> Machine<'r, 'i> {
                 _ => return Err(Halt::Malformed("no such opcode")),
             }
         }
+    }
+
+    /// Whether the input reaches the end of the frame, so that an operand which ran out of input began inside it.
+    fn holds_frame(&mut self) -> bool {
+        let here = self.input.position();
+        let ahead = self.input.peek(crate::input::WINDOW).map_or(0, <[u8]>::len);
+        ahead == crate::input::WINDOW || here + ahead as u64 >= self.frame_end
     }
 
     /// Takes the steps counted so far from the budget.
@@ -576,8 +624,23 @@ impl<'r, 'i> Machine<'r, 'i> {
 
     #[inline]
     fn get(&mut self, index: u64) -> Result<(), Halt> {
-        let value = self.memo.get(index).ok_or(Halt::Malformed("memo entry was never stored"))?;
+        let value = match self.memo.get(index) {
+            Some(value) => value,
+            None => self.earlier(index).ok_or(Halt::Malformed("memo entry was never stored"))?,
+        };
         self.push(value)
+    }
+
+    /// A memo entry that the stream before left behind.
+    #[cold]
+    fn earlier(&mut self, index: u64) -> Option<Value> {
+        let earlier = self.registry.earlier.get(&index).filter(|_| self.stacked)?.clone();
+        self.anomaly(AnomalyKind::EarlierMemo);
+        Some(match earlier {
+            Earlier::Global(module, name) => self.import(module, name, ImportOp::Global, Resolved::Literal),
+            Earlier::Text(text) => self.heap.add_str(&text, self.at),
+            Earlier::Other(kind) => Value::Lost(kind),
+        })
     }
 
     #[inline]
@@ -761,9 +824,7 @@ impl<'r, 'i> Machine<'r, 'i> {
     }
 
     fn extension(&mut self, code: i64) -> Result<(), Halt> {
-        if code <= 0 {
-            return Err(Halt::Malformed("extension code below 1"));
-        }
+        // The Python unpickler looks a code below 1 up before it refuses it, and a stream can change the registry.
         let global = self.registry.extensions.get(&code).cloned();
         self.record.extension(code, global.clone(), self.at);
         let value = match global {
@@ -776,7 +837,12 @@ impl<'r, 'i> Machine<'r, 'i> {
     fn persistent(&mut self, pid: Value) -> Result<(), Halt> {
         self.record.persistent(&self.heap, pid);
         self.charge();
-        let value = self.heap.add(Node::Pers { pid });
+        // PyTorch's `("module", class, file, source)` stands for the class.
+        let class = match self.heap.items(pid) {
+            Some([Value::Str(tag), class @ Value::Global(_), ..]) if self.heap.bytes(*tag) == b"module" => Some(*class),
+            _ => None,
+        };
+        let value = class.unwrap_or_else(|| self.heap.add(Node::Pers { pid }));
         self.push(value)
     }
 }

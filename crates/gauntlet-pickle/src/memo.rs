@@ -6,6 +6,8 @@ use crate::value::Value;
 
 /// How far beyond the dense part an index may lie before it goes to the sparse part.
 const STRIDE: u64 = 1024;
+/// Entries that are handed to the next stream.
+const KNOWN: usize = 4096;
 
 #[derive(Default)]
 pub(crate) struct Memo {
@@ -53,6 +55,13 @@ impl Memo {
         }
         self.count += 1;
         if index > (self.count as u64).saturating_mul(2).saturating_add(STRIDE) { Stored::Sparse } else { Stored::New }
+    }
+
+    /// What `keep` makes of the first entries, by index.
+    pub(crate) fn known<T>(&self, keep: impl Fn(Value) -> T) -> HashMap<u64, T> {
+        let dense = self.dense.iter().enumerate().filter_map(|(at, value)| Some((at as u64, (*value)?)));
+        let sparse = self.sparse.iter().map(|(at, value)| (*at, *value));
+        dense.chain(sparse).take(KNOWN).map(|(at, value)| (at, keep(value))).collect()
     }
 
     /// Number of entries: the index that MEMOIZE uses.

@@ -6,7 +6,7 @@ use crate::facts::{
     Anomaly, AnomalyKind, Arg, Build, Call, Extension, Import, ImportOp, List, Mutation, Origin, Resolved, Role,
     Storage, StreamEnd, StreamFacts, Target, Use,
 };
-use crate::machine::NestedJob;
+use crate::machine::{Earlier, NestedJob};
 use crate::names;
 use crate::special::Special;
 use crate::value::{Heap, Kind, Node, Value};
@@ -142,7 +142,8 @@ impl Recorder {
             return Value::Lost(Kind::Global);
         }
         let (module, name) = (key.0.clone(), key.1.clone());
-        let modern = if protocol < 3 && matches!(op, ImportOp::Global | ImportOp::Inst) {
+        // Every opcode that looks a global up maps it; attributes of what was looked up are not mapped.
+        let modern = if protocol < 3 && op != ImportOp::Attribute {
             names::modern(&module, &name)
                 .map(|(m, n)| (m.to_owned(), n.to_owned()))
                 .or_else(|| names::modern_module(&module).map(|m| (m.to_owned(), name.clone())))
@@ -187,6 +188,19 @@ impl Recorder {
 
     pub(crate) fn special(&self, id: u32) -> Special {
         self.specials[id as usize]
+    }
+
+    /// What the next stream may know of a value.
+    pub(crate) fn earlier(&self, heap: &Heap, value: Value) -> Earlier {
+        match value {
+            Value::Global(id) => {
+                let import = &self.facts.imports[id as usize];
+                Earlier::Global(import.module.clone(), import.name.clone())
+            }
+            Value::Str(id) if heap.bytes(id).len() <= TEXT => Earlier::Text(heap.bytes(id).to_vec()),
+            Value::Lost(kind) => Earlier::Other(kind),
+            _ => Earlier::Other(Kind::Result),
+        }
     }
 
     fn used(&mut self, value: Value, purpose: Use) {

@@ -54,7 +54,8 @@ pub fn looks_like_pickle(prefix: &[u8], complete: bool) -> Option<Sniff> {
 
 /// Whether a search behind other bytes should start the machine here: stricter than a sniff of a whole file.
 pub(crate) fn starts_here(ahead: &[u8], complete: bool, after_stop: bool) -> (bool, u64) {
-    let trial = trial(ahead, complete, 2);
+    // Directly behind a STOP the memo of the stream before may still be there.
+    let trial = run(ahead, complete, 2, None, after_stop);
     let announced = matches!(ahead, [0x80, 0..=5, ..]);
     let plausible = if trial.imports > 0 && (announced || trial.uses > 0 || trial.end == TrialEnd::Stop) {
         true
@@ -96,16 +97,20 @@ pub(crate) enum TrialEnd {
 
 /// Runs until STOP, the end, an error, or `enough` uses of imports.
 pub(crate) fn trial(bytes: &[u8], complete: bool, enough: u32) -> Trial {
-    run(bytes, complete, enough, false)
+    run(bytes, complete, enough, None, false)
 }
 
 /// Whether a loader in the middle of a stream would run these bytes as opcodes up to an import.
-pub(crate) fn imports_midway(bytes: &[u8]) -> (bool, u64) {
-    let trial = run(bytes, false, 1, true);
+pub(crate) fn imports_midway(bytes: &[u8], array: u64) -> (bool, u64) {
+    // An opcode that ends with the array is followed by the stream's own.
+    let until = usize::try_from(array).unwrap_or(usize::MAX);
+    let trial = run(bytes, false, 1, Some(until), true);
     (trial.imports > 0, trial.opcodes)
 }
 
-fn run(bytes: &[u8], complete: bool, enough: u32, inside: bool) -> Trial {
+/// `memo`: entries may be there that this run does not see stored.
+fn run(bytes: &[u8], complete: bool, enough: u32, midway: Option<usize>, memo: bool) -> Trial {
+    let inside = midway.is_some();
     let mut run =
         Trial { opcodes: 0, imports: 0, uses: 0, end: TrialEnd::Invalid, clean: false, operand_open: false, len: 0 };
     let announced = matches!(bytes, [0x80, 0..=5, ..]);
@@ -114,6 +119,9 @@ fn run(bytes: &[u8], complete: bool, enough: u32, inside: bool) -> Trial {
     let (mut height, mut marks) = if inside { (1000, vec![100, 200, 300, 400]) } else { (0, Vec::new()) };
     let mut at = 0;
     run.end = loop {
+        if midway == Some(at) {
+            break TrialEnd::Short;
+        }
         let Some(code) = bytes.get(at) else { break TrialEnd::Short };
         let Some(op) = opcode::opcode(*code) else { break TrialEnd::Invalid };
         at += 1;
@@ -165,7 +173,7 @@ fn run(bytes: &[u8], complete: bool, enough: u32, inside: bool) -> Trial {
         match op.code {
             opcode::GLOBAL => run.imports += 1,
             // Random bytes hold this opcode often, but no name before it.
-            opcode::STACK_GLOBAL if names > 1 || (names > 0 && (announced || inside)) || run.imports > 0 => {
+            opcode::STACK_GLOBAL if names > 1 || (names > 0 && announced) || run.imports > 0 => {
                 run.imports += 1;
             }
             opcode::SHORT_BINUNICODE
@@ -181,9 +189,10 @@ fn run(bytes: &[u8], complete: bool, enough: u32, inside: bool) -> Trial {
                 run.imports += 1;
                 run.uses += 1;
             }
-            opcode::EXT1 | opcode::EXT2 | opcode::EXT4 => extension |= announced || inside,
+            // Numbers hold these opcodes often, and a stream that registers a code names that function.
+            opcode::EXT1 | opcode::EXT2 | opcode::EXT4 => extension |= announced,
             opcode::PUT | opcode::BINPUT | opcode::LONG_BINPUT | opcode::MEMOIZE => stored = true,
-            opcode::GET | opcode::BINGET | opcode::LONG_BINGET if !stored && !inside => break TrialEnd::Invalid,
+            opcode::GET | opcode::BINGET | opcode::LONG_BINGET if !stored && !memo => break TrialEnd::Invalid,
             opcode::REDUCE | opcode::NEWOBJ | opcode::NEWOBJ_EX | opcode::OBJ | opcode::BUILD
                 if run.imports > 0 || extension =>
             {

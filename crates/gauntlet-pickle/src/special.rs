@@ -6,6 +6,10 @@ pub(crate) enum Special {
     None,
     /// A decoder of constants.
     Pure(Pure),
+    /// A pure function over each of many constants.
+    Fold(Fold),
+    /// `operator.itemgetter(key)`; its result is called with the object.
+    ItemGetter,
     /// `getattr(object, name)`
     GetAttr,
     /// `importlib.import_module(name)`
@@ -24,8 +28,19 @@ pub(crate) enum Special {
     Loads,
     /// `io.BytesIO(bytes)`: stands for its bytes.
     BytesIo,
+    /// `dill._dill._import_module(name)`: the module, or the attribute that a dotted name ends in.
+    DillImport,
+    /// `dill._dill._load_type(name)`: a class of `builtins` or `types`.
+    DillType,
     /// `copyreg._reconstructor` and `copyreg.__newobj__`: the first argument is the class.
     Reconstructor,
+}
+
+/// What applies a function to many values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fold {
+    Map,
+    Reduce,
 }
 
 /// Pure functions of constants.
@@ -54,6 +69,33 @@ pub(crate) enum Pure {
     Upper,
     Strip,
     Reversed,
+    Ascii85,
+    Uu,
+    QuotedPrintable,
+    Bz2,
+    Lzma,
+    Ord,
+    Mul,
+    Mod,
+    Format,
+    Translate,
+    MakeTrans,
+    Swapcase,
+    Title,
+    Split,
+    List,
+    Sub,
+    Unquote,
+    IntToBytes,
+    IntFrom,
+    Xor,
+}
+
+impl Pure {
+    /// Whether the value may be much longer than the arguments.
+    pub(crate) fn expands(self) -> bool {
+        matches!(self, Self::Zlib | Self::Gzip | Self::Bz2 | Self::Lzma | Self::Decode | Self::Mul)
+    }
 }
 
 impl Special {
@@ -61,6 +103,32 @@ impl Special {
         let pure = |p| Self::Pure(p);
         match (module, name) {
             ("base64", "b64decode" | "standard_b64decode" | "decodebytes" | "decodestring") => pure(Pure::Base64),
+            ("base64", "a85decode") => pure(Pure::Ascii85),
+            ("binascii", "a2b_uu") => pure(Pure::Uu),
+            ("binascii", "a2b_qp") | ("quopri", "decodestring") => pure(Pure::QuotedPrintable),
+            ("bz2" | "_compression", "decompress") => pure(Pure::Bz2),
+            ("lzma", "decompress") => pure(Pure::Lzma),
+            ("builtins", "ord") => pure(Pure::Ord),
+            ("operator" | "_operator", "mul" | "__mul__" | "imul" | "repeat") => pure(Pure::Mul),
+            ("builtins", "str.__mul__" | "bytes.__mul__" | "str.__rmul__") => pure(Pure::Mul),
+            ("operator" | "_operator", "mod" | "__mod__" | "imod") | ("builtins", "str.__mod__") => pure(Pure::Mod),
+            ("builtins", "str.format") => pure(Pure::Format),
+            ("builtins", "str.translate" | "bytes.translate") => pure(Pure::Translate),
+            ("builtins", "str.maketrans") => pure(Pure::MakeTrans),
+            ("builtins", "str.swapcase" | "bytes.swapcase") => pure(Pure::Swapcase),
+            ("builtins", "str.title" | "str.capitalize") => pure(Pure::Title),
+            ("builtins", "str.split" | "bytes.split" | "str.rsplit") => pure(Pure::Split),
+            ("builtins", "list" | "tuple") => pure(Pure::List),
+            ("operator" | "_operator", "sub" | "__sub__") => pure(Pure::Sub),
+            ("builtins", "map") => Self::Fold(Fold::Map),
+            ("functools" | "_functools", "reduce") => Self::Fold(Fold::Reduce),
+            ("operator" | "_operator", "itemgetter") => Self::ItemGetter,
+            ("urllib.parse", "unquote" | "unquote_plus" | "unquote_to_bytes") | ("urllib", "unquote") => {
+                pure(Pure::Unquote)
+            }
+            ("builtins", "int.to_bytes") => pure(Pure::IntToBytes),
+            ("builtins", "int") => pure(Pure::IntFrom),
+            ("operator" | "_operator", "xor" | "__xor__" | "ixor") => pure(Pure::Xor),
             ("binascii", "a2b_base64") => pure(Pure::Base64),
             ("base64", "urlsafe_b64decode") => pure(Pure::Base64Url),
             ("base64", "b32decode") => pure(Pure::Base32),
@@ -90,7 +158,9 @@ impl Special {
             ("builtins", "str.upper" | "bytes.upper") => pure(Pure::Upper),
             ("builtins", "str.strip" | "bytes.strip") => pure(Pure::Strip),
             ("builtins", "reversed") => pure(Pure::Reversed),
-            ("builtins", "getattr") => Self::GetAttr,
+            ("builtins", "getattr") | ("dill._dill", "_get_attr" | "_getattr") => Self::GetAttr,
+            ("dill._dill", "_import_module") => Self::DillImport,
+            ("dill._dill", "_load_type") => Self::DillType,
             ("importlib" | "importlib._bootstrap", "import_module" | "_gcd_import") => Self::ImportModule,
             ("builtins" | "importlib", "__import__") => Self::Import,
             ("operator" | "_operator", "attrgetter") => Self::AttrGetter,
@@ -106,6 +176,9 @@ impl Special {
                 "load" | "_load",
             ) => Self::Loads,
             ("torch.storage", "_load_from_bytes") => Self::Loads,
+            ("marshal" | "cPickle" | "pickle5" | "joblib.externals.cloudpickle" | "ray.cloudpickle", "loads") => {
+                Self::Loads
+            }
             ("io" | "_io", "BytesIO") => Self::BytesIo,
             ("copyreg", "_reconstructor" | "__newobj__" | "__newobj_ex__") => Self::Reconstructor,
             _ => Self::None,

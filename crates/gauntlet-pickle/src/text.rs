@@ -34,9 +34,14 @@ pub(crate) fn number(line: &[u8], long: bool) -> Number {
     if plain || prefixed || spaced { Number::Other } else { Number::Invalid }
 }
 
-/// A memo index written as a line.
+/// A memo index written as a line, as Python's `int()` reads it: `1_0` is ten and `-0` nothing. The C unpickler reads up
+/// to a zero byte.
 pub(crate) fn index(line: &[u8]) -> Option<u64> {
-    std::str::from_utf8(line.trim_ascii()).ok()?.parse().ok()
+    let line = line.split(|byte| *byte == 0).next()?;
+    let text = std::str::from_utf8(line.trim_ascii()).ok()?;
+    let single = !text.starts_with('_') && !text.ends_with('_') && !text.contains("__");
+    let digits = text.strip_prefix('-').filter(|rest| rest.bytes().all(|b| b == b'0' || b == b'_')).unwrap_or(text);
+    digits.replace('_', "").parse().ok().filter(|_| single)
 }
 
 /// Whether Python reads the line as a float.

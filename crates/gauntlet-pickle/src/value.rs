@@ -117,9 +117,19 @@ const LONG_POOL: usize = 32 << 20;
 const SCALARS: usize = 4096;
 const ITEMS: usize = 65_536;
 
+/// How deep a container is nested, and how many values it has when shared ones are counted each time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Extent {
+    pub(crate) depth: u32,
+    pub(crate) size: u64,
+}
+
 #[derive(Debug)]
 pub(crate) struct Heap {
     nodes: Vec<Node>,
+    extents: Vec<Extent>,
+    /// The largest of all containers. One that holds itself counts as it was when it was put in.
+    pub(crate) largest: Extent,
     blobs: Vec<Blob>,
     pool: Vec<u8>,
     short_left: usize,
@@ -154,6 +164,8 @@ impl Heap {
         let nodes = usize::try_from(limits.nodes).unwrap_or(usize::MAX).min(1 << 28);
         Self {
             nodes: Vec::new(),
+            extents: Vec::new(),
+            largest: Extent::default(),
             blobs: Vec::new(),
             pool: Vec::new(),
             short_left: SHORT_POOL,
@@ -321,7 +333,24 @@ impl Heap {
             });
         }
         self.nodes.push(node);
+        self.extents.push(Extent { depth: 1, size: 1 });
         Value::Node((self.nodes.len() - 1) as u32)
+    }
+
+    /// Counts values that were put into a container.
+    fn widen(&mut self, target: u32, values: &[Value]) {
+        let mut extent = self.extents[target as usize];
+        for value in values {
+            let inner = match value {
+                Value::Node(id) => self.extents[*id as usize],
+                _ => Extent { depth: 0, size: 1 },
+            };
+            extent.depth = extent.depth.max(inner.depth.saturating_add(1));
+            extent.size = extent.size.saturating_add(inner.size);
+        }
+        self.extents[target as usize] = extent;
+        self.largest.depth = self.largest.depth.max(extent.depth);
+        self.largest.size = self.largest.size.max(extent.size);
     }
 
     pub(crate) fn seq(&mut self, kind: Kind, values: &[Value]) -> Value {
@@ -333,7 +362,11 @@ impl Heap {
         for value in values {
             keep_item(&mut items, *value, &mut self.items_left);
         }
-        self.add(Node::Seq { kind, len: values.len() as u64, items })
+        let made = self.add(Node::Seq { kind, len: values.len() as u64, items });
+        if let Value::Node(id) = made {
+            self.widen(id, values);
+        }
+        made
     }
 
     /// Adds items to a list or set; false when `target` is neither.
@@ -346,6 +379,7 @@ impl Heap {
                     for value in values {
                         keep_item(items, *value, &mut self.items_left);
                     }
+                    self.widen(id, values);
                     true
                 }
                 _ => false,
@@ -367,6 +401,7 @@ impl Heap {
                             pairs.push((pair[0], pair[1]));
                         }
                     }
+                    self.widen(id, values);
                     true
                 }
                 _ => false,
@@ -387,6 +422,17 @@ impl Heap {
         let Value::Node(id) = value else { return None };
         match self.node(id) {
             Node::Seq { len, items, .. } if *len == items.len() as u64 => Some(items),
+            _ => None,
+        }
+    }
+
+    /// The keys of a dict of which nothing was left out.
+    pub(crate) fn keys(&self, value: Value) -> Option<Vec<Value>> {
+        let Value::Node(id) = value else { return None };
+        match self.node(id) {
+            Node::Dict { len, pairs } if *len == pairs.len() as u64 => {
+                Some(pairs.iter().map(|(key, _)| *key).collect())
+            }
             _ => None,
         }
     }

@@ -76,12 +76,12 @@ pub fn interpret_bytes(bytes: &[u8], budget: &Budget) -> PickleFacts {
 }
 
 /// Streams of one file.
-const STREAMS: usize = 4096;
+const STREAMS: usize = 16_384;
 /// Streams that import nothing are listed up to here.
 const PLAIN_STREAMS: usize = 256;
 const GAPS: usize = 1024;
 /// Nested pickles of one file, all depths together.
-const NESTED: usize = 512;
+const NESTED: usize = 2048;
 
 struct Walk<'a> {
     budget: &'a Budget,

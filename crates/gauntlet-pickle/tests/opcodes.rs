@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use gauntlet_limits::{Budget, Limits};
 use gauntlet_pickle::opcode::{OPCODES, opcode};
-use gauntlet_pickle::{Arg, ImportOp, Role, StreamEnd, StreamFacts, Target, interpret_bytes};
+use gauntlet_pickle::{AnomalyKind, Arg, ImportOp, Role, StreamEnd, StreamFacts, Target, interpret_bytes};
 
 fn run(bytes: &[u8]) -> StreamFacts {
     interpret_bytes(bytes, &Budget::new(Limits::default())).streams.remove(0)
@@ -153,11 +153,27 @@ fn too_few_values_end_the_stream_as_they_do_in_python() {
         b"(Nd.",
         b"}(Nu.",
         b"\x80\x06N.",
-        b"\x82\0.",
         b"K\x01K\x02\x93.",
     ] {
         assert!(matches!(run(stream).end, StreamEnd::Malformed { .. }), "{stream:?}");
     }
+}
+
+#[test]
+fn a_code_below_one_is_looked_up_as_the_python_unpickler_does() {
+    let facts = run(b"\x82\0.");
+    assert_eq!(facts.end, StreamEnd::Stop);
+    assert_eq!(facts.extensions[0].code, 0);
+}
+
+#[test]
+fn a_stacked_stream_may_use_the_memo_of_the_one_before() {
+    let bytes = b"\x80\x02cm\nf\nq\x00.\x80\x02h\x00)R.".to_vec();
+    let facts = gauntlet_pickle::interpret_bytes(&bytes, &Budget::default());
+    assert_eq!(facts.streams.len(), 2);
+    assert_eq!(facts.streams[1].end, StreamEnd::Stop);
+    assert_eq!(facts.streams[1].imports[0].name, "f");
+    assert!(facts.streams[1].anomalies.iter().any(|a| a.kind == AnomalyKind::EarlierMemo));
 }
 
 #[test]

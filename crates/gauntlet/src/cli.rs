@@ -155,6 +155,9 @@ pub(crate) struct ScanArgs {
     /// Lowest severity that makes the exit status 1; it never changes a verdict.
     #[arg(long, value_name = "SEVERITY", default_value = "high", value_parser = parse_severity)]
     pub(crate) fail_on: Severity,
+    /// Trust only the allow list of pickles: what it does not know is high, also when it is only imported.
+    #[arg(long)]
+    pub(crate) strict: bool,
     /// Leave out what `.gitignore` files name.
     #[arg(long)]
     pub(crate) respect_gitignore: bool,

@@ -1,5 +1,7 @@
 //! One subject before one gate: read once, judge with every check, state what was not looked at.
 
+mod derived;
+
 use gauntlet_core::{
     Check, Context, Coverage, Digest, Facts, Input, Judging, Limits, MaskKey, Report, SkipCode, Stage, Target,
     canonical, seal,
@@ -27,15 +29,15 @@ pub(crate) struct Judged {
     pub(crate) reports: Vec<Report>,
     /// What the reports rest on.
     pub(crate) facts: Facts,
+    /// What other gates say of things inside the subject.
+    pub(crate) derived: Vec<(Task, Judged)>,
 }
 
 /// Reads the subject and judges it.
 pub(crate) fn judge(task: &Task, bench: &Bench<'_>) -> Judged {
     bench.meter.step(&format!("{} {}", task.stage, task.subject.name));
-    let target = Target { subject: &task.subject, root: &task.tree.root, tree: &task.tree, config: &task.config };
-    let context = Context { limits: bench.limits, mask: bench.mask, progress: bench.meter };
-    let mut facts = task.gate.extractor.extract(&target, &context);
-    facts.normalise();
+    let mut facts = extract(task, bench);
+    let derived = derived::judge(task, std::mem::take(&mut facts.derived), bench);
     if task.declared && task.stage == Stage::Source {
         // A repository without Python has no unsafe Python: that is an answer, and policy asks for it.
         for check in task.gate.checks {
@@ -47,7 +49,15 @@ pub(crate) fn judge(task: &Task, bench: &Bench<'_>) -> Judged {
     if task.declared && reports.is_empty() {
         reports.extend(nothing_read(task, bench));
     }
-    Judged { reports, facts }
+    Judged { reports, facts, derived }
+}
+
+fn extract(task: &Task, bench: &Bench<'_>) -> Facts {
+    let target = Target { subject: &task.subject, root: &task.tree.root, tree: &task.tree, config: &task.config };
+    let context = Context { limits: bench.limits, mask: bench.mask, progress: bench.meter };
+    let mut facts = task.gate.extractor.extract(&target, &context);
+    facts.normalise();
+    facts
 }
 
 /// The report that says that no check could read anything here: silence would look like approval.

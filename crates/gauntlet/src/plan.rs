@@ -62,7 +62,7 @@ pub(crate) fn of_project(
     for (name, model) in &project.models {
         let paths = expand(&model.path)?;
         declared.extend(paths.iter().cloned());
-        models.push((name, paths));
+        models.push((name, model.strict, paths));
     }
     let project_name = &project.project.value;
 
@@ -100,14 +100,14 @@ pub(crate) fn of_project(
         }
     }
     if wanted(Stage::Artifact) {
-        for (name, paths) in models {
+        for (name, strict, paths) in models {
             meter.step(&format!("reading model {name}"));
             let (tree, digest) = subject_files(root, &paths, project, known, meter)?;
             plan.count(&tree);
             let subject = Subject { name: format!("{project_name}/{name}"), kind: SubjectKind::Model, digest };
             for (stage, gate) in gates(&[Stage::Artifact]) {
                 let (subject, tree) = (subject.clone(), tree.clone());
-                plan.tasks.push(Task { stage, gate, subject, tree, config: json!({}), declared: true });
+                plan.tasks.push(Task { stage, gate, subject, tree, config: artifact_config(strict), declared: true });
             }
         }
     }
@@ -116,7 +116,13 @@ pub(crate) fn of_project(
 }
 
 /// The tasks for one path given on the command line.
-pub(crate) fn of_path(path: &Path, options: &TreeOptions, limits: &Limits, meter: &Meter) -> anyhow::Result<Plan> {
+pub(crate) fn of_path(
+    path: &Path,
+    options: &TreeOptions,
+    limits: &Limits,
+    strict: bool,
+    meter: &Meter,
+) -> anyhow::Result<Plan> {
     let mut plan = Plan::default();
     let tree = Tree::read(path, options, limits)?;
     let hashes = hash_tree(&tree, None, meter);
@@ -128,9 +134,15 @@ pub(crate) fn of_path(path: &Path, options: &TreeOptions, limits: &Limits, meter
     let subject = Subject { name, kind: SubjectKind::Files, digest };
     for (stage, gate) in gates(&[Stage::Source, Stage::Artifact]) {
         let (subject, tree) = (subject.clone(), tree.clone());
-        plan.tasks.push(Task { stage, gate, subject, tree, config: json!({}), declared: false });
+        let config = if stage == Stage::Artifact { artifact_config(strict) } else { json!({}) };
+        plan.tasks.push(Task { stage, gate, subject, tree, config, declared: false });
     }
     Ok(plan)
+}
+
+/// The artifact gate's configuration. What is the default is left out, so that it does not change cache keys.
+fn artifact_config(strict: bool) -> Value {
+    if strict { json!({"strict": true}) } else { json!({}) }
 }
 
 impl Plan {

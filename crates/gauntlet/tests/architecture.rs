@@ -21,6 +21,7 @@ const LEAVES: &[&str] = &[
     "gauntlet-onnx",
     "gauntlet-patterns",
     "gauntlet-pickle",
+    "gauntlet-protobuf",
     "gauntlet-python",
     "gauntlet-template",
 ];

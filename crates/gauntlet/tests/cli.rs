@@ -140,6 +140,15 @@ fn wrong_usage_exits_2_and_missing_paths_are_named() {
 }
 
 #[test]
+fn strict_makes_unknown_imports_high() {
+    let sandbox = Sandbox::new();
+    sandbox.write("model.pkl", b"\x80\x02cmypkg.model\nNet\n.");
+    let (exit, _) = sandbox.json(&["scan", "model.pkl"]);
+    let (strict_exit, _) = sandbox.json(&["scan", "model.pkl", "--strict"]);
+    assert_eq!((exit, strict_exit), (0, 1));
+}
+
+#[test]
 fn fail_on_changes_the_exit_status_and_not_the_verdict() {
     let sandbox = Sandbox::new();
     sandbox.write("load.py", "import pickle, sys\npickle.load(open(sys.argv[1], 'rb'))\n");

@@ -107,7 +107,7 @@ fn setting_finding(location: &Location, setting: &Setting, rules: &PickleRules) 
         SettingKind::Target => {
             // Jax and others write `module:name`.
             let (module, name) = value.rsplit_once([':', '.'])?;
-            let why = match rules.tier(module, name) {
+            let why = match rules.alone(module, name) {
                 Tier::Dangerous(why) => why,
                 Tier::Walk(segment) => format!("it walks through `{segment}`"),
                 Tier::Stdlib => {

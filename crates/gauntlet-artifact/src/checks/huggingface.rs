@@ -243,7 +243,7 @@ impl Context<'_> {
             return Some(draft("outside-path", format!("`{key}` names `{value}`, {}", describe(how))));
         }
         let (module, name) = value.rsplit_once('.').unwrap_or(("builtins", value));
-        match self.globals.tier(module, name) {
+        match self.globals.alone(module, name) {
             Tier::Dangerous(why) => Some(draft("dangerous-name", format!("`{key}` names `{value}`: {why}"))),
             Tier::Walk(segment) => {
                 Some(draft("dangerous-name", format!("`{key}` names `{value}`, which walks through `{segment}`")))

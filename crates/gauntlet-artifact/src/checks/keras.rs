@@ -228,13 +228,14 @@ fn file(rules: &KerasRules, location: &Location, file: &FileField) -> Option<Dra
 fn tag(location: &Location, tag: &Tag) -> Option<Draft> {
     let (action, target) = (tag.action.as_str(), tag.target.as_str());
     let (module, name) = target.rsplit_once('.').unwrap_or(("builtins", target));
-    let dangerous = match python(module, name).or_else(|| python(target, "system")) {
-        Some(Named::Dangerous(severity, why)) => Some((severity, why)),
-        _ => None,
-    };
+    let dangerous =
+        match python(module, name).or_else(|| (action == "module").then(|| python(target, "system")).flatten()) {
+            Some(Named::Dangerous(severity, why)) => Some((severity, why)),
+            _ => None,
+        };
     let (severity, doing) = match action {
         "object/apply" | "object/new" => {
-            let severity = dangerous.as_ref().map_or(Severity::High, |(severity, _)| *severity);
+            let severity = dangerous.as_ref().map_or(Severity::High, |(severity, _)| (*severity).max(Severity::High));
             (severity, "calls")
         }
         "object" => (dangerous.as_ref().map_or(Severity::Medium, |(severity, _)| *severity), "makes an object of"),

@@ -4,20 +4,25 @@ pub(crate) mod archive;
 pub(crate) mod boosting;
 pub(crate) mod code;
 pub(crate) mod configuration;
+pub(crate) mod coreml;
 pub(crate) mod gguf;
 pub(crate) mod hdf5;
 pub(crate) mod huggingface;
 pub(crate) mod java;
 pub(crate) mod keras;
 pub(crate) mod msgpack;
+pub(crate) mod mxnet;
 pub(crate) mod onnx;
 pub(crate) mod openvino;
+pub(crate) mod paddle;
 pub(crate) mod pickle;
 pub(crate) mod pmml;
 pub(crate) mod r;
 pub(crate) mod safetensors;
 pub(crate) mod skops;
 pub(crate) mod template;
+pub(crate) mod tensorflow;
+pub(crate) mod tfjs;
 pub(crate) mod tflite;
 pub(crate) mod torch;
 pub(crate) mod torch7;
@@ -43,6 +48,11 @@ pub(crate) const PMML: &str = "artifact/pmml";
 pub(crate) const R: &str = "artifact/r";
 pub(crate) const SAFETENSORS: &str = "artifact/safetensors";
 pub(crate) const SKOPS: &str = "artifact/skops";
+pub(crate) const COREML: &str = "artifact/coreml";
+pub(crate) const MXNET: &str = "artifact/mxnet";
+pub(crate) const PADDLE: &str = "artifact/paddle";
+pub(crate) const TENSORFLOW: &str = "artifact/tensorflow";
+pub(crate) const TFJS: &str = "artifact/tfjs";
 pub(crate) const TEMPLATE: &str = "artifact/template";
 pub(crate) const TFLITE: &str = "artifact/tflite";
 pub(crate) const TORCH: &str = "artifact/torch";
@@ -132,6 +142,11 @@ mod tests {
             (include_str!("r.rs"), &super::r::INFO),
             (include_str!("safetensors.rs"), &super::safetensors::INFO),
             (include_str!("skops.rs"), &super::skops::INFO),
+            (include_str!("coreml.rs"), &super::coreml::INFO),
+            (include_str!("mxnet.rs"), &super::mxnet::INFO),
+            (include_str!("paddle.rs"), &super::paddle::INFO),
+            (include_str!("tensorflow.rs"), &super::tensorflow::INFO),
+            (include_str!("tfjs.rs"), &super::tfjs::INFO),
             (include_str!("template.rs"), &super::template::INFO),
             (include_str!("tflite.rs"), &super::tflite::INFO),
             (include_str!("torch.rs"), &super::torch::INFO),

@@ -12,14 +12,14 @@ use gauntlet_pickle::{
 
 use super::{FINDINGS, each, plural, rule};
 use crate::facts::{NpyFact, PickleFact};
-use crate::rules::{self, PickleRules, Role, Tier};
+use crate::rules::{self, PickleRules, Place, Role, Shape, Tier, globals};
 
 /// `artifact/pickle`
 pub(crate) struct Pickle;
 
 pub(crate) static INFO: CheckInfo = CheckInfo {
     id: super::PICKLE,
-    version: 1,
+    version: 2,
     stage: Stage::Artifact,
     title: "What does loading the pickle call?",
     rules: &[
@@ -80,6 +80,13 @@ pub(crate) static INFO: CheckInfo = CheckInfo {
             ["CWE-502", "OWASP ML06:2023", "AML.T0010.003"]
         ),
         rule!(
+            "artifact/pickle/odd-arguments",
+            Medium,
+            "a known function is given what it never gets from a pickler",
+            "Do not load the file before the call is explained: no pickler writes it.",
+            ["CWE-502", "CWE-628", "OWASP ML06:2023"]
+        ),
+        rule!(
             "artifact/pickle/unknown-import",
             Low,
             "a class or function of an unknown package is imported",
@@ -94,6 +101,13 @@ pub(crate) static INFO: CheckInfo = CheckInfo {
             ["CWE-502", "CWE-755", "OWASP ML06:2023"]
         ),
         rule!(
+            "artifact/pickle/split-frame",
+            High,
+            "an operand crosses the end of its frame, so that unpicklers read different names",
+            "Do not load the file: no pickler writes this.",
+            ["CWE-502", "CWE-436", "OWASP ML06:2023", "AML.T0011.000"]
+        ),
+        rule!(
             "artifact/pickle/hidden-stream",
             Medium,
             "a pickle hides behind bytes that are none",
@@ -106,6 +120,13 @@ pub(crate) static INFO: CheckInfo = CheckInfo {
             "an array's bytes spell opcodes that a plain unpickler would run",
             "Load the file with joblib only, or save it again.",
             ["CWE-502", "CWE-436", "OWASP ML06:2023"]
+        ),
+        rule!(
+            "artifact/pickle/exhausting-structure",
+            Low,
+            "values nested or shared so that going through them never ends",
+            "Limit time and memory where the file is loaded, or do not load it.",
+            ["CWE-400", "CWE-674", "OWASP ML06:2023"]
         ),
         rule!(
             "artifact/pickle/object-array",
@@ -123,7 +144,8 @@ impl Check for Pickle {
         &INFO
     }
 
-    fn judge(&self, facts: &Facts, _judging: &Judging<'_>) -> Judgement {
+    fn judge(&self, facts: &Facts, judging: &Judging<'_>) -> Judgement {
+        let strict = judging.config.get("strict").and_then(serde_json::Value::as_bool) == Some(true);
         let mut judgement = Judgement::default();
         let rules = match rules::pickle() {
             Ok(rules) => rules,
@@ -134,7 +156,7 @@ impl Check for Pickle {
             }
         };
         each::<PickleFact>(facts, &mut judgement, |location, fact, judgement| {
-            let mut file = File { location, rules, announced: fact.announced, drafts: Vec::new() };
+            let mut file = File { location, rules, strict, announced: fact.announced, drafts: Vec::new() };
             file.judge(&fact.pickle);
             file.finish(judgement);
             note_open(location, &fact.pickle, judgement);
@@ -163,6 +185,8 @@ fn note_open(location: &Location, facts: &PickleFacts, judgement: &mut Judgement
 struct File<'a> {
     location: &'a Location,
     rules: &'a PickleRules,
+    /// Whatever is not on the allow list is high.
+    strict: bool,
     announced: bool,
     drafts: Vec<Judged>,
 }
@@ -195,6 +219,7 @@ impl File<'_> {
         let mut judged: Vec<Judged> =
             stream.imports.iter().flat_map(|import| self.import(import, stream, &called)).collect();
         judged.extend(self.calls(stream));
+        judged.extend(self.arguments(stream));
         for extension in stream.extensions.iter().filter(|e| e.global.is_none()) {
             let message =
                 format!("extension code {} stands for whatever the loading program registered", extension.code);
@@ -224,11 +249,14 @@ impl File<'_> {
         let modern = import.modern.as_ref().map(|(module, name)| self.rules.tier(module, name));
         let tier = worse(self.rules.tier(&import.module, &import.name), modern);
         let is_called = called.has(import);
-        let is_made = import.uses.contains(&Use::Constructed);
+        let is_made = import.uses.contains(&Use::Constructed) || called.makes(import);
         match tier {
-            Tier::Allowed(Role::Data) if is_called => {
-                push(&mut drafts, "unknown-call", format!("`{full}` is a value and is called{evidence}"));
+            Tier::Allowed(Role::Data) if is_called && !self.as_written(import, stream) => {
+                let standard = names(import).any(|(module, _)| self.rules.is_stdlib(module));
+                let rule = if standard { "stdlib-call" } else { "unknown-call" };
+                push(&mut drafts, rule, format!("`{full}` is a value and is called{evidence}"));
             }
+            Tier::Allowed(Role::Attribute) => drafts.extend(self.lookups(import, stream)),
             Tier::Allowed(_) => {}
             Tier::Dangerous(why) => {
                 let what = if is_called || is_made { "is called" } else { "is imported" };
@@ -237,10 +265,26 @@ impl File<'_> {
             Tier::Walk(segment) => {
                 push(&mut drafts, "module-walk", format!("`{full}` walks through `{segment}`{evidence}"));
             }
+            Tier::Suspect(why) => {
+                let (rule, what, severity) = if is_called || is_made {
+                    ("unknown-call", "is called", Severity::High)
+                } else {
+                    ("unknown-import", "is imported", Severity::Medium)
+                };
+                let message = format!("`{full}` {what}{evidence}; by its name it {why}");
+                drafts.push(at(severity, self.draft(rule, stream, import.offset, message, &full)));
+            }
             Tier::PackageClass if is_called => {
                 let message = format!("the class `{full}` is called with arguments instead of being given a state");
-                let (_, draft) = self.draft("unknown-call", stream, import.offset, message, &full);
-                drafts.push((Severity::Low, draft.severity(Severity::Low)));
+                // A constructor that is given text may open what the text names.
+                let named =
+                    called.first(import).is_some_and(|call| call.args.iter().any(|a| matches!(a, Arg::Str { .. })));
+                let severity = match (self.strict, named) {
+                    (true, _) => Severity::High,
+                    (false, true) => Severity::Medium,
+                    (false, false) => Severity::Low,
+                };
+                drafts.push(at(severity, self.draft("unknown-call", stream, import.offset, message, &full)));
             }
             Tier::PackageClass => {}
             Tier::Stdlib if is_called || is_made => {
@@ -257,11 +301,92 @@ impl File<'_> {
         drafts
     }
 
+    /// Calls of `getattr` and its like. A name on a global or module of the stream became an import, which is judged as
+    /// one; a name on an object is looked at here; anything else hides what is looked up.
+    fn lookups(&self, import: &Import, stream: &StreamFacts) -> Vec<Judged> {
+        let mut drafts = Vec::new();
+        for call in &stream.calls {
+            let Target::Global { module, name } = &call.callee else { continue };
+            if !names(import).any(|known| known == (module.as_str(), name.as_str())) {
+                continue;
+            }
+            let full = format!("{module}.{name}");
+            // `dill._dill._getattr` has a description of the method behind its name.
+            let looked_up = call.args.iter().rev().filter_map(text).find(|text| !text.starts_with('<'));
+            let hidden = |drafts: &mut Vec<Judged>| {
+                let message =
+                    format!("`{full}` is called with ({}) and what it finds cannot be told", shown(&call.args));
+                drafts.push(self.draft("computed-global", stream, call.offset, message, &full));
+            };
+            // These make a function of a name; what it is called with comes later.
+            let names: Option<Vec<&str>> = match name.as_str() {
+                "attrgetter" => call.args.iter().map(text).collect(),
+                "methodcaller" => call.args.first().map(text).into_iter().collect(),
+                _ => None,
+            };
+            if let Some(names) = names.filter(|names| !names.is_empty()) {
+                for (attribute, why) in names.iter().filter_map(|name| Some((name, self.rules.method(name)?))) {
+                    let message = format!("`{full}` takes `{attribute}` of what it is given: {why}");
+                    drafts.push(self.draft("dangerous-global", stream, call.offset, message, attribute));
+                }
+                continue;
+            }
+            match (&call.value, looked_up) {
+                (Some(Arg::Global { .. }), _) => {}
+                (Some(Arg::Module { name }), _) => {
+                    let (rule, severity) = match self.rules.module(name) {
+                        Tier::Dangerous(_) => ("dangerous-global", Severity::Critical),
+                        Tier::Stdlib => ("stdlib-call", Severity::High),
+                        Tier::PackageClass => continue,
+                        _ => ("unknown-import", Severity::Low),
+                    };
+                    let message = format!("`{full}` imports the module `{name}`");
+                    let judged = self.draft(rule, stream, call.offset, message, name);
+                    drafts.push(if self.strict { judged } else { at(severity, judged) });
+                }
+                // A method of an object that the stream made.
+                (Some(Arg::Method { .. }), Some(attribute)) => {
+                    let bad = self.rules.method(attribute);
+                    if let Some(why) = bad {
+                        let message = format!("`{full}` takes `{attribute}` of an object: {why}");
+                        drafts.push(self.draft("dangerous-global", stream, call.offset, message, attribute));
+                    }
+                }
+                _ => hidden(&mut drafts),
+            }
+        }
+        let uncalled = [Use::Argument, Use::State].iter().any(|purpose| import.uses.contains(purpose));
+        if uncalled {
+            let full = format!("{}.{}", import.module, import.name);
+            let message = format!("`{full}` is handed on, to be called with names that cannot be told");
+            drafts.push(self.draft("dangerous-global", stream, import.offset, message, &full));
+        }
+        drafts
+    }
+
+    /// Whether every call of a value looks like what a pickler writes, such as `type(None)`.
+    fn as_written(&self, import: &Import, stream: &StreamFacts) -> bool {
+        let mut seen = false;
+        let fits = stream.calls.iter().all(|call| {
+            let Target::Global { module, name } = &call.callee else { return true };
+            if !names(import).any(|known| known == (module.as_str(), name.as_str())) {
+                return true;
+            }
+            seen = true;
+            let shape = self.rules.arguments(&format!("{module}.{name}"));
+            let odd = |shape: &Shape| shape.mismatch(&call.args, call.arg_count.unwrap_or(u64::MAX), self.rules);
+            shape.is_some_and(|shape| odd(shape).is_none())
+        });
+        fits && seen
+    }
+
     /// Calls whose callee is no global that was judged as an import.
     fn calls(&self, stream: &StreamFacts) -> Vec<Judged> {
         let judge = |call: &Call| {
             let (rule, message, snippet) = match &call.callee {
                 Target::Global { .. } | Target::Extension { .. } => return None,
+                // What they return calls what they were given, which is judged as called.
+                Target::Result { root: Some(root), .. } if self.hands_on(root) => return None,
                 Target::Result { root, .. } => {
                     let root = root.clone().unwrap_or_else(|| "a call".to_owned());
                     ("unknown-call", format!("the result of `{root}` is called"), root)
@@ -280,8 +405,59 @@ impl File<'_> {
         stream.calls.iter().filter_map(judge).collect()
     }
 
+    /// Whether the result of a call is a callable whose parts are judged where they stand, such as a `functools.partial`.
+    fn hands_on(&self, root: &str) -> bool {
+        let tier = root.rsplit_once('.').map(|(module, name)| self.rules.tier(module, name));
+        matches!(tier, Some(Tier::Allowed(Role::Caller | Role::Attribute)))
+            || matches!(root, "operator.itemgetter" | "_operator.itemgetter" | "dill._dill._create_namedtuple")
+    }
+
+    /// Calls and states of allowed globals that do not look like what a pickler writes.
+    fn arguments(&self, stream: &StreamFacts) -> Vec<Judged> {
+        let mut drafts = Vec::new();
+        for call in &stream.calls {
+            let Target::Global { module, name } = &call.callee else { continue };
+            let Tier::Allowed(role) = self.rules.tier(module, name) else { continue };
+            let full = format!("{module}.{name}");
+            if role == Role::Data {
+                continue;
+            }
+            let odd = match (call.arg_count, self.rules.arguments(&full)) {
+                (Some(count), Some(shape)) => shape.mismatch(&call.args, count, self.rules),
+                (None, _) if role == Role::Caller => Some("its arguments are computed".to_owned()),
+                _ => None,
+            };
+            if let Some(odd) = odd {
+                let message = format!("`{full}` is called in a way that no pickler writes: {odd}");
+                drafts.push(self.draft("odd-arguments", stream, call.offset, message, &full));
+            }
+        }
+        for build in &stream.builds {
+            let Some((class, shape)) = build.class.as_ref().and_then(|c| Some((c, self.rules.state(c)?))) else {
+                continue;
+            };
+            let Arg::Container { of, len, items, .. } = &build.state else { continue };
+            if of != "tuple" {
+                continue;
+            }
+            if let Some(odd) = shape.mismatch(items, *len, self.rules) {
+                let message = format!("the state of a `{class}` is one that no pickler writes: {odd}");
+                drafts.push(self.draft("odd-arguments", stream, build.offset, message, class));
+            }
+        }
+        drafts
+    }
+
     fn builds(&self, stream: &StreamFacts) -> Vec<Judged> {
-        let special = |key: &&String| key.len() > 4 && key.starts_with("__") && key.ends_with("__");
+        // Items are added to an object by calling its attribute of this name, so that a state can plant it.
+        let adds = |name: &str| {
+            let op = if name == "append" || name == "extend" { "APPEND" } else { "ADDITEMS" };
+            stream.mutations.iter().any(|m| m.op.starts_with(op) && matches!(m.target, Target::Result { .. }))
+        };
+        let special = |key: &&String| {
+            (key.len() > 4 && key.starts_with("__") && key.ends_with("__"))
+                || (matches!(key.as_str(), "append" | "extend" | "add") && adds(key))
+        };
         let mut drafts = Vec::new();
         for build in &stream.builds {
             for key in build.active_keys.iter().filter(special) {
@@ -298,10 +474,14 @@ impl File<'_> {
         let mut targets: Vec<(&Target, u64)> = stream.mutations.iter().map(|m| (&m.target, m.offset)).collect();
         targets.extend(stream.builds.iter().map(|b| (&b.target, b.offset)));
         for (target, offset) in targets {
-            if let Target::Global { module, name } = target {
-                let message = format!("`{module}.{name}` itself is given items or a state");
-                drafts.push(self.draft("changed-global", stream, offset, message, &format!("{module}.{name}")));
-            }
+            let what = match target {
+                Target::Global { module, name } => format!("{module}.{name}"),
+                Target::Value { of } if of == "module" => "a module".to_owned(),
+                Target::Method { of, name } => format!("{name} of a {of}"),
+                _ => continue,
+            };
+            let message = format!("`{what}` itself is given items or a state");
+            drafts.push(self.draft("changed-global", stream, offset, message, &what));
         }
         drafts
     }
@@ -332,6 +512,18 @@ impl File<'_> {
             let message = "the bytes of an array would be run as opcodes by a plain unpickler".to_owned();
             drafts.push(self.draft("array-as-code", stream, *offset, message, ""));
         }
+        if let Some(anomaly) = stream.anomalies.iter().find(|a| a.kind == AnomalyKind::SplitFrame) {
+            let message = "an operand crosses the end of its frame: from a file CPython reads other bytes than these";
+            drafts.push(self.draft("split-frame", stream, anomaly.offset, message.to_owned(), ""));
+        }
+        for (kind, what) in [
+            (AnomalyKind::DeepNesting, "containers are nested more than 1000 deep"),
+            (AnomalyKind::Expansion, "shared containers stand for more values than any memory holds"),
+        ] {
+            if let Some(anomaly) = stream.anomalies.iter().find(|a| a.kind == kind) {
+                drafts.push(self.draft("exhausting-structure", stream, anomaly.offset, what.to_owned(), ""));
+            }
+        }
         let computed = stream.anomalies.iter().find(|a| a.kind == AnomalyKind::ComputedGlobal);
         let named = stream.imports.iter().any(|import| import.resolved != Resolved::Literal);
         if let Some(anomaly) = computed.filter(|_| !named) {
@@ -354,20 +546,28 @@ impl File<'_> {
         }
         let sure = if rule == "unknown-call" { Confidence::Medium } else { Confidence::High };
         let severity = INFO.rule(rule).map_or(Severity::Medium, |info| info.severity);
-        (severity, super::draft(&INFO, rule, &location, message).snippet(snippet).confidence(sure))
+        let judged = (severity, super::draft(&INFO, rule, &location, message).snippet(snippet).confidence(sure));
+        let unknown = matches!(rule, "unknown-call" | "unknown-import" | "odd-arguments");
+        if self.strict && unknown { at(Severity::High, judged) } else { judged }
     }
 }
 
-/// Globals that loading calls: named by a call, or given to something that calls its arguments.
+/// A finding at another severity than its rule's.
+fn at(severity: Severity, (_, draft): Judged) -> Judged {
+    (severity, draft.severity(severity))
+}
+
+/// Globals that loading calls or makes: named by a call, or given to something that calls or makes its arguments.
 struct Called<'s> {
     names: BTreeSet<(&'s str, &'s str)>,
+    made: BTreeSet<(&'s str, &'s str)>,
     /// The first call of each, to show with a finding.
     first: BTreeMap<(&'s str, &'s str), &'s Call>,
 }
 
 impl<'s> Called<'s> {
     fn of(stream: &'s StreamFacts, rules: &PickleRules) -> Self {
-        let mut called = Self { names: BTreeSet::new(), first: BTreeMap::new() };
+        let mut called = Self { names: BTreeSet::new(), made: BTreeSet::new(), first: BTreeMap::new() };
         for call in &stream.calls {
             let Target::Global { module, name } = &call.callee else { continue };
             let callee = (module.as_str(), name.as_str());
@@ -376,32 +576,62 @@ impl<'s> Called<'s> {
             if !matches!(call.role, CallRole::NewObj | CallRole::NewObjEx) {
                 called.names.insert(callee);
             }
-            if rules.tier(module, name) == Tier::Allowed(Role::Caller) {
-                let mut open: Vec<&Arg> = call.args.iter().chain(&call.kwargs).collect();
-                while let Some(arg) = open.pop() {
-                    match arg {
-                        Arg::Global { module, name } => {
-                            called.names.insert((module, name));
-                        }
-                        Arg::Container { items, .. } => open.extend(items),
-                        _ => {}
-                    }
+            let Tier::Allowed(role) = rules.tier(module, name) else { continue };
+            match rules.arguments(&format!("{module}.{name}")) {
+                Some(shape) => shape.places(&call.args).into_iter().for_each(|(arg, place)| called.note(arg, place)),
+                // A method is called with what `methodcaller` was given.
+                None if role == Role::Caller || name == "methodcaller" => {
+                    let given = call.args.iter().chain(&call.kwargs).flat_map(globals);
+                    given.for_each(|arg| called.note(arg, Place::Called));
                 }
+                None => {}
+            }
+        }
+        for build in &stream.builds {
+            let shape = build.class.as_ref().and_then(|class| rules.state(class));
+            if let (Some(shape), Arg::Container { items, .. }) = (shape, &build.state) {
+                shape.places(items).into_iter().for_each(|(arg, place)| called.note(arg, place));
             }
         }
         called
+    }
+
+    fn note(&mut self, arg: &'s Arg, place: Place) {
+        if let Arg::Global { module, name } = arg {
+            let set = if place == Place::Called { &mut self.names } else { &mut self.made };
+            set.insert((module, name));
+        }
     }
 
     fn has(&self, import: &Import) -> bool {
         import.uses.contains(&Use::Called) || names(import).any(|name| self.names.contains(&name))
     }
 
+    fn makes(&self, import: &Import) -> bool {
+        names(import).any(|name| self.made.contains(&name))
+    }
+
+    fn first(&self, import: &Import) -> Option<&'s Call> {
+        names(import).find_map(|name| self.first.get(&name)).copied()
+    }
+
     /// The arguments of the first call of a global, shortened.
     fn evidence(&self, import: &Import) -> String {
-        let Some(call) = names(import).find_map(|name| self.first.get(&name)) else { return String::new() };
-        let shown: Vec<_> = call.args.iter().take(3).map(show).collect();
-        if shown.is_empty() { String::new() } else { format!(" with ({})", shown.join(", ")) }
+        let Some(call) = self.first(import) else { return String::new() };
+        if call.args.is_empty() { String::new() } else { format!(" with ({})", shown(&call.args)) }
     }
+}
+
+fn text(arg: &Arg) -> Option<&str> {
+    match arg {
+        Arg::Str { text: Some(text), .. } => Some(text),
+        _ => None,
+    }
+}
+
+/// The first arguments, shortened.
+fn shown(args: &[Arg]) -> String {
+    args.iter().take(3).map(show).collect::<Vec<_>>().join(", ")
 }
 
 /// A global's name as written, and as Python 3 calls it.
@@ -439,6 +669,7 @@ fn worse(tier: Tier, other: Option<Tier>) -> Tier {
         Tier::Walk(_) => 5,
         Tier::Unknown | Tier::PackageFunction => 2,
         Tier::Stdlib => 3,
+        Tier::Suspect(_) => 4,
         Tier::PackageClass => 1,
         Tier::Allowed(_) => 0,
     };

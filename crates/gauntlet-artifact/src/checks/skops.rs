@@ -80,8 +80,8 @@ fn finding(location: &Location, node: &SkopsNode, rules: &PickleRules) -> Option
         names.push((module, function));
     }
     for (module, name) in names.into_iter().filter(|(module, name)| !module.is_empty() && !name.is_empty()) {
-        match rules.tier(module, name) {
-            Tier::Dangerous(why) => {
+        match rules.alone(module, name) {
+            Tier::Dangerous(why) | Tier::Suspect(why) => {
                 return Some(draft("dangerous-type", format!("`{loader}` names `{module}.{name}`: {why}")));
             }
             Tier::Walk(segment) => {

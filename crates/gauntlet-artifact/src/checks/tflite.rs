@@ -5,6 +5,7 @@ use gauntlet_core::{Check, CheckInfo, Facts, Judgement, Judging, Location, Sever
 use super::{FINDINGS, each, plural, rule};
 use crate::facts::TfliteFact;
 use crate::formats::tflite::{Operator, Problem, TfliteFacts};
+use crate::rules::tensorflow::{OperatorTier, tensorflow};
 
 /// `artifact/tflite`
 pub(crate) struct Tflite;
@@ -126,15 +127,13 @@ fn operator_finding(location: &Location, operator: &Operator) -> Option<gauntlet
     Some(super::draft(&INFO, "custom-operator", &place, message).snippet(name))
 }
 
-/// How bad an operator of full TensorFlow is in a model for devices; `None` when it only computes.
+/// How bad an operator of full TensorFlow is in a model for devices; `None` when it only computes. A device has no saver.
 fn flex(operator: &str) -> Option<(Severity, &'static str)> {
-    const FILES: [&str; 6] = ["ReadFile", "WriteFile", "MatchingFiles", "SaveV2", "RestoreV2", "MergeV2Checkpoints"];
-    const CODE: [&str; 3] = ["PyFunc", "PyFuncStateless", "EagerPyFunc"];
-    if CODE.contains(&operator) {
-        Some((Severity::Critical, "runs Python code of the loading program"))
-    } else if FILES.contains(&operator) {
-        Some((Severity::High, "reads or writes files"))
-    } else {
-        None
+    let rules = tensorflow().as_ref().ok()?;
+    match rules.tier(operator) {
+        Some(OperatorTier::Acts(_, severity, why)) => Some((*severity, why)),
+        Some(OperatorTier::Saver) => Some((Severity::High, "reads or writes checkpoints")),
+        Some(OperatorTier::Pure | OperatorTier::Conditional) => None,
+        None => Some((Severity::Low, "no operation of TensorFlow; whoever registers the name runs")),
     }
 }

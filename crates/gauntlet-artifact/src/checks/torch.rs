@@ -106,8 +106,8 @@ fn target_finding(location: &Location, target: &str, torch: &TorchRules, pickle:
         ["_operator" | "operator" | "math", name] if !matches!(*name, "methodcaller" | "attrgetter") => None,
         [module @ .., name] if !module.is_empty() => {
             let module = module.join(".");
-            let severity = match pickle.tier(&module, name) {
-                Tier::Dangerous(_) | Tier::Walk(_) => Severity::Critical,
+            let severity = match pickle.alone(&module, name) {
+                Tier::Dangerous(_) | Tier::Walk(_) | Tier::Suspect(_) => Severity::Critical,
                 Tier::Stdlib => Severity::High,
                 Tier::Allowed(_) | Tier::PackageClass => return None,
                 Tier::PackageFunction | Tier::Unknown => Severity::Low,

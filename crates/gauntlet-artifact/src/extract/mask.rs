@@ -3,7 +3,7 @@
 use gauntlet_core::{MaskKey, Masked};
 use gauntlet_pickle::{Arg, PickleFacts, Target};
 
-use crate::rules::{PickleRules, Tier};
+use crate::rules::{PickleRules, Role, Tier};
 
 /// Characters of a masked text that stay readable.
 const SHOWN: usize = 4;
@@ -15,7 +15,14 @@ pub(super) fn mask(facts: &mut PickleFacts, rules: Option<&PickleRules>, key: &M
         for call in &mut stream.calls {
             let evidence = match (&call.callee, rules) {
                 (Target::Global { module, name }, Some(rules)) => {
-                    matches!(rules.tier(module, name), Tier::Dangerous(_) | Tier::Walk(_) | Tier::Stdlib)
+                    matches!(
+                        rules.tier(module, name),
+                        Tier::Dangerous(_)
+                            | Tier::Suspect(_)
+                            | Tier::Walk(_)
+                            | Tier::Stdlib
+                            | Tier::Allowed(Role::Attribute)
+                    )
                 }
                 _ => false,
             };

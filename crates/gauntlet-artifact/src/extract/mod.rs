@@ -2,6 +2,7 @@
 
 mod containers;
 mod content;
+mod derived;
 mod embedded;
 mod entries;
 mod folders;
@@ -24,10 +25,11 @@ use gauntlet_limits::{Budget, ReadAt};
 use rayon::prelude::*;
 
 use crate::checks::{ARCHIVE, ONNX, PICKLE, SAFETENSORS};
-use crate::facts::{FileFact, OnnxFact, OpenvinoFact};
+use crate::facts::{CoremlFact, FileFact, OnnxFact, OpenvinoFact, TfjsFact};
 use crate::formats::json::{Document, JsonError};
 use crate::formats::lenient;
 use crate::formats::yaml::{self, YamlError};
+use crate::readers::huggingface::is_vocabulary;
 use crate::readers::{DOCUMENTS, Head, READERS};
 pub(crate) use content::Content;
 use content::{Prefix, Spool};
@@ -50,7 +52,7 @@ const MODEL_TREES: [&str; 4] = ["MLmodel", "model_index.json", "modules.json", "
 const NO_FORMAT: &str = "no known format";
 
 /// Raised whenever the same bytes give other facts.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// Reads model files.
 pub(crate) struct Artifact;
@@ -103,9 +105,23 @@ fn folders_with<'t>(files: &'t [TreeFile], names: &[&str]) -> BTreeSet<&'t Path>
     files.iter().filter(marks).filter_map(|file| file.path.parent()).collect()
 }
 
-/// Raw weights that an ONNX or OpenVINO model of this subject names are no open question: they are numbers of that model.
+/// Raw weights that a model of this subject names are no open question: they are numbers of that model.
 fn note_external_data(facts: &mut Facts) {
     let mut named = BTreeSet::new();
+    let mut beside = |location: &Location, names: &mut dyn Iterator<Item = &String>| {
+        let (Some(path), None) = (&location.path, &location.member) else { return };
+        let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+        for name in names.filter(|name| !name.split('/').any(|part| part == "..")) {
+            let name = name.trim_start_matches("@model_path/").trim_start_matches("./");
+            named.insert(if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") });
+        }
+    };
+    for (location, fact) in facts.of::<TfjsFact>().flatten() {
+        beside(location, &mut fact.paths.iter());
+    }
+    for (location, CoremlFact(fact)) in facts.of::<CoremlFact>().flatten() {
+        beside(location, &mut fact.files.iter());
+    }
     for (location, fact) in facts.of::<OnnxFact>().flatten() {
         let (Some(path), None, OnnxFact::Model { facts: model, .. }) = (&location.path, &location.member, &fact) else {
             continue;
@@ -330,6 +346,7 @@ impl Walk<'_> {
             } else if ending == "py" && (place.location.member.is_some() || self.model_folder) {
                 self.python(content, place);
             }
+            self.derive(content, place, &ending);
         }
         // A zip stored last in a tar ends near the tar's end; it was read as a member.
         let is_archive = |f: &Format| matches!(f, Format::Container(Container::Zip | Container::Tar));
@@ -411,7 +428,7 @@ impl Walk<'_> {
             Err((code, detail)) => {
                 // What is beyond the limits may be any family's, where a model is.
                 let model = self.model_folder || place.location.member.is_some();
-                if code == SkipCode::Limit && model {
+                if code == SkipCode::Limit && model && !is_vocabulary(&place.name) {
                     self.skip(ARCHIVE, place, code, detail.clone());
                 }
                 expecting.for_each(|reader| self.skip(reader.check(), place, code, detail.clone()));

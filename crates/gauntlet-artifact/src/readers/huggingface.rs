@@ -19,6 +19,11 @@ const PAIR: usize = 2;
 /// Reads one document.
 pub(crate) struct Huggingface;
 
+/// Whether a document of this name is a vocabulary: long, and without anything that a loader would follow.
+pub(crate) fn is_vocabulary(name: &str) -> bool {
+    huggingface().as_ref().is_ok_and(|rules| rules.vocabularies.contains(base(name)))
+}
+
 impl DocumentReader for Huggingface {
     fn format(&self) -> &'static str {
         "Hugging Face settings"

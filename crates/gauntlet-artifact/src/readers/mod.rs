@@ -7,17 +7,22 @@
 mod boosting;
 mod code;
 mod configuration;
+mod coreml;
 mod flax;
 mod gguf;
 mod hdf5;
-mod huggingface;
+pub(crate) mod huggingface;
 mod java;
 pub(crate) mod keras;
+pub(crate) mod mxnet;
 mod openvino;
+mod paddle;
 mod pmml;
 mod rdata;
 mod skops;
 mod template;
+mod tensorflow;
+mod tfjs;
 mod tflite;
 mod torch;
 mod torch7;
@@ -30,6 +35,11 @@ use crate::formats::json::Document;
 #[rustfmt::skip]
 pub(crate) static READERS: &[&dyn Reader] = &[
     &gguf::Gguf,
+    &tensorflow::Tensorflow,
+    &coreml::Coreml,
+    &paddle::Program,
+    &paddle::Parameters,
+    &mxnet::Arrays,
     &java::Java,
     &openvino::Openvino,
     &pmml::Pmml,
@@ -50,6 +60,9 @@ pub(crate) static DOCUMENTS: &[&dyn DocumentReader] = &[
     &boosting::XgboostJson,
     &keras::KerasDocument,
     &skops::Skops,
+    &tfjs::Tfjs,
+    &paddle::Pir,
+    &mxnet::Symbol,
     &huggingface::Huggingface,
     &torch::ExportedProgram,
     &configuration::Configuration,

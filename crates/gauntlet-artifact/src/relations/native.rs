@@ -3,7 +3,10 @@
 use gauntlet_core::{CallRow, ConflictRow, ImportRow, LayerRow, LinkRow, OperatorRow, Relation, TensorRow};
 
 use super::tagged;
-use crate::facts::{CodeFact, ConfigurationFact, GgufFact, GraphFact, SettingKind, SkopsFact, TensorsFact, TfliteFact};
+use crate::facts::{
+    CodeFact, ConfigurationFact, GgufFact, GraphFact, PaddleFact, SettingKind, SkopsFact, TensorflowFact, TensorsFact,
+    TfliteFact,
+};
 
 pub(super) fn gguf(fact: &GgufFact) -> Vec<Relation> {
     // Tensors whose size is known are in a fact of their own, with their figures.
@@ -18,6 +21,39 @@ pub(super) fn gguf(fact: &GgufFact) -> Vec<Relation> {
         })
     });
     tensors.chain(fact.0.problems.iter().map(|problem| conflict("gguf", problem))).collect()
+}
+
+pub(super) fn tensorflow(fact: &TensorflowFact) -> Vec<Relation> {
+    let operators = fact.0.operators.iter().map(|used| {
+        Relation::Operator(OperatorRow {
+            framework: "tensorflow",
+            domain: String::new(),
+            op_type: used.op.clone(),
+            node: Some(used.node.clone()),
+            within: Some(used.function.as_ref().map_or("graph".to_owned(), |name| format!("function {name}"))),
+            count: used.count,
+            offset: (!fact.0.text).then_some(used.offset),
+        })
+    });
+    let links = fact.0.links.iter().chain(&fact.0.assets).map(|target| {
+        Relation::Link(LinkRow { link: "text".to_owned(), target: Some(target.clone()), ..LinkRow::default() })
+    });
+    operators.chain(links).collect()
+}
+
+pub(super) fn paddle(fact: &PaddleFact) -> Vec<Relation> {
+    let operators = fact.0.operators.iter().map(|(op_type, count)| {
+        Relation::Operator(OperatorRow {
+            framework: "paddle",
+            domain: String::new(),
+            op_type: op_type.clone(),
+            node: None,
+            within: None,
+            count: *count,
+            offset: None,
+        })
+    });
+    operators.collect()
 }
 
 pub(super) fn tensors(fact: &TensorsFact) -> Vec<Relation> {

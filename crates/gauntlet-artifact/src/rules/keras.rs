@@ -220,8 +220,8 @@ fn critical(named: Option<Named>) -> Option<Named> {
 /// What the pickle rules say about a global of Python; `None` when they do not know it.
 pub(crate) fn python(module: &str, name: &str) -> Option<Named> {
     let Ok(rules) = super::pickle() else { return None };
-    match rules.tier(module, name) {
-        Tier::Dangerous(why) => Some(Named::Dangerous(Severity::Critical, why)),
+    match rules.alone(module, name) {
+        Tier::Dangerous(why) | Tier::Suspect(why) => Some(Named::Dangerous(Severity::Critical, why)),
         Tier::Walk(segment) => {
             Some(Named::Dangerous(Severity::Critical, format!("reaches `{segment}` through another module")))
         }

@@ -113,6 +113,9 @@ pub struct DatasetConfig {
 pub struct ModelConfig {
     /// The model file or folder.
     pub path: Located<String>,
+    /// Whether whatever a pickle names and no allow list knows is of high severity.
+    #[serde(default)]
+    pub strict: bool,
 }
 
 /// Which rules decide.

@@ -1,7 +1,7 @@
 use gauntlet_limits::Limits;
 
 use super::*;
-use crate::wire::Span;
+use gauntlet_protobuf::Span;
 
 /// Field with length-delimited content.
 fn field(number: u32, content: &[u8]) -> Vec<u8> {

@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::Context;
 use gauntlet_core::project::FILE_NAME;
 use gauntlet_core::{
-    Clock, Digest, FixedClock, Input, MaskKey, Project, Report, SystemClock, Verdict, canonical, parse_time,
+    Clock, Digest, FixedClock, Input, MaskKey, Project, Report, Stage, SystemClock, Verdict, canonical, parse_time,
 };
 use gauntlet_ledger::{Ledger, Options, Place};
 use gauntlet_report::{DecisionView, ReasonView};
@@ -18,6 +18,7 @@ use crate::commands::ledger::explain;
 use crate::decide::{self, Rules};
 use crate::evidence::{Evidence, Recorded};
 use crate::exit::{Exit, UsageError};
+use crate::gates::GATES;
 use crate::hashing::KnownHashes;
 use crate::judge::{self, Bench};
 use crate::plan::{self, Task};
@@ -108,7 +109,10 @@ fn answer(
         return Ok(answers);
     }
     let judged = judge::judge(task, bench);
-    let answers = evidence.record(task, judged.reports, &judged.facts)?;
+    let mut answers = evidence.record(task, judged.reports, &judged.facts)?;
+    for (inner, judged) in judged.derived {
+        answers.extend(evidence.record(&inner, judged.reports, &judged.facts)?);
+    }
     // An unread pipe or a file that changed may be gone tomorrow.
     if task.tree.skipped.iter().all(|s| s.reason.code.answered()) {
         evidence.keep(&question, &answers)?;
@@ -118,10 +122,13 @@ fn answer(
 
 /// Everything that an answer depends on, but for the date, which its inputs name.
 fn question(task: &Task, project: &Project, evidence: &Evidence<'_>) -> anyhow::Result<Digest> {
-    let checks: Vec<_> = task.gate.checks.iter().map(|c| (c.info().id, c.info().version)).collect();
+    // What lies inside a model is judged by other gates, too.
+    let gates = GATES.iter().filter(|(stage, _)| *stage == task.stage || task.stage == Stage::Artifact);
+    let extractors: Vec<_> = gates.clone().map(|(_, gate)| (gate.extractor.name(), gate.extractor.version())).collect();
+    let checks: Vec<_> = gates.flat_map(|(_, gate)| gate.checks).map(|c| (c.info().id, c.info().version)).collect();
     Ok(canonical::digest(&json!({
         "program": env!("CARGO_PKG_VERSION"),
-        "extractor": [task.gate.extractor.name(), task.gate.extractor.version().to_string()],
+        "extractors": extractors,
         "checks": checks,
         "subject": task.subject,
         "config": judge::config_digest(task, &project.limits),

@@ -22,7 +22,7 @@ pub(crate) fn run(args: &ScanArgs, global: &Global) -> anyhow::Result<Exit> {
         TreeOptions { respect_gitignore: args.respect_gitignore, exclude: args.exclude.clone(), without: Vec::new() };
     let mut outcome = RunResult::default();
     for path in &args.paths {
-        let plan = plan::of_path(path, &options, &limits, &meter)
+        let plan = plan::of_path(path, &options, &limits, args.strict, &meter)
             .map_err(|error| if path.exists() { error } else { UsageError::new(format!("{error}")).into() })?;
         let prefix = result::prefix(path);
         let mut reports = Vec::new();
@@ -31,9 +31,14 @@ pub(crate) fn run(args: &ScanArgs, global: &Global) -> anyhow::Result<Exit> {
             let judged = judge::judge(task, &bench);
             if let Some(folder) = &args.facts {
                 evidence::sweep_facts(folder, task, &judged.facts)?;
+                for (inner, judged) in &judged.derived {
+                    evidence::sweep_facts(folder, inner, &judged.facts)?;
+                }
             }
-            outcome.time(&judged.reports, began.elapsed());
-            reports.extend(judged.reports);
+            let inner = judged.derived.into_iter().flat_map(|(_, judged)| judged.reports);
+            let answers: Vec<Report> = judged.reports.into_iter().chain(inner).collect();
+            outcome.time(&answers, began.elapsed());
+            reports.extend(answers);
         }
         if reports.is_empty() {
             reports.extend(plan.tasks.first().and_then(|task| judge::nothing_read(task, &bench)));

@@ -7,7 +7,7 @@ use std::io;
 
 use gauntlet_limits::{Budget, Limit, ReadAt};
 
-use crate::OnnxError;
+use crate::WireError;
 
 const PAGE: usize = 64 << 10;
 
@@ -108,8 +108,8 @@ impl<'a> Source<'a> {
     /// Loads `span`.
     ///
     /// # Errors
-    /// [`OnnxError::Limit`] above `limits.header_bytes`; I/O errors.
-    pub fn load(&self, span: Span) -> Result<Vec<u8>, OnnxError> {
+    /// [`WireError::Limit`] above `limits.header_bytes`; I/O errors.
+    pub fn load(&self, span: Span) -> Result<Vec<u8>, WireError> {
         let len = usize::try_from(span.len).unwrap_or(usize::MAX);
         self.budget.limits().check(Limit::HeaderBytes, span.len)?;
         let page = self.page.borrow();
@@ -150,7 +150,7 @@ impl Fields<'_, '_> {
     ///
     /// # Errors
     /// Malformed or truncated fields, the step budget, I/O errors. The walk cannot go on behind an error.
-    pub fn next_field(&mut self) -> Result<Option<(u32, Value)>, OnnxError> {
+    pub fn next_field(&mut self) -> Result<Option<(u32, Value)>, WireError> {
         if self.at >= self.end {
             return Ok(None);
         }
@@ -163,16 +163,16 @@ impl Fields<'_, '_> {
         Ok(Some((number, value)))
     }
 
-    fn tag(&mut self) -> Result<(u32, u8), OnnxError> {
+    fn tag(&mut self) -> Result<(u32, u8), WireError> {
         self.source.budget.steps(1)?;
         let start = self.at;
         let tag = self.varint()?;
         let number = u32::try_from(tag >> 3).ok().filter(|n| *n > 0 && *n < 1 << 29);
-        let number = number.ok_or(OnnxError::Malformed { what: "field number", offset: start })?;
+        let number = number.ok_or(WireError::Malformed { what: "field number", offset: start })?;
         Ok((number, (tag & 7) as u8))
     }
 
-    fn value(&mut self, wire: u8) -> Result<Value, OnnxError> {
+    fn value(&mut self, wire: u8) -> Result<Value, WireError> {
         match wire {
             0 => self.varint().map(Value::Varint),
             1 => self.fixed::<8>().map(|raw| Value::Fixed64(u64::from_le_bytes(raw))),
@@ -180,7 +180,7 @@ impl Fields<'_, '_> {
                 let len = self.varint()?;
                 let left = self.end - self.at;
                 if len > left {
-                    return Err(OnnxError::Truncated { offset: self.at, wanted: len, left });
+                    return Err(WireError::Truncated { offset: self.at, wanted: len, left });
                 }
                 let span = Span { offset: self.at, len };
                 self.at += len;
@@ -192,7 +192,7 @@ impl Fields<'_, '_> {
     }
 
     /// Counts begun groups instead of recursing into them.
-    fn skip_group(&mut self, number: u32) -> Result<Value, OnnxError> {
+    fn skip_group(&mut self, number: u32) -> Result<Value, WireError> {
         let mut open = vec![number];
         while let Some(innermost) = open.last().copied() {
             if self.at >= self.end {
@@ -215,12 +215,12 @@ impl Fields<'_, '_> {
         Ok(Value::Group)
     }
 
-    fn varint(&mut self) -> Result<u64, OnnxError> {
+    fn varint(&mut self) -> Result<u64, WireError> {
         let start = self.at;
         let mut value = 0u64;
         for shift in (0..64).step_by(7) {
             if self.at >= self.end {
-                return Err(OnnxError::Malformed { what: "varint without an end", offset: start });
+                return Err(WireError::Malformed { what: "varint without an end", offset: start });
             }
             let byte = self.source.byte(self.at)?;
             self.at += 1;
@@ -229,10 +229,10 @@ impl Fields<'_, '_> {
                 return Ok(value);
             }
         }
-        Err(OnnxError::Malformed { what: "varint above 10 bytes", offset: start })
+        Err(WireError::Malformed { what: "varint above 10 bytes", offset: start })
     }
 
-    fn fixed<const N: usize>(&mut self) -> Result<[u8; N], OnnxError> {
+    fn fixed<const N: usize>(&mut self) -> Result<[u8; N], WireError> {
         if self.end - self.at < N as u64 {
             return Err(self.malformed("fixed-width number is cut"));
         }
@@ -244,8 +244,8 @@ impl Fields<'_, '_> {
         Ok(raw)
     }
 
-    fn malformed(&self, what: &'static str) -> OnnxError {
-        OnnxError::Malformed { what, offset: self.at }
+    fn malformed(&self, what: &'static str) -> WireError {
+        WireError::Malformed { what, offset: self.at }
     }
 }
 
@@ -257,7 +257,7 @@ impl Packed<'_, '_> {
     ///
     /// # Errors
     /// As [`Fields::next_field`].
-    pub fn next_varint(&mut self) -> Result<Option<u64>, OnnxError> {
+    pub fn next_varint(&mut self) -> Result<Option<u64>, WireError> {
         if self.0.at >= self.0.end {
             return Ok(None);
         }
@@ -270,7 +270,7 @@ impl Packed<'_, '_> {
 mod tests {
     use super::*;
 
-    fn walk(bytes: &[u8]) -> Result<Vec<(u32, Value)>, OnnxError> {
+    fn walk(bytes: &[u8]) -> Result<Vec<(u32, Value)>, WireError> {
         let (bytes, budget) = (bytes.to_vec(), Budget::default());
         let source = Source::new(&bytes, &budget);
         let mut fields = source.fields(source.whole());
@@ -299,13 +299,13 @@ mod tests {
 
     #[test]
     fn broken_fields_say_where() {
-        assert!(matches!(walk(&[0x12, 5, 1]), Err(OnnxError::Truncated { offset: 2, wanted: 5, left: 1 })));
-        assert!(matches!(walk(&[0x80]), Err(OnnxError::Malformed { offset: 0, .. })));
-        assert!(matches!(walk(&[0xff; 11]), Err(OnnxError::Malformed { .. })));
-        assert!(matches!(walk(&[0x00, 0]), Err(OnnxError::Malformed { what: "field number", .. })));
-        assert!(matches!(walk(&[0x0c]), Err(OnnxError::Malformed { .. })));
-        assert!(matches!(walk(&[0x0b].repeat(10)), Err(OnnxError::Malformed { .. })));
-        assert!(matches!(walk(&[0x0e]), Err(OnnxError::Malformed { what: "wire type", .. })));
-        assert!(matches!(walk(&[0x0d, 1]), Err(OnnxError::Malformed { .. })));
+        assert!(matches!(walk(&[0x12, 5, 1]), Err(WireError::Truncated { offset: 2, wanted: 5, left: 1 })));
+        assert!(matches!(walk(&[0x80]), Err(WireError::Malformed { offset: 0, .. })));
+        assert!(matches!(walk(&[0xff; 11]), Err(WireError::Malformed { .. })));
+        assert!(matches!(walk(&[0x00, 0]), Err(WireError::Malformed { what: "field number", .. })));
+        assert!(matches!(walk(&[0x0c]), Err(WireError::Malformed { .. })));
+        assert!(matches!(walk(&[0x0b].repeat(10)), Err(WireError::Malformed { .. })));
+        assert!(matches!(walk(&[0x0e]), Err(WireError::Malformed { what: "wire type", .. })));
+        assert!(matches!(walk(&[0x0d, 1]), Err(WireError::Malformed { .. })));
     }
 }

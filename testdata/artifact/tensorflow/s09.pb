@@ -1,0 +1,4 @@
+(
+"serve*2.15.0
+
+n0MatchingFiles
