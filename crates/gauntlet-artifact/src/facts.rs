@@ -381,6 +381,12 @@ pub(crate) struct CodeCall {
     pub arguments: Vec<String>,
     /// Names of the calls that the arguments are made of.
     pub made_of: Vec<String>,
+    /// Functions that are given to the callee, which may call them.
+    #[serde(default)]
+    pub passed: Vec<String>,
+    /// A path outside of the model that is opened.
+    #[serde(default)]
+    pub opens: Option<String>,
 }
 
 impl Fact for CodeFact {
@@ -418,6 +424,8 @@ pub(crate) enum SettingKind {
     Path,
     /// Opens a file named so.
     Digest,
+    /// Runs it, wherever the path says it once was: a file of this name in the model's folder.
+    Code,
 }
 
 impl Fact for ConfigurationFact {
@@ -451,6 +459,17 @@ impl Fact for TensorsFact {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct NpyFact(pub NpyFacts);
+
+/// An `.npy` header that cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct NpyBroken {
+    /// What is wrong.
+    pub message: String,
+}
+
+impl Fact for NpyBroken {
+    const KIND: &'static str = "npy-broken";
+}
 
 impl Fact for NpyFact {
     const KIND: &'static str = "npy";
@@ -513,6 +532,9 @@ pub(crate) struct ArchiveFact {
     pub members: u64,
     /// The container was found behind or inside bytes of another format.
     pub hidden: bool,
+    /// Tools of that format append such a container: labels behind a TensorFlow Lite model.
+    #[serde(default)]
+    pub attached: bool,
     /// Zip conflicts, with the member's name.
     pub conflicts: Vec<NamedConflict>,
     /// Conflicts beyond those kept.

@@ -20,6 +20,10 @@ pub enum LocationProblem {
     Nul,
     /// A scheme such as `http://`.
     Url,
+    /// `~`, someone's home folder.
+    Home,
+    /// Separators or dots written in another way: `%2e%2e`, `....`.
+    Encoded,
 }
 
 /// Lists what is wrong with `location`; the specification asks for a path relative to the model.
@@ -39,7 +43,15 @@ pub fn location_problems(location: &str) -> Vec<LocationProblem> {
     note(segments().any(|segment| segment == ".."), LocationProblem::Parent);
     note(location.contains('\\'), LocationProblem::Backslash);
     note(location.contains('\0'), LocationProblem::Nul);
-    note(location.contains("://") || location.starts_with("file:"), LocationProblem::Url);
+    note(location.starts_with('~'), LocationProblem::Home);
+    let lower = location.to_ascii_lowercase();
+    let encoded = ["%2e", "%2f", "%5c", "%00"].iter().any(|code| lower.contains(code));
+    let dots = |segment: &str| {
+        let inner = segment.trim();
+        (segment.len() > 2 && segment.bytes().all(|byte| byte == b'.')) || (inner == ".." && inner != segment)
+    };
+    note(encoded || segments().any(dots), LocationProblem::Encoded);
+    note(location.contains("://") || lower.starts_with("file:"), LocationProblem::Url);
     problems
 }
 
@@ -51,6 +63,14 @@ mod tests {
     fn names_beside_the_model_are_fine() {
         for fine in ["weights.bin", "data/w.0", "a..b", "./w.bin"] {
             assert_eq!(location_problems(fine), [], "{fine}");
+        }
+    }
+
+    #[test]
+    fn other_spellings_are_seen() {
+        assert_eq!(location_problems("~/.ssh/id"), [LocationProblem::Home]);
+        for encoded in ["%2E%2e/x", "....//x", "a%2Fb"] {
+            assert_eq!(location_problems(encoded), [LocationProblem::Encoded], "{encoded}");
         }
     }
 

@@ -147,6 +147,28 @@ pub(crate) struct RunArgs {
     pub(crate) output: OutputArgs,
 }
 
+/// How closely weights are looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Weights {
+    /// Not at all.
+    None,
+    /// The beginning of each tensor.
+    Sample,
+    /// All of them.
+    Whole,
+}
+
+impl Weights {
+    /// The word in the gate's configuration.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Sample => "sample",
+            Self::Whole => "whole",
+        }
+    }
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct ScanArgs {
     /// Files and folders.
@@ -158,6 +180,12 @@ pub(crate) struct ScanArgs {
     /// Trust only the allow list of pickles: what it does not know is high, also when it is only imported.
     #[arg(long)]
     pub(crate) strict: bool,
+    /// How closely weights are looked at [default: sample].
+    #[arg(long, value_enum, value_name = "DEPTH", conflicts_with = "structure_only")]
+    pub(crate) weights: Option<Weights>,
+    /// Read headers and small members only: no digest, so the result cannot become evidence.
+    #[arg(long, conflicts_with = "facts")]
+    pub(crate) structure_only: bool,
     /// Leave out what `.gitignore` files name.
     #[arg(long)]
     pub(crate) respect_gitignore: bool,

@@ -5,7 +5,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use gauntlet_core::project::expand_path;
-use gauntlet_core::{DigestSet, Gate, Limits, Project, Stage, Subject, SubjectKind, Tree, TreeOptions, sha256_hex};
+use gauntlet_core::{
+    DigestSet, Gate, Limits, Project, SkipCode, SkipReason, Skipped, Stage, Subject, SubjectKind, Tree, TreeOptions,
+    sha256_hex,
+};
 use serde_json::{Value, json};
 
 use crate::gates::GATES;
@@ -107,7 +110,14 @@ pub(crate) fn of_project(
             let subject = Subject { name: format!("{project_name}/{name}"), kind: SubjectKind::Model, digest };
             for (stage, gate) in gates(&[Stage::Artifact]) {
                 let (subject, tree) = (subject.clone(), tree.clone());
-                plan.tasks.push(Task { stage, gate, subject, tree, config: artifact_config(strict), declared: true });
+                plan.tasks.push(Task {
+                    stage,
+                    gate,
+                    subject,
+                    tree,
+                    config: Depth { strict, ..Depth::default() }.config(),
+                    declared: true,
+                });
             }
         }
     }
@@ -120,29 +130,57 @@ pub(crate) fn of_path(
     path: &Path,
     options: &TreeOptions,
     limits: &Limits,
-    strict: bool,
+    depth: &Depth,
     meter: &Meter,
 ) -> anyhow::Result<Plan> {
     let mut plan = Plan::default();
-    let tree = Tree::read(path, options, limits)?;
-    let hashes = hash_tree(&tree, None, meter);
+    let mut tree = Tree::read(path, options, limits)?;
     plan.count(&tree);
-    let digest = tree.digest(&readable(&hashes));
-    let tree = note_unreadable(tree, &hashes);
+    let digest = if depth.structure_only {
+        let detail = "structure only: no digest was made and no weights were read, so this is no evidence";
+        let reason = SkipReason::new(SkipCode::Excluded, detail);
+        tree.skipped.push(Skipped { path: String::new(), member: None, reason });
+        DigestSet::default()
+    } else {
+        let hashes = hash_tree(&tree, None, meter);
+        let digest = tree.digest(&readable(&hashes));
+        tree = note_unreadable(tree, &hashes);
+        digest
+    };
     let (name, _) = gauntlet_core::display_path(path);
     let name = if name.is_empty() { ".".to_owned() } else { name };
     let subject = Subject { name, kind: SubjectKind::Files, digest };
     for (stage, gate) in gates(&[Stage::Source, Stage::Artifact]) {
         let (subject, tree) = (subject.clone(), tree.clone());
-        let config = if stage == Stage::Artifact { artifact_config(strict) } else { json!({}) };
+        let config = if stage == Stage::Artifact { depth.config() } else { json!({}) };
         plan.tasks.push(Task { stage, gate, subject, tree, config, declared: false });
     }
     Ok(plan)
 }
 
-/// The artifact gate's configuration. What is the default is left out, so that it does not change cache keys.
-fn artifact_config(strict: bool) -> Value {
-    if strict { json!({"strict": true}) } else { json!({}) }
+/// How closely the artifact gate looks.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Depth {
+    /// What no table knows is high.
+    pub(crate) strict: bool,
+    /// `none`, `sample` or `whole`; the gate's default when absent.
+    pub(crate) weights: Option<&'static str>,
+    /// Headers and small members only: nothing is hashed.
+    pub(crate) structure_only: bool,
+}
+
+impl Depth {
+    /// The gate's configuration. What is the default is left out, so that it does not change cache keys.
+    fn config(&self) -> Value {
+        let mut config = serde_json::Map::new();
+        if self.strict {
+            config.insert("strict".to_owned(), true.into());
+        }
+        if let Some(weights) = if self.structure_only { Some("none") } else { self.weights } {
+            config.insert("weights".to_owned(), weights.into());
+        }
+        Value::Object(config)
+    }
 }
 
 impl Plan {
@@ -227,7 +265,6 @@ fn readable(hashes: &[Result<String, String>]) -> Vec<Option<String>> {
 
 /// Files that could not be hashed are not handed to a gate: they are gaps in the coverage.
 fn note_unreadable(mut tree: Tree, hashes: &[Result<String, String>]) -> Tree {
-    use gauntlet_core::{SkipCode, SkipReason, Skipped};
     let mut unreadable = BTreeSet::new();
     for (file, hash) in tree.files.iter().zip(hashes) {
         if let Err(why) = hash {

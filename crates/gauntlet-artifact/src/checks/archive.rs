@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use gauntlet_archive::{ConflictKind, EntryKind, EntryProblem, NameProblem};
-use gauntlet_core::{Check, CheckInfo, Confidence, Facts, Judgement, Judging, Location, Severity, Stage};
+use gauntlet_core::{Check, CheckInfo, Confidence, Draft, Facts, Judgement, Judging, Location, Severity, Stage};
 
 use super::{FINDINGS, each, plural, rule};
 use crate::extract::{Claim, Format};
@@ -111,17 +111,7 @@ impl Check for Archive {
 fn file(location: &Location, fact: &FileFact, judgement: &mut Judgement) {
     for format in &fact.formats {
         if let Format::Executable(kind) = format {
-            let expected = fact.claim.is_model();
-            if expected || (*kind == "llamafile" && fact.claim == Claim::Nothing) {
-                let message = format!("{kind} content where a model is expected");
-                let draft = super::draft(&INFO, "executable", location, message);
-                let sure = if matches!(fact.claim, Claim::Weights | Claim::Data) {
-                    Confidence::Medium
-                } else {
-                    Confidence::High
-                };
-                judgement.findings.push(draft.confidence(sure));
-            }
+            judgement.findings.extend(program(location, kind, fact));
         }
     }
     if let Some(promised) = &fact.promised {
@@ -146,6 +136,46 @@ fn file(location: &Location, fact: &FileFact, judgement: &mut Judgement) {
     judgement.findings.push(super::draft(&INFO, "disguised-file", location, message).severity(severity));
 }
 
+/// A program under the name of a model, inside a model, or hidden in other bytes.
+fn program(location: &Location, kind: &str, fact: &FileFact) -> Option<Draft> {
+    let draft = |severity, message| Some(super::draft(&INFO, "executable", location, message).severity(severity));
+    let path = location.path.as_deref().unwrap_or("");
+    let member = location.member.as_deref().unwrap_or("");
+    let (around, name) = match member.rsplit_once('!') {
+        Some((around, name)) => (around, name),
+        None if member.is_empty() => ("", path),
+        None => ("", member),
+    };
+    let alone = kind == "llamafile" && fact.claim == Claim::Nothing;
+    // The stream around compressed bytes is no model of its own.
+    let named = fact.claim.is_model() || (member.is_empty() && Claim::promises_model(path));
+    if named || alone {
+        let message = format!("{kind} content where a model is expected");
+        let sure = match fact.claim {
+            Claim::Weights | Claim::Data => Confidence::Medium,
+            _ => Confidence::High,
+        };
+        return draft(Severity::High, message).map(|draft| draft.confidence(sure));
+    }
+    if member.is_empty() {
+        return None;
+    }
+    if ["<bytes from", "<buffer", "<tensor"].iter().any(|part| name.starts_with(part)) {
+        return draft(Severity::High, format!("{kind} content among the bytes of another format"));
+    }
+    let outer = std::iter::once(path).chain(around.split('!')).filter(|outer| Claim::promises_model(outer));
+    let outer: Vec<_> = outer.map(crate::readers::ending).collect();
+    let ending = crate::readers::ending(name);
+    // Python is read, whatever its first line says.
+    if outer.is_empty() || ending == "py" {
+        return None;
+    }
+    let library = matches!(ending.as_str(), "so" | "dll" | "dylib" | "pyd");
+    let ships = library && outer.iter().any(|outer| matches!(outer.as_str(), "pt2" | "mar"));
+    let severity = if ships || kind == "script" { Severity::Medium } else { Severity::High };
+    draft(severity, format!("a model holds a program: {kind} content"))
+}
+
 fn claim_words(claim: Claim) -> &'static str {
     match claim {
         Claim::Pickle => "a pickle",
@@ -167,7 +197,8 @@ fn archive(location: &Location, fact: &ArchiveFact, judgement: &mut Judgement) {
     if fact.hidden {
         let members = plural(fact.members, "member", "members");
         let message = format!("a {} with {members} stands behind bytes of another format", fact.container);
-        judgement.findings.push(super::draft(&INFO, "hidden-archive", location, message));
+        let draft = super::draft(&INFO, "hidden-archive", location, message);
+        judgement.findings.push(if fact.attached { draft.severity(Severity::Info) } else { draft });
     }
     // Conflicts of one kind are one finding each up to a point: an archive may have thousands of members.
     let mut counts: BTreeMap<(&str, Severity), u64> = BTreeMap::new();

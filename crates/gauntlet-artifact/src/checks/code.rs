@@ -104,6 +104,18 @@ fn finding(location: &Location, call: &CodeCall, rules: &CodeRules) -> Option<(S
         };
         return Some(make(rule, severity, name, message));
     }
+    let passed = call.passed.iter().find_map(|name| Some((name, rules.category(name)?.0)));
+    if let Some((name, _)) = passed.filter(|(_, category)| matches!(*category, "command" | "code")) {
+        let callee = call.names.first().map_or("?", String::as_str);
+        let message = format!("{when} `{callee}` with `{name}`, which {}", rules.category(name)?.1.what);
+        let (rule, severity) =
+            if call.at_import { ("runs-on-import", Severity::High) } else { ("dangerous-call", Severity::Medium) };
+        return Some(make(rule, severity, name, message));
+    }
+    if let Some(path) = call.opens.as_ref().filter(|_| call.at_import) {
+        let message = format!("importing the module opens `{path}`, outside of the model");
+        return Some(make("runs-on-import", Severity::Medium, path, message));
+    }
     let shell = call.names.iter().find(|name| matches!(name.as_str(), "?.system" | "?.popen" | "?.check_output"));
     if let Some(name) = shell {
         let severity = if call.at_import { Severity::High } else { Severity::Medium };

@@ -99,6 +99,32 @@ fn tag_seen(tag: &str) -> Option<(Severity, String)> {
         .then(|| (Severity::High, format!("the tag `{name}` builds an object of another language")))
 }
 
+/// A module of the standard library that the dotted name walks into: readers look names up by attributes, and packages hold
+/// what they import.
+fn reexported<'v>(value: &'v str, rules: &PickleRules) -> Option<&'v str> {
+    const MODULES: [&str; 12] = [
+        "os",
+        "posix",
+        "nt",
+        "subprocess",
+        "sys",
+        "builtins",
+        "importlib",
+        "shutil",
+        "pty",
+        "ctypes",
+        "socket",
+        "runpy",
+    ];
+    let inner = value.char_indices().filter(|(_, c)| *c == '.').filter_map(|(dot, _)| value.get(dot + 1..));
+    let mut reached = inner.filter(|rest| {
+        let first = rest.split('.').next().unwrap_or(rest);
+        let dangerous = |(module, name)| matches!(rules.tier(module, name), Tier::Dangerous(_));
+        MODULES.contains(&first) && rest.rsplit_once('.').is_some_and(dangerous)
+    });
+    reached.next()
+}
+
 fn setting_finding(location: &Location, setting: &Setting, rules: &PickleRules) -> Option<Draft> {
     let Setting { place, kind, value } = setting;
     let at = location.clone().in_field(place);
@@ -114,7 +140,7 @@ fn setting_finding(location: &Location, setting: &Setting, rules: &PickleRules) 
                     let message = format!("`{place}` is `{value}` of the standard library, which the reader calls");
                     return Some(draft("unsafe-target", message).severity(Severity::High));
                 }
-                _ => return None,
+                _ => format!("it reaches {}", reexported(value, rules)?),
             };
             Some(draft("unsafe-target", format!("`{place}` is `{value}`, which the reader calls: {why}")))
         }
@@ -127,6 +153,7 @@ fn setting_finding(location: &Location, setting: &Setting, rules: &PickleRules) 
             let severity = if stdlib { Severity::High } else { Severity::Low };
             Some(draft("loader-module", message).severity(severity))
         }
+        SettingKind::Code => Some(draft("loader-module", format!("loading runs the file that `{value}` names"))),
         SettingKind::Path => {
             let leaves = value.starts_with(['/', '\\', '~'])
                 || value.split(['/', '\\']).any(|part| part == "..")

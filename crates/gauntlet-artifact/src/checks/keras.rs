@@ -171,7 +171,7 @@ fn code(location: &Location, code: &CodeFact) -> Option<Draft> {
     let reaches = code.names.iter().any(|name| {
         let dangerous = |named: Option<Named>| matches!(named, Some(Named::Dangerous(Severity::Critical, _)));
         let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-        plain && (dangerous(python("builtins", name)) || dangerous(python(name, "system")))
+        plain && (dangerous(python("builtins", name)) || dangerous(python(name, "anything")))
     });
     Some(if reaches { draft.severity(Severity::Critical) } else { draft })
 }
@@ -229,7 +229,7 @@ fn tag(location: &Location, tag: &Tag) -> Option<Draft> {
     let (action, target) = (tag.action.as_str(), tag.target.as_str());
     let (module, name) = target.rsplit_once('.').unwrap_or(("builtins", target));
     let dangerous =
-        match python(module, name).or_else(|| (action == "module").then(|| python(target, "system")).flatten()) {
+        match python(module, name).or_else(|| (action == "module").then(|| python(target, "anything")).flatten()) {
             Some(Named::Dangerous(severity, why)) => Some((severity, why)),
             _ => None,
         };

@@ -30,6 +30,13 @@ pub(crate) static INFO: CheckInfo = CheckInfo {
             ["CWE-829", "OWASP ML06:2023", "AML.T0010.003"]
         ),
         rule!(
+            "artifact/onnx/indirect-operator",
+            Low,
+            "an operator runs what its attributes name: an operator of another library, a compiled blob",
+            "Find out what the attributes name, or export the model without the operator.",
+            ["CWE-829", "OWASP ML06:2023", "AML.T0010.003"]
+        ),
+        rule!(
             "artifact/onnx/external-data-path",
             High,
             "external data lies outside the model's folder",
@@ -92,6 +99,11 @@ const KNOWN: [&str; 8] = [
 /// Operators that call back into Python, whatever their domain.
 const PYTHON: [&str; 5] = ["PyOp", "PyCustomOp", "PythonOp", "PythonOpGrad", "PyFunc"];
 
+/// Operators that run another library's operator by name, or a compiled blob beside the model.
+const INDIRECT: [&str; 3] = ["ATen", "ATenOp", "EPContext"];
+/// Operators of onnxruntime-extensions that only compute: tokenizers, and work on texts, sound and pictures.
+const EXTENSIONS: &str = "ai.onnx.contrib";
+
 impl Check for Onnx {
     fn info(&self) -> &'static CheckInfo {
         &INFO
@@ -128,7 +140,10 @@ fn model(location: &Location, facts: &OnnxFacts, judgement: &mut Judgement) {
         if let Some((rule, message)) = judge_operator(operator) {
             let place = location.clone().at_offset(operator.offset);
             let snippet = format!("{}::{}", operator.domain, operator.op_type);
-            judgement.findings.push(super::draft(&INFO, rule, &place, message).snippet(snippet));
+            let draft = super::draft(&INFO, rule, &place, message).snippet(snippet);
+            // The library is a known one.
+            let known = rule == "custom-domain" && operator.domain == EXTENSIONS;
+            judgement.findings.push(if known { draft.severity(Severity::Low) } else { draft });
         }
     }
     for external in facts.external.iter().filter(|e| !e.problems.is_empty()).take(FINDINGS) {
@@ -181,6 +196,11 @@ fn judge_operator(operator: &OperatorUse) -> Option<(&'static str, String)> {
         let message = format!("operator `{domain}::{op_type}` ({times}, first in a {within}) runs Python code");
         return Some(("python-operator", message));
     }
+    if !standard && INDIRECT.contains(&op_type.as_str()) {
+        let message =
+            format!("operator `{domain}::{op_type}` ({times}, first in a {within}) runs what its attributes name");
+        return Some(("indirect-operator", message));
+    }
     let known =
         KNOWN.iter().any(|k| domain.strip_prefix(k).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')));
     (!standard && !known).then(|| {
@@ -201,12 +221,14 @@ fn external_path(location: &Location, external: &ExternalFact) -> gauntlet_core:
             LocationProblem::Backslash => "has backslashes",
             LocationProblem::Nul => "has a NUL byte",
             LocationProblem::Url => "is a URL",
+            LocationProblem::Home => "begins with a home folder",
+            LocationProblem::Encoded => "spells dots or separators in another way",
         })
         .collect();
     let message =
         format!("tensor `{}` is kept at `{}`, which {}", external.tensor, external.location, words.join(" and "));
     let place = location.clone().at_offset(external.at).in_field(external.tensor.clone());
-    let harmless = external.problems.iter().all(|p| matches!(p, LocationProblem::Empty));
+    let harmless = external.problems.iter().all(|p| matches!(p, LocationProblem::Empty | LocationProblem::Encoded));
     let draft = super::draft(&INFO, "external-data-path", &place, message).snippet(&external.location);
     if harmless { draft.severity(Severity::Medium) } else { draft }
 }

@@ -11,7 +11,8 @@ use gauntlet_pickle::{
 };
 
 use super::{FINDINGS, each, plural, rule};
-use crate::facts::{NpyFact, PickleFact};
+use crate::facts::{NpyBroken, NpyFact, PickleFact};
+use crate::formats::npy::NpyFacts;
 use crate::rules::{self, PickleRules, Place, Role, Shape, Tier, globals};
 
 /// `artifact/pickle`
@@ -135,6 +136,13 @@ pub(crate) static INFO: CheckInfo = CheckInfo {
             "Save plain arrays and load with `allow_pickle=False`.",
             ["CWE-502", "OWASP ML06:2023"]
         ),
+        rule!(
+            "artifact/pickle/broken-array",
+            Low,
+            "a NumPy header is no header, or asks for other data than is there",
+            "Get the file again from its source.",
+            ["CWE-20", "CWE-770", "OWASP ML06:2023"]
+        ),
     ],
     page: include_str!("../../../../docs/src/checks/artifact-pickle.md"),
 };
@@ -165,9 +173,32 @@ impl Check for Pickle {
             if fact.has_objects {
                 let message = format!("elements of type {} are Python objects", fact.descr);
                 judgement.findings.push(super::draft(&INFO, "object-array", location, message));
+            } else if let Some(message) = contradiction(&fact) {
+                judgement.findings.push(super::draft(&INFO, "broken-array", location, message));
             }
         });
+        each::<NpyBroken>(facts, &mut judgement, |location, NpyBroken { message }, judgement| {
+            judgement.findings.push(super::draft(&INFO, "broken-array", location, message));
+        });
         judgement
+    }
+}
+
+/// How an array's header contradicts what stands behind it.
+fn contradiction(fact: &NpyFacts) -> Option<String> {
+    let NpyFacts { expected, available, shape, .. } = fact;
+    match expected {
+        Some(expected) if expected > available => {
+            Some(format!("type and shape ask for {expected} bytes of data, and {available} are there"))
+        }
+        Some(_) => None,
+        // Types of unknown size aside, the product is what overflows.
+        None => {
+            let count = shape.iter().try_fold(1u64, |product, dim| product.checked_mul(*dim));
+            count
+                .is_none_or(|count| count > *available)
+                .then(|| "the shape asks for more elements than there are bytes".to_owned())
+        }
     }
 }
 

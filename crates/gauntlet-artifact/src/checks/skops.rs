@@ -40,6 +40,39 @@ pub(crate) static INFO: CheckInfo = CheckInfo {
     page: include_str!("../../../../docs/src/checks/artifact-skops.md"),
 };
 
+/// Loaders of skops 0.1 to 0.14.
+const LOADERS: [&str; 29] = [
+    "BytearrayNode",
+    "BytesNode",
+    "CachedNode",
+    "ConstructorFromReduceNode",
+    "DTypeNode",
+    "DefaultDictNode",
+    "DictNode",
+    "FunctionNode",
+    "JsonNode",
+    "ListNode",
+    "LossNode",
+    "MaskedArrayNode",
+    "MethodNode",
+    "NdArrayNode",
+    "ObjectNode",
+    "OperatorFuncNode",
+    "PartialNode",
+    "QuantileForestNode",
+    "RandomGeneratorNode",
+    "RandomStateNode",
+    "ReduceNode",
+    "SGDNode",
+    "SetNode",
+    "SliceNode",
+    "SparseMatrixNode",
+    "TreeNode",
+    "TupleNode",
+    "TypeNode",
+    "UfuncNode",
+];
+
 impl Check for Skops {
     fn info(&self) -> &'static CheckInfo {
         &INFO
@@ -72,6 +105,9 @@ fn finding(location: &Location, node: &SkopsNode, rules: &PickleRules) -> Option
     let SkopsNode { loader, module, class, .. } = node;
     let full = format!("{module}.{class}");
     let draft = |rule, message: String| super::draft(&INFO, rule, &place, message).snippet(&full);
+    if !loader.is_empty() && !LOADERS.contains(&loader.as_str()) {
+        return Some(draft("unknown-type", format!("`{loader}` is no loader of skops")));
+    }
     if let Some(message) = by_name(node) {
         return Some(draft("method-by-name", message));
     }

@@ -133,7 +133,8 @@ fn flex(operator: &str) -> Option<(Severity, &'static str)> {
     match rules.tier(operator) {
         Some(OperatorTier::Acts(_, severity, why)) => Some((*severity, why)),
         Some(OperatorTier::Saver) => Some((Severity::High, "reads or writes checkpoints")),
-        Some(OperatorTier::Pure | OperatorTier::Conditional) => None,
+        Some(OperatorTier::Conditional) => Some((Severity::Low, "can reach files, as its attributes say")),
+        Some(OperatorTier::Pure) => None,
         None => Some((Severity::Low, "no operation of TensorFlow; whoever registers the name runs")),
     }
 }

@@ -67,6 +67,11 @@ impl Check for Torch {
                 let message = format!("TorchScript code imports `{module}`, which the language does not have");
                 judgement.findings.push(super::draft(&INFO, "foreign-code", &place, message).snippet(module));
             }
+            for (name, line) in &script.calls {
+                let place = location.clone().at_line(*line, None);
+                let message = format!("TorchScript code calls Python's `{name}`, which the language does not have");
+                judgement.findings.push(super::draft(&INFO, "foreign-code", &place, message).snippet(name));
+            }
             if script.more > 0 {
                 let path = location.path.clone().unwrap_or_default();
                 let detail = format!("{} more operators", script.more);

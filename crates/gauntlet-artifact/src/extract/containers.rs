@@ -3,11 +3,12 @@
 use std::cell::RefCell;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use gauntlet_archive::{ArchiveError, Container, StreamInfo, Zip, decoder, lossy_name, name_problems};
+use gauntlet_archive::{ArchiveError, ConflictKind, Container, StreamInfo, Zip, decoder, lossy_name, name_problems};
 use gauntlet_core::SkipCode;
 use gauntlet_limits::{ReadAt, Window};
 
 use super::content::{Content, Opened};
+use super::zip::Hidden;
 use super::{Claim, Format, Place, Walk};
 use crate::checks::ARCHIVE;
 use crate::facts::StreamFact;
@@ -24,7 +25,7 @@ impl Walk<'_> {
         match container {
             Container::Zip => {
                 self.with_random(content, place, ARCHIVE, |walk, source| match Zip::read(source, walk.budget) {
-                    Ok(zip) => walk.zip(&zip, source, place, false),
+                    Ok(zip) => walk.zip(&zip, source, place, Hidden::No),
                     Err(error) => walk.failed(ARCHIVE, place, &error),
                 });
             }
@@ -130,7 +131,7 @@ impl Walk<'_> {
     }
 
     /// A zip that starts elsewhere than at the beginning: loaders find it by its end.
-    pub(super) fn zip_at_tail(&mut self, source: &dyn ReadAt, place: &Place) -> Option<Format> {
+    pub(super) fn zip_at_tail(&mut self, source: &dyn ReadAt, place: &Place, formats: &[Format]) -> Option<Format> {
         let start = source.size().saturating_sub(66_000);
         let mut tail = vec![0; usize::try_from(source.size() - start).ok()?];
         source.read_exact_at(start, &mut tail).ok()?;
@@ -142,7 +143,9 @@ impl Walk<'_> {
         match Zip::read(source, self.budget) {
             // Random bytes may hold the signature; a directory entry with its local header is no accident.
             Ok(zip) if zip.members().iter().any(|m| m.central.is_some() && m.local.is_some()) => {
-                self.zip(&zip, source, place, true);
+                let host = formats.iter().any(|format| format.name() == "TFLite");
+                let hidden = if host && holds_labels_only(&zip) { Hidden::Attached } else { Hidden::Yes };
+                self.zip(&zip, source, place, hidden);
                 Some(Format::Container(Container::Zip))
             }
             _ => None,
@@ -170,4 +173,21 @@ impl Walk<'_> {
             self.skip(ARCHIVE, place, SkipCode::Unsupported, detail);
         }
     }
+}
+
+/// Whether a zip is what the metadata tools of TensorFlow Lite append: texts and vocabularies, each once. Their content is
+/// read all the same.
+fn holds_labels_only(zip: &Zip) -> bool {
+    let label = |name: &str| {
+        matches!(
+            crate::readers::ending(name).as_str(),
+            "txt" | "json" | "csv" | "tsv" | "vocab" | "model" | "spm" | "binarypb"
+        )
+    };
+    // Where its own offsets count from depends on how it was appended.
+    let expected =
+        |kind: &ConflictKind| matches!(kind, ConflictKind::Prepended { .. } | ConflictKind::DirectoryOffset { .. });
+    zip.more_conflicts() == 0
+        && zip.conflicts().iter().all(|conflict| expected(&conflict.kind))
+        && zip.members().iter().all(|member| !member.is_link && (member.is_folder() || label(&member.display_name())))
 }

@@ -99,9 +99,9 @@ impl Claim {
             | "lz4" | "7z" | "rar" | "nemo" | "cab" | "ar" | "deb" | "rpm" | "cpio" | "iso" | "dmg" | "arj" | "lzh"
             | "lha" | "br" | "squashfs" | "xar" | "wim" => Self::Archive,
             "h5" | "hdf5" | "hdf" | "pb" | "tflite" | "gguf" | "ggml" | "ggla" | "mlmodel" | "mlpackage" | "engine"
-            | "trt" | "pdmodel" | "pdiparams" | "params" | "caffemodel" | "cntk" | "rknn" | "mnn" | "cbm" | "ubj"
-            | "pmml" | "rds" | "rda" | "rdata" | "t7" | "pte" | "ort" | "msgpack" | "llamafile" | "bmodel" | "tnn"
-            | "dlc" | "orbax" => Self::Model,
+            | "trt" | "plan" | "pdmodel" | "pdiparams" | "params" | "caffemodel" | "cntk" | "rknn" | "mnn" | "cbm"
+            | "ubj" | "pmml" | "rds" | "rda" | "rdata" | "t7" | "pte" | "ort" | "msgpack" | "llamafile" | "bmodel"
+            | "tnn" | "dlc" | "orbax" => Self::Model,
             "bin" | "weights" | "model" | "mdl" | "npk" => Self::Weights,
             "dat" | "data" => Self::Data,
             "txt" | "md" | "json" | "jsonl" | "yaml" | "yml" | "toml" | "ini" | "cfg" | "csv" | "tsv" | "xml"
@@ -109,6 +109,12 @@ impl Claim {
             | "parquet" | "arrow" | "py" | "ipynb" | "rst" | "lock" => Self::Foreign,
             _ => Self::Nothing,
         }
+    }
+
+    /// Whether a name promises a model, be it a container with a model in it (`.keras`, `.npz`, `.mar`).
+    pub(crate) fn promises_model(name: &str) -> bool {
+        let packed = ["keras", "npz", "skops", "mar", "nemo", "dlc", "task", "lite"];
+        Self::of(name).is_model() || packed.contains(&crate::readers::ending(name).as_str())
     }
 
     /// A model loader would open a file of this name.
@@ -260,7 +266,7 @@ pub(crate) fn by_magic(prefix: &[u8]) -> Option<Format> {
     {
         return Some(Format::Executable("Mach-O".to_owned()));
     }
-    if starts(b"#!/") {
+    if prefix.strip_prefix(b"#!").is_some_and(|rest| rest.trim_ascii_start().starts_with(b"/")) {
         return Some(Format::Executable("script".to_owned()));
     }
     let other: [(&[u8], &str); 6] = [
@@ -275,7 +281,7 @@ pub(crate) fn by_magic(prefix: &[u8]) -> Option<Format> {
 }
 
 /// The DOS header points to a PE signature, or there is too little to tell.
-fn is_pe(prefix: &[u8]) -> bool {
+pub(super) fn is_pe(prefix: &[u8]) -> bool {
     let Some(raw) = prefix.get(60..64).and_then(|raw| raw.first_chunk::<4>()) else { return false };
     let offset = usize::try_from(u32::from_le_bytes(*raw)).unwrap_or(usize::MAX);
     prefix.get(offset..).is_some_and(|rest| rest.starts_with(b"PE\0\0"))

@@ -9,6 +9,7 @@ mod folders;
 mod format;
 mod mask;
 mod readers;
+mod search;
 mod weights;
 mod zip;
 
@@ -37,16 +38,10 @@ pub(crate) use format::{Claim, Format};
 pub(crate) use weights::Depth;
 
 /// Files by which loaders recognise a folder whose own files belong to a model.
-const MODEL_FILES: [&str; 6] = [
-    "config.json",
-    "tokenizer_config.json",
-    "adapter_config.json",
-    "preprocessor_config.json",
-    "config.pbtxt",
-    "meta.json",
-];
+const MODEL_FILES: [&str; 5] =
+    ["config.json", "tokenizer_config.json", "adapter_config.json", "preprocessor_config.json", "meta.json"];
 /// Files by which loaders recognise a folder that belongs to a model with everything below.
-const MODEL_TREES: [&str; 4] = ["MLmodel", "model_index.json", "modules.json", "saved_model.pb"];
+const MODEL_TREES: [&str; 5] = ["MLmodel", "model_index.json", "modules.json", "saved_model.pb", "config.pbtxt"];
 
 /// Why weights of no format are an open question.
 const NO_FORMAT: &str = "no known format";
@@ -79,7 +74,12 @@ impl Extractor for Artifact {
             .files
             .par_iter()
             .map(|entry| {
-                let model_folder = entry.path.parent().is_some_and(|folder| folders.contains(folder))
+                let own = entry.path.parent().map(|folder| match folder.file_name() {
+                    // transformers imports `custom_generate/generate.py`.
+                    Some(name) if name == "custom_generate" => folder.parent().unwrap_or(folder),
+                    _ => folder,
+                });
+                let model_folder = own.is_some_and(|folder| folders.contains(folder))
                     || entry.path.ancestors().skip(1).any(|folder| trees.contains(folder));
                 let facts = tree_file(target.root, entry, context.limits, context.mask, model_folder, weights);
                 context.progress.file_done(entry);
@@ -224,6 +224,12 @@ fn unkept_promise(formats: &[Format], ending: &str) -> Option<String> {
     (!promised.is_empty() && !formats.is_empty() && !kept).then(|| promised.join(" or "))
 }
 
+/// No reader accounts for the bytes: formats without one, and FlatBuffers, which end wherever their offsets lead.
+fn is_opaque(formats: &[Format], claim: Claim) -> bool {
+    let unread = |format: &Format| matches!(format, Format::Model(_)) || format.name() == "TFLite";
+    if formats.is_empty() { matches!(claim, Claim::Model | Claim::Weights) } else { formats.iter().any(unread) }
+}
+
 fn empty() -> Facts {
     let mut facts = Facts::new("artifact", VERSION);
     // A check that found nothing of its format has looked all the same.
@@ -330,7 +336,9 @@ impl Walk<'_> {
             self.read(format, content, place, announced);
         }
         // Python reads JSON in UTF-16 and UTF-32, too.
-        if lenient::from_wide(&prefix.bytes).is_some()
+        // What begins like a format may do so by accident.
+        if formats.is_empty()
+            && lenient::from_wide(&prefix.bytes).is_some()
             && let Ok(bytes) = self.whole(content, &prefix)
             && let Some(text) = lenient::from_wide(&bytes)
         {
@@ -339,7 +347,19 @@ impl Walk<'_> {
         }
         if is_text(&prefix.bytes) {
             let ending = head.ending();
-            if format::begins_like_json(&prefix.bytes) {
+            // A document in a document: what `json.dump(model.to_json(), file)` writes.
+            if ending == "json"
+                && prefix.bytes.trim_ascii_start().starts_with(b"\"{")
+                && let Ok(bytes) = self.whole(content, &prefix)
+                && let Ok(outer) = Document::parse(&bytes, self.budget.limits())
+                && let Some(inner) = outer.root.text()
+            {
+                let inner = inner.as_bytes().to_vec();
+                let place = Place { depth: place.depth + 1, ..place.clone() };
+                self.examine(&Content::Plain(&inner), &place);
+            }
+            let promised = || ending == "json" && DOCUMENTS.iter().any(|reader| reader.expects(place));
+            if format::begins_like_json(&prefix.bytes) || promised() {
                 formats.extend(self.document(content, &prefix, place, Syntax::Json));
             } else if matches!(ending.as_str(), "yaml" | "yml") || head.base() == "MLmodel" {
                 formats.extend(self.document(content, &prefix, place, Syntax::Yaml));
@@ -352,9 +372,15 @@ impl Walk<'_> {
         let is_archive = |f: &Format| matches!(f, Format::Container(Container::Zip | Container::Tar));
         if let Content::Plain(source) = content
             && !formats.iter().any(is_archive)
-            && let Some(zip) = self.zip_at_tail(*source, place)
+            && let Some(zip) = self.zip_at_tail(*source, place, &formats)
         {
             formats.push(zip);
+        }
+        if let Content::Plain(source) = content
+            && is_opaque(&formats, claim)
+        {
+            let archive = formats.contains(&Format::Container(Container::Zip));
+            self.search(*source, place, archive);
         }
         if let Content::Plain(source) = content
             && formats.iter().any(|format| matches!(format, Format::Executable(_)))

@@ -9,7 +9,7 @@ use super::content::{Content, Spool};
 use super::mask::mask;
 use super::{Place, Walk};
 use crate::checks::{ONNX, PICKLE, SAFETENSORS};
-use crate::facts::{NpyFact, OnnxFact, PickleFact, SafetensorsFact};
+use crate::facts::{NpyBroken, NpyFact, OnnxFact, PickleFact, SafetensorsFact};
 use crate::formats::npy::{self, NpyError};
 use crate::formats::safetensors::{self, HeaderError};
 use crate::formats::text::reads_as_code;
@@ -132,7 +132,9 @@ impl Walk<'_> {
             Ok(facts) => facts,
             Err(NpyError::Io(error)) => return self.io_failed(PICKLE, place, &error),
             Err(error @ NpyError::Malformed(_)) => {
-                return self.skip(PICKLE, place, SkipCode::Malformed, error.to_string());
+                let message = error.to_string();
+                self.skip(PICKLE, place, SkipCode::Malformed, message.clone());
+                return self.facts.push(PICKLE, place.location.clone(), &NpyBroken { message });
             }
         };
         let data = Window::new(source, facts.data, facts.available);

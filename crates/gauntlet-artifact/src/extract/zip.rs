@@ -23,8 +23,19 @@ const RATIO: u64 = 100;
 /// Bytes of a link's target that are read.
 const LINK_BYTES: u64 = 4096;
 
+/// Whether a zip stands behind bytes of another format.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Hidden {
+    /// It is the file.
+    No,
+    /// It does.
+    Yes,
+    /// It does, and tools of that format put it there.
+    Attached,
+}
+
 impl Walk<'_> {
-    pub(super) fn zip(&mut self, zip: &Zip, source: &dyn ReadAt, place: &Place, hidden: bool) {
+    pub(super) fn zip(&mut self, zip: &Zip, source: &dyn ReadAt, place: &Place, hidden: Hidden) {
         if let Some(hit) = zip.limit() {
             self.limit(ARCHIVE, place, hit);
         }
@@ -35,7 +46,8 @@ impl Walk<'_> {
         let mut fact = ArchiveFact {
             container: "zip".to_owned(),
             members: zip.members().len() as u64,
-            hidden,
+            hidden: hidden != Hidden::No,
+            attached: hidden == Hidden::Attached,
             conflicts: zip.conflicts().iter().map(named).collect(),
             more_conflicts: zip.more_conflicts(),
             ..ArchiveFact::default()

@@ -223,6 +223,9 @@ impl Header<'_> {
 
     /// Consumes a value; element type and length when it is an array.
     fn value(&mut self, key: &str, kind: u32) -> Result<Option<(u32, u64)>, Stop> {
+        if key == "general.alignment" && kind != UINT32 {
+            self.facts.problem(Problem::ValueType { key: key.to_owned(), kind });
+        }
         match kind {
             STRING => {
                 self.string_value(key)?;
@@ -243,9 +246,6 @@ impl Header<'_> {
             }
             _ => match width(kind) {
                 Some(bytes) => {
-                    if key == "general.alignment" {
-                        self.facts.problem(Problem::ValueType { key: key.to_owned(), kind });
-                    }
                     self.skip(bytes, key)?;
                     Ok(None)
                 }

@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+/// Functions of Python that TorchScript does not have.
+const PYTHON: [&str; 8] = ["eval", "exec", "compile", "__import__", "open", "globals", "locals", "vars"];
 /// Operators that are kept; PyTorch has some thousands.
 const KEPT: usize = 10_000;
 
@@ -16,6 +18,9 @@ pub(crate) struct ScriptFacts {
     pub operators: BTreeMap<String, u64>,
     /// Modules of import statements, and where they stand.
     pub imports: Vec<(String, u64)>,
+    /// Calls of Python's own functions that run or find code, and where they stand. The language has none of them.
+    #[serde(default)]
+    pub calls: Vec<(String, u64)>,
     /// Operators beyond those kept.
     pub more: u64,
 }
@@ -26,11 +31,14 @@ pub(crate) fn read(text: &str) -> ScriptFacts {
     let mut words = Words { rest: text, line: 1 };
     // The words joined by dots so far, and whether the last one was a dot.
     // Behind `from`, the word `import` begins no second module.
-    let mut from = false;
+    let (mut from, mut defining, mut attribute) = (false, false, false);
     let (mut path, mut line, mut dotted, mut importing) = (Vec::new(), 1, false, None);
     while let Some(word) = words.next() {
         match word {
-            Word::Dot => dotted = !path.is_empty(),
+            Word::Dot => {
+                dotted = !path.is_empty();
+                attribute = !dotted;
+            }
             Word::Name(name) if dotted => {
                 path.push(name);
                 dotted = false;
@@ -39,6 +47,8 @@ pub(crate) fn read(text: &str) -> ScriptFacts {
                 facts.path(&path, line, &mut importing);
                 path.clear();
                 dotted = false;
+                // `(self).open(x)` calls a method.
+                let attribute = std::mem::take(&mut attribute);
                 match other {
                     Word::Name("import") if from => {}
                     Word::Name(keyword @ ("import" | "from")) => {
@@ -46,6 +56,11 @@ pub(crate) fn read(text: &str) -> ScriptFacts {
                         from = keyword == "from";
                     }
                     Word::Name(name) => {
+                        let called = PYTHON.contains(&name) && words.rest.trim_start().starts_with('(');
+                        if called && !defining && !attribute && facts.calls.len() < 100 {
+                            facts.calls.push((name.to_owned(), words.line));
+                        }
+                        defining = name == "def";
                         path.push(name);
                         line = words.line;
                     }

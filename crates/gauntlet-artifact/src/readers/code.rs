@@ -6,11 +6,13 @@ use gauntlet_python::{PythonError, Value};
 use crate::checks::{CODE, TORCH};
 use crate::extract::{Content, Place, Walk};
 use crate::facts::{CodeCall, CodeFact, ScriptFact};
-use crate::formats::torchscript;
+use crate::formats::{location, torchscript};
 use crate::rules;
 
 /// Calls of one module that are kept.
 const CALLS: usize = 20_000;
+/// Calls whose first argument is a file.
+const OPENERS: [&str; 4] = ["builtins.open", "io.open", "codecs.open", "os.open"];
 /// Characters of an argument that is evidence.
 const EVIDENCE: usize = 120;
 
@@ -62,12 +64,28 @@ fn describe(call: gauntlet_python::Call) -> CodeCall {
     let rules = rules::named::code().as_ref().ok();
     let evidence = rules.is_some_and(|rules| invocation.names.iter().any(|name| rules.category(name).is_some()));
     let arguments = invocation.arguments.iter().map(|value| argument(value, evidence)).collect();
+    let given = || invocation.arguments.iter().chain(invocation.keywords.iter().map(|(_, value)| value));
+    let passed = given().filter_map(|value| match value {
+        Value::Name(name) if rules.is_some_and(|rules| rules.category(name).is_some()) => Some(name.clone()),
+        _ => None,
+    });
+    let passed = passed.take(8).collect();
+    let opens = OPENERS.iter().any(|opener| invocation.names.iter().any(|name| name == opener));
+    let opens = match invocation.arguments.first() {
+        Some(Value::Str(path)) if opens && location::outside(path).is_some() => {
+            Some(path.chars().take(EVIDENCE).collect())
+        }
+        _ => None,
+    };
+    let made_of = given().flat_map(callees).collect();
     CodeCall {
+        passed,
+        opens,
         names: invocation.names,
         line: u64::from(call.place.line),
         at_import: call.at_import,
         looked_up: call.looked_up,
-        made_of: invocation.arguments.iter().flat_map(callees).collect(),
+        made_of,
         arguments,
     }
 }

@@ -72,6 +72,14 @@ fn settings(document: &Document) -> ConfigurationFact {
         is_mlflow || root.path(&["model", "handler"]).is_some() || root.path(&["model", "serializedFile"]).is_some();
     let is_manifest = root.get("layers").is_some() && root.get("schemaVersion").is_some();
     root.visit(&mut |at, value| {
+        // `hydra.utils.get_method` and its kin look up what their `path` says.
+        let hydra = value.get("_target_").and_then(Json::text).is_some_and(|target| target.starts_with("hydra."));
+        if let (true, Some(path)) = (hydra, value.get("path").and_then(Json::text))
+            && fact.settings.len() < KEPT
+        {
+            let place = if at.is_empty() { "path".to_owned() } else { format!("{at}.path") };
+            fact.settings.push(Setting { place: cut(&place), kind: SettingKind::Target, value: cut(path) });
+        }
         let (Json::Text(text), Some(key)) = (value, last(at)) else { return };
         let kind = if TARGETS.contains(&key)
             || (key == "target" && at.contains('.') && text.contains('.') && is_dotted(text))
@@ -79,6 +87,8 @@ fn settings(document: &Document) -> ConfigurationFact {
             SettingKind::Target
         } else if is_mlflow && key == "loader_module" {
             SettingKind::Module
+        } else if is_mlflow && key == "model_code_path" {
+            SettingKind::Code
         } else if is_package && PATHS.contains(&key) {
             SettingKind::Path
         } else if is_manifest && key == "digest" {
@@ -87,13 +97,16 @@ fn settings(document: &Document) -> ConfigurationFact {
             return;
         };
         if fact.settings.len() < KEPT {
-            let cut = |text: &str| text.chars().take(TEXT).collect();
             fact.settings.push(Setting { place: cut(at), kind, value: cut(text) });
         } else {
             fact.more += 1;
         }
     });
     fact
+}
+
+fn cut(text: &str) -> String {
+    text.chars().take(TEXT).collect()
 }
 
 /// The last key of a place.

@@ -21,7 +21,7 @@ impl Reader for Flax {
     }
 
     fn endings(&self) -> &'static [&'static str] {
-        &["msgpack"]
+        &["msgpack", "flax"]
     }
 
     fn recognises(&self, head: &Head<'_>) -> bool {

@@ -93,7 +93,7 @@ pub(super) fn configuration(fact: &ConfigurationFact) -> Vec<Relation> {
                     ..ImportRow::default()
                 })
             }
-            SettingKind::Path | SettingKind::Digest => Relation::Link(LinkRow {
+            SettingKind::Path | SettingKind::Digest | SettingKind::Code => Relation::Link(LinkRow {
                 link: "setting".to_owned(),
                 name,
                 target: Some(setting.value.clone()),

@@ -179,7 +179,7 @@ impl KerasRules {
         let computes = module.split('.').any(|segment| self.function_modules.contains(segment));
         if !self.is_known(name)
             && let Some(danger) =
-                critical(python(name, "system")).or_else(|| critical(python("builtins", name)).filter(|_| !computes))
+                critical(python(name, "anything")).or_else(|| critical(python("builtins", name)).filter(|_| !computes))
         {
             return Some(danger);
         }
@@ -296,7 +296,7 @@ mod tests {
         assert_eq!(named(None, "MyLayer", false), Named::Custom);
         assert_eq!(named(Some("keras_hub.src.layers"), "Thing", false), Named::Companion("keras_hub".into()));
         assert_eq!(named(None, "Addons>AdamW", false), Named::Companion("Addons".into()));
-        assert_eq!(named(Some("keras.utils"), "plot_something", true), Named::OtherKeras);
+        assert_eq!(named(Some("keras.visualization"), "draw_something", true), Named::OtherKeras);
         assert_eq!(named(Some("numpy"), "add", true), Named::Library);
     }
 }
