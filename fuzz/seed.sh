@@ -109,7 +109,7 @@ put ../crates/gauntlet-pickle/tests/*.py
 for target in $targets; do
     seeds=corpus/$target
     case $target in
-    zip | tar) area=archive ;;
+    zip | tar | sevenz) area=archive ;;
     safetensors | convert) area=artifact ;;
     *) area=$target ;;
     esac
