@@ -1,7 +1,7 @@
 //! Inputs on which fuzzing found a panic.
 #![expect(clippy::unwrap_used, reason = "a test's helpers may fail the test")]
 
-use gauntlet_archive::{SevenZip, exercise};
+use gauntlet_archive::{Container, SevenZip, decoder, exercise};
 use gauntlet_limits::Budget;
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../testdata/archive/crashes");
@@ -32,5 +32,16 @@ fn damaged_bzip2_in_7z_is_an_error_however_often_it_is_read() {
             true
         });
         assert!(errors >= 2, "{name}: damaged content was read");
+    }
+}
+
+#[test]
+fn a_bzip2_stream_that_broke_stays_broken() {
+    let bytes = std::fs::read(format!("{FOLDER}/bzip2-read-after-damage.7z")).unwrap();
+    let budget = Budget::default();
+    // The packed stream begins behind the 7z signature header.
+    let mut stream = decoder(Container::Bzip2, &bytes[32..], &budget).unwrap();
+    for _ in 0..3 {
+        assert!(std::io::copy(&mut stream, &mut std::io::sink()).is_err(), "damaged content was read");
     }
 }
