@@ -22,7 +22,7 @@ put() {
 
 # find folder, name pattern
 put_all() {
-    find "$1" -type f -name "$2" -size -200k >"$list"
+    find "$1" -type f -name "$2" -size -64k >"$list"
     while IFS= read -r file; do
         put "$file"
     done <"$list"
@@ -53,7 +53,7 @@ for folder in ../testdata "$@"; do
     # The stream target wants a byte in front that names the compression.
     seeds=corpus/streams
     for pair in zst:0 lz4:1 gz:2 bz2:3 xz:4 lzma:5; do
-        find "$folder" -type f -name "*.${pair%:*}" -size -200k >"$list"
+        find "$folder" -type f -name "*.${pair%:*}" -size -64k >"$list"
         while IFS= read -r file; do
             { printf "\\00${pair#*:}"; cat "$file"; } >"$seeds/$(sha256sum "$file" | cut -c1-40)"
         done <"$list"
@@ -109,7 +109,7 @@ put ../crates/gauntlet-pickle/tests/*.py
 for target in $targets; do
     seeds=corpus/$target
     case $target in
-    zip | tar) area=archive ;;
+    zip | tar | sevenz) area=archive ;;
     safetensors | convert) area=artifact ;;
     *) area=$target ;;
     esac

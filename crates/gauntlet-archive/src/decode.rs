@@ -110,7 +110,15 @@ impl Stream for Decoder<'_> {
 
 /// The members of a stream, without a meter.
 pub(crate) fn members<R: Read>(container: Container, input: Input<R>, limits: &Limits) -> Members<R> {
-    Members { container, limits: limits.clone(), codec: None, idle: Some(input), read: 0, info: Arc::default() }
+    Members {
+        container,
+        limits: limits.clone(),
+        codec: None,
+        idle: Some(input),
+        read: 0,
+        broken: false,
+        info: Arc::default(),
+    }
 }
 
 /// One member after another.
@@ -121,6 +129,8 @@ pub(crate) struct Members<R: Read> {
     /// The input while no codec holds it.
     idle: Option<Input<R>>,
     read: u64,
+    /// A codec reported damage. The bzip2 library panics when it is read again then.
+    broken: bool,
     info: Arc<Mutex<StreamInfo>>,
 }
 
@@ -268,11 +278,14 @@ impl<R: Read> Read for Members<R> {
         if out.is_empty() {
             return Ok(0);
         }
+        if self.broken {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "the stream broke before"));
+        }
         loop {
             if self.codec.is_none() && !self.start()? {
                 return Ok(0);
             }
-            let n = match &mut self.codec {
+            let read = match &mut self.codec {
                 None => return Ok(0),
                 Some(Codec::Gzip(codec)) => codec.read(out),
                 Some(Codec::Zlib(codec)) => codec.read(out),
@@ -281,7 +294,9 @@ impl<R: Read> Read for Members<R> {
                 Some(Codec::Lzma(codec)) => codec.read(out).map_err(memory),
                 Some(Codec::Lz4(codec)) => codec.read(out),
                 Some(Codec::Zstd(codec)) => codec.read(out),
-            }?;
+            };
+            self.broken = read.as_ref().is_err_and(|error| error.kind() != io::ErrorKind::Interrupted);
+            let n = read?;
             if n > 0 {
                 return Ok(n);
             }

@@ -58,6 +58,7 @@ pub struct SevenZipData<'r, 'a> {
     progress: &'r Progress,
     meter: &'r mut Meter<'a>,
     left: u64,
+    failed: bool,
     position: u64,
     crc: crc32fast::Hasher,
     stated: Option<u64>,
@@ -150,6 +151,7 @@ impl<'a> SevenZip<'a> {
                 progress: &progress,
                 meter: &mut meter,
                 left: entry.size,
+                failed: false,
                 position: 0,
                 crc: crc32fast::Hasher::new(),
                 stated,
@@ -212,13 +214,21 @@ impl Read for SevenZipData<'_, '_> {
         if wanted == 0 {
             return Ok(0);
         }
+        // The bzip2 library panics when it is read again after it reported damage.
+        if std::mem::replace(&mut self.failed, true) {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "the 7z block broke before"));
+        }
         let n = match self.inner.read(&mut out[..wanted]) {
             Ok(0) => return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the 7z block ends early")),
             Ok(n) => n,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Err(error),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                self.failed = false;
+                return Err(error);
+            }
             Err(error) => return Err(self.progress.explain(error)),
         };
         self.meter.produced(n as u64)?;
+        self.failed = false;
         self.left -= n as u64;
         self.position += n as u64;
         self.crc.update(&out[..n]);
