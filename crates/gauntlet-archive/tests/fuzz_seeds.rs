@@ -1,5 +1,4 @@
 //! Inputs on which fuzzing found a panic.
-#![expect(clippy::unwrap_used, reason = "a test's helpers may fail the test")]
 
 use gauntlet_archive::{Container, SevenZip, decoder, exercise};
 use gauntlet_limits::Budget;

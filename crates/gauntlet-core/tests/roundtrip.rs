@@ -158,6 +158,7 @@ proptest! {
             version: 3,
             coverage: BTreeMap::from([("a/b".to_owned(), coverage)]),
             rows: vec![FactRow { kind: "k".into(), location, fact: serde_json::json!({"n": number, "t": text}) }],
+            derived: Vec::new(),
         });
     }
 }
