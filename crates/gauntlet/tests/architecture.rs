@@ -17,6 +17,7 @@ use serde_json::Value;
 const LEAVES: &[&str] = &[
     "gauntlet-archive",
     "gauntlet-facts",
+    "gauntlet-hdf5",
     "gauntlet-limits",
     "gauntlet-onnx",
     "gauntlet-patterns",
