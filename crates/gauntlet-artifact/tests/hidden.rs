@@ -177,6 +177,18 @@ fn documents_within_documents_are_read() {
 }
 
 #[test]
+fn what_is_too_long_to_be_read_is_an_open_question() {
+    let limits = Limits { header_bytes: 100_000, text_bytes: 100_000, ..Limits::default() };
+    let open = |name: &str, bytes: &[u8]| !exercise(name, bytes, &limits).coverage["artifact/archive"].complete();
+    let padded = |end: &str| format!("{{\"a\": 1{}{end}}}", " ".repeat(200_000));
+    assert!(open("config.json", padded(r#", "auto_map": {"AutoModel": "x.Y"}"#).as_bytes()));
+    assert!(!open("tokenizer.json", padded("").as_bytes()), "a vocabulary is long");
+    let long = "x = 1\n".repeat(40_000);
+    assert!(open("m.zip", &zip(&[("handler.py", long.as_bytes())])));
+    assert!(!open("m.zip", &zip(&[("vocab.txt", long.as_bytes())])), "a list of words is long");
+}
+
+#[test]
 fn a_safetensors_header_of_91_bytes_is_no_wide_text() {
     let mut header = br#"{"a": {"dtype": "F32", "shape": [4], "data_offsets": [0, 16]}}"#.to_vec();
     header.resize(usize::from(b'['), b' ');

@@ -149,6 +149,41 @@ fn strict_makes_unknown_imports_high() {
 }
 
 #[test]
+fn structure_only_makes_no_digest_and_says_so() {
+    let sandbox = Sandbox::new();
+    sandbox.write("model.pkl", b"\x80\x02}.");
+    let (exit, scan) = sandbox.json(&["scan", "model.pkl", "--structure-only"]);
+    let report = &scan["reports"][0];
+    assert_eq!((exit, &report["subject"]["digest"]), (0, &serde_json::json!({})));
+    let skipped = report["coverage"]["skipped"].as_array().unwrap();
+    assert!(skipped.iter().any(|s| s["reason"].as_str().unwrap().contains("no digest")), "{skipped:?}");
+}
+
+#[test]
+fn scripts_inside_models_are_judged_by_the_source_gate() {
+    let sandbox = Sandbox::new();
+    let script = "import pickle, sys\ndef load():\n    return pickle.load(open(sys.argv[1], 'rb'))\n";
+    // A tar of one member: name, mode, owner, size, time, checksum, type.
+    let mut header = vec![0_u8; 512];
+    header[..10].copy_from_slice(b"handler.py");
+    header[100..107].copy_from_slice(b"0000644");
+    header[124..135].copy_from_slice(format!("{:011o}", script.len()).as_bytes());
+    header[148..156].copy_from_slice(b"        ");
+    header[156] = b'0';
+    header[257..263].copy_from_slice(b"ustar\0");
+    let sum: u32 = header.iter().map(|byte| u32::from(*byte)).sum();
+    header[148..155].copy_from_slice(format!("{sum:06o}\0").as_bytes());
+    let mut tar = [&header[..], script.as_bytes()].concat();
+    tar.resize(512 + 512 + 1024, 0);
+    sandbox.write("model.nemo", tar);
+    let (exit, scan) = sandbox.json(&["scan", "model.nemo"]);
+    let reports = scan["reports"].as_array().unwrap();
+    let report = reports.iter().find(|report| report["check"] == "source/deserialization").unwrap();
+    let place = &report["findings"][0]["location"];
+    assert_eq!((exit, &place["path"], &place["member"]), (1, &"model.nemo".into(), &"handler.py".into()));
+}
+
+#[test]
 fn fail_on_changes_the_exit_status_and_not_the_verdict() {
     let sandbox = Sandbox::new();
     sandbox.write("load.py", "import pickle, sys\npickle.load(open(sys.argv[1], 'rb'))\n");

@@ -437,10 +437,13 @@ impl Walk<'_> {
         let expecting = DOCUMENTS.iter().filter(|reader| reader.expects(place));
         let parsed = match self.whole(content, prefix) {
             Ok(bytes) => syntax.parse(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes), self.budget.limits()),
-            Err(error) => {
-                expecting.for_each(|reader| self.io_failed(reader.check(), place, &error));
-                return Vec::new();
-            }
+            Err(error) => match LimitHit::in_io(&error) {
+                Some(hit) => Err((SkipCode::Limit, hit.to_string())),
+                None => {
+                    self.io_failed(ARCHIVE, place, &error);
+                    return Vec::new();
+                }
+            },
         };
         match parsed {
             Ok(document) => {
