@@ -115,7 +115,7 @@ pub(crate) fn of_project(
                     gate,
                     subject,
                     tree,
-                    config: Depth { strict, ..Depth::default() }.config(),
+                    config: ArtifactOptions { strict, ..ArtifactOptions::default() }.config(),
                     declared: true,
                 });
             }
@@ -130,13 +130,13 @@ pub(crate) fn of_path(
     path: &Path,
     options: &TreeOptions,
     limits: &Limits,
-    depth: &Depth,
+    artifact: &ArtifactOptions,
     meter: &Meter,
 ) -> anyhow::Result<Plan> {
     let mut plan = Plan::default();
     let mut tree = Tree::read(path, options, limits)?;
     plan.count(&tree);
-    let digest = if depth.structure_only {
+    let digest = if artifact.structure_only {
         let detail = "structure only: no digest was made and no weights were read, so this is no evidence";
         let reason = SkipReason::new(SkipCode::Excluded, detail);
         tree.skipped.push(Skipped { path: String::new(), member: None, reason });
@@ -152,7 +152,7 @@ pub(crate) fn of_path(
     let subject = Subject { name, kind: SubjectKind::Files, digest };
     for (stage, gate) in gates(&[Stage::Source, Stage::Artifact]) {
         let (subject, tree) = (subject.clone(), tree.clone());
-        let config = if stage == Stage::Artifact { depth.config() } else { json!({}) };
+        let config = if stage == Stage::Artifact { artifact.config() } else { json!({}) };
         plan.tasks.push(Task { stage, gate, subject, tree, config, declared: false });
     }
     Ok(plan)
@@ -160,7 +160,7 @@ pub(crate) fn of_path(
 
 /// How closely the artifact gate looks.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Depth {
+pub(crate) struct ArtifactOptions {
     /// What no table knows is high.
     pub(crate) strict: bool,
     /// `none`, `sample` or `whole`; the gate's default when absent.
@@ -169,7 +169,7 @@ pub(crate) struct Depth {
     pub(crate) structure_only: bool,
 }
 
-impl Depth {
+impl ArtifactOptions {
     /// The gate's configuration. What is the default is left out, so that it does not change cache keys.
     fn config(&self) -> Value {
         let mut config = serde_json::Map::new();

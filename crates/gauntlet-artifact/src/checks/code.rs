@@ -54,13 +54,7 @@ impl Check for Code {
 
     fn judge(&self, facts: &Facts, _judging: &Judging<'_>) -> Judgement {
         let mut judgement = Judgement::default();
-        let rules = match named::code() {
-            Ok(rules) => rules,
-            Err(error) => {
-                judgement.coverage.skip("", None, SkipCode::Unreadable, format!("rule data: {error}"));
-                return judgement;
-            }
-        };
+        let Some(rules) = super::usable(named::code(), &mut judgement) else { return judgement };
         each::<CodeFact>(facts, &mut judgement, |location, fact, judgement| {
             let mut found: Vec<_> = fact.calls.iter().filter_map(|call| finding(location, call, rules)).collect();
             found.sort_by_key(|(severity, _)| std::cmp::Reverse(*severity));

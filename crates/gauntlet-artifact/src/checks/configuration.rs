@@ -54,13 +54,7 @@ impl Check for Configuration {
 
     fn judge(&self, facts: &Facts, _judging: &Judging<'_>) -> Judgement {
         let mut judgement = Judgement::default();
-        let rules = match rules::pickle() {
-            Ok(rules) => rules,
-            Err(error) => {
-                judgement.coverage.skip("", None, SkipCode::Unreadable, format!("rule data: {error}"));
-                return judgement;
-            }
-        };
+        let Some(rules) = super::usable(rules::pickle(), &mut judgement) else { return judgement };
         each::<ConfigurationFact>(facts, &mut judgement, |location, fact, judgement| {
             for tag in fact.tags.iter().take(FINDINGS) {
                 let place = location.clone().in_field(&tag.place);

@@ -92,6 +92,17 @@ fn each<F: Fact>(facts: &Facts, judgement: &mut Judgement, mut judge: impl FnMut
     }
 }
 
+/// The rule data of a check. A test keeps the committed data valid; without it nothing can be judged, and that is said.
+fn usable<T, E: std::fmt::Display>(rules: &'static Result<T, E>, judgement: &mut Judgement) -> Option<&'static T> {
+    match rules {
+        Ok(rules) => Some(rules),
+        Err(error) => {
+            judgement.coverage.skip("", None, SkipCode::Unreadable, format!("rule data: {error}"));
+            None
+        }
+    }
+}
+
 /// A finding of the rule called `name`. A check that names a rule it does not have is a slip that a test finds; it must
 /// not silence the finding, so the check's first rule stands in.
 fn draft(info: &'static CheckInfo, name: &str, location: &Location, message: impl Into<String>) -> Draft {

@@ -155,14 +155,7 @@ impl Check for Pickle {
     fn judge(&self, facts: &Facts, judging: &Judging<'_>) -> Judgement {
         let strict = judging.config.get("strict").and_then(serde_json::Value::as_bool) == Some(true);
         let mut judgement = Judgement::default();
-        let rules = match rules::pickle() {
-            Ok(rules) => rules,
-            // A test keeps the committed data valid; without it nothing can be judged.
-            Err(error) => {
-                judgement.coverage.skip("", None, SkipCode::Unreadable, format!("rule data: {error}"));
-                return judgement;
-            }
-        };
+        let Some(rules) = super::usable(rules::pickle(), &mut judgement) else { return judgement };
         each::<PickleFact>(facts, &mut judgement, |location, fact, judgement| {
             let mut file = File { location, rules, strict, announced: fact.announced, drafts: Vec::new() };
             file.judge(&fact.pickle);

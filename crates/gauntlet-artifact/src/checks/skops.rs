@@ -80,13 +80,7 @@ impl Check for Skops {
 
     fn judge(&self, facts: &Facts, _judging: &Judging<'_>) -> Judgement {
         let mut judgement = Judgement::default();
-        let rules = match rules::pickle() {
-            Ok(rules) => rules,
-            Err(error) => {
-                judgement.coverage.skip("", None, SkipCode::Unreadable, format!("rule data: {error}"));
-                return judgement;
-            }
-        };
+        let Some(rules) = super::usable(rules::pickle(), &mut judgement) else { return judgement };
         each::<SkopsFact>(facts, &mut judgement, |location, fact, judgement| {
             let found = fact.nodes.iter().filter_map(|node| finding(location, node, rules));
             judgement.findings.extend(found.take(FINDINGS));

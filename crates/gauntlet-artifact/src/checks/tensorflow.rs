@@ -1,6 +1,6 @@
 //! What running or loading a TensorFlow graph would do besides computing.
 
-use gauntlet_core::{Check, CheckInfo, Draft, Facts, Judgement, Judging, Location, Severity, SkipCode, Stage};
+use gauntlet_core::{Check, CheckInfo, Draft, Facts, Judgement, Judging, Location, Severity, Stage};
 
 use super::{FINDINGS, each, plural, rule};
 use crate::facts::TensorflowFact;
@@ -97,13 +97,7 @@ impl Check for Tensorflow {
 
     fn judge(&self, facts: &Facts, _judging: &Judging<'_>) -> Judgement {
         let mut judgement = Judgement::default();
-        let rules = match tensorflow() {
-            Ok(rules) => rules,
-            Err(error) => {
-                judgement.coverage.skip("", None, SkipCode::Unreadable, format!("rule data: {error}"));
-                return judgement;
-            }
-        };
+        let Some(rules) = super::usable(tensorflow(), &mut judgement) else { return judgement };
         each::<TensorflowFact>(facts, &mut judgement, |location, TensorflowFact(facts), judgement| {
             model(location, &facts, rules, judgement);
         });

@@ -48,15 +48,8 @@ impl Check for Torch {
 
     fn judge(&self, facts: &Facts, _judging: &Judging<'_>) -> Judgement {
         let mut judgement = Judgement::default();
-        let (torch, pickle) = match (named::torch(), rules::pickle()) {
-            (Ok(torch), Ok(pickle)) => (torch, pickle),
-            (torch, pickle) => {
-                let why = torch.as_ref().err().map(ToString::to_string);
-                let why = why.or_else(|| pickle.as_ref().err().map(ToString::to_string)).unwrap_or_default();
-                judgement.coverage.skip("", None, SkipCode::Unreadable, format!("rule data: {why}"));
-                return judgement;
-            }
-        };
+        let Some(torch) = super::usable(named::torch(), &mut judgement) else { return judgement };
+        let Some(pickle) = super::usable(rules::pickle(), &mut judgement) else { return judgement };
         each::<ScriptFact>(facts, &mut judgement, |location, ScriptFact(script), judgement| {
             for (operator, line) in &script.operators {
                 let place = location.clone().at_line(*line, None);

@@ -1,5 +1,4 @@
 //! JSON documents as loaders read them: order and duplicate keys kept, long runs of numbers counted instead of kept.
-#![allow(dead_code, reason = "the families that use all of it arrive one by one")]
 
 use std::cell::Cell;
 use std::collections::HashSet;

@@ -45,10 +45,6 @@ impl Reader for XgboostUbjson {
         "XGBoost UBJSON"
     }
 
-    fn check(&self) -> &'static str {
-        BOOSTING
-    }
-
     fn endings(&self) -> &'static [&'static str] {
         &["ubj"]
     }
@@ -92,10 +88,6 @@ impl Reader for Lightgbm {
         "LightGBM text"
     }
 
-    fn check(&self) -> &'static str {
-        BOOSTING
-    }
-
     fn endings(&self) -> &'static [&'static str] {
         &[]
     }
@@ -125,10 +117,6 @@ pub(crate) struct Catboost;
 impl Reader for Catboost {
     fn format(&self) -> &'static str {
         "CatBoost"
-    }
-
-    fn check(&self) -> &'static str {
-        BOOSTING
     }
 
     fn endings(&self) -> &'static [&'static str] {

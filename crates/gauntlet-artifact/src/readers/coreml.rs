@@ -17,10 +17,6 @@ impl Reader for Coreml {
         "Core ML"
     }
 
-    fn check(&self) -> &'static str {
-        COREML
-    }
-
     fn endings(&self) -> &'static [&'static str] {
         &["mlmodel"]
     }

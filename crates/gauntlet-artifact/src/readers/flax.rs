@@ -16,10 +16,6 @@ impl Reader for Flax {
         "MessagePack"
     }
 
-    fn check(&self) -> &'static str {
-        MSGPACK
-    }
-
     fn endings(&self) -> &'static [&'static str] {
         &["msgpack", "flax"]
     }

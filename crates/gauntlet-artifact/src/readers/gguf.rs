@@ -18,10 +18,6 @@ impl Reader for Gguf {
         "GGUF"
     }
 
-    fn check(&self) -> &'static str {
-        GGUF
-    }
-
     fn endings(&self) -> &'static [&'static str] {
         &["gguf"]
     }

@@ -23,10 +23,6 @@ impl Reader for Hdf5 {
         "HDF5"
     }
 
-    fn check(&self) -> &'static str {
-        HDF5
-    }
-
     fn endings(&self) -> &'static [&'static str] {
         &["h5", "hdf5", "hdf", "he5"]
     }

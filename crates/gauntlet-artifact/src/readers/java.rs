@@ -16,10 +16,6 @@ impl Reader for Java {
         "Java serialization"
     }
 
-    fn check(&self) -> &'static str {
-        JAVA
-    }
-
     fn endings(&self) -> &'static [&'static str] {
         &[]
     }

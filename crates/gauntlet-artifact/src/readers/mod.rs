@@ -2,7 +2,6 @@
 //!
 //! A reader turns bytes into facts and hands embedded parts on; it never judges. Pickles, containers, safetensors, ONNX
 //! and NumPy arrays are routed by [`crate::extract`] itself.
-#![allow(dead_code, reason = "the families that use all of it arrive one by one")]
 
 mod boosting;
 mod code;
@@ -96,9 +95,6 @@ impl Head<'_> {
 pub(crate) trait Reader: Sync {
     /// Name of the format, as people write it.
     fn format(&self) -> &'static str;
-
-    /// The check that judges it; gaps in reading are its coverage.
-    fn check(&self) -> &'static str;
 
     /// Endings (lower case, no dot) that promise this format. A file with such an ending and no known content is given to
     /// the reader all the same, so that it can say what is broken.

@@ -76,10 +76,6 @@ impl Reader for Arrays {
         "MXNet arrays"
     }
 
-    fn check(&self) -> &'static str {
-        MXNET
-    }
-
     fn endings(&self) -> &'static [&'static str] {
         &[]
     }

@@ -14,10 +14,6 @@ impl Reader for Openvino {
         "OpenVINO"
     }
 
-    fn check(&self) -> &'static str {
-        OPENVINO
-    }
-
     fn endings(&self) -> &'static [&'static str] {
         // Documents of every kind are called `.xml`.
         &[]

@@ -18,10 +18,6 @@ impl Reader for Program {
         "Paddle program"
     }
 
-    fn check(&self) -> &'static str {
-        PADDLE
-    }
-
     fn endings(&self) -> &'static [&'static str] {
         &["pdmodel"]
     }
@@ -54,10 +50,6 @@ pub(crate) struct Parameters;
 impl Reader for Parameters {
     fn format(&self) -> &'static str {
         "Paddle parameters"
-    }
-
-    fn check(&self) -> &'static str {
-        PADDLE
     }
 
     fn endings(&self) -> &'static [&'static str] {

@@ -14,10 +14,6 @@ impl Reader for Pmml {
         "PMML"
     }
 
-    fn check(&self) -> &'static str {
-        PMML
-    }
-
     fn endings(&self) -> &'static [&'static str] {
         &["pmml"]
     }

@@ -16,10 +16,6 @@ impl Reader for RData {
         "R data"
     }
 
-    fn check(&self) -> &'static str {
-        R
-    }
-
     fn endings(&self) -> &'static [&'static str] {
         &["rds", "rda", "rdata"]
     }

@@ -19,10 +19,6 @@ impl Reader for Template {
         "Jinja template"
     }
 
-    fn check(&self) -> &'static str {
-        TEMPLATE
-    }
-
     fn endings(&self) -> &'static [&'static str] {
         &[]
     }

@@ -25,10 +25,6 @@ impl Reader for Tensorflow {
         "TensorFlow"
     }
 
-    fn check(&self) -> &'static str {
-        TENSORFLOW
-    }
-
     fn endings(&self) -> &'static [&'static str] {
         // `.pb` and `.meta` are endings of every protobuf and of many other files.
         &[]

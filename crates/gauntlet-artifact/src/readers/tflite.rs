@@ -17,10 +17,6 @@ impl Reader for Tflite {
         "TFLite"
     }
 
-    fn check(&self) -> &'static str {
-        TFLITE
-    }
-
     fn endings(&self) -> &'static [&'static str] {
         &["tflite"]
     }

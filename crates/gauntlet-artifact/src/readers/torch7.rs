@@ -19,10 +19,6 @@ impl Reader for Torch7 {
         "Torch7"
     }
 
-    fn check(&self) -> &'static str {
-        TORCH7
-    }
-
     fn endings(&self) -> &'static [&'static str] {
         &["t7", "th7"]
     }

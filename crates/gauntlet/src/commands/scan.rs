@@ -8,7 +8,7 @@ use crate::cli::{Global, ScanArgs};
 use crate::evidence;
 use crate::exit::{Exit, UsageError};
 use crate::judge::{self, Bench};
-use crate::plan::Depth;
+use crate::plan::ArtifactOptions;
 use crate::progress::Meter;
 use crate::result::{self, RunResult};
 use crate::{commands, plan};
@@ -21,14 +21,14 @@ pub(crate) fn run(args: &ScanArgs, global: &Global) -> anyhow::Result<Exit> {
     let bench = Bench { limits: &limits, mask: &mask, now: commands::run::clock(global)?.now(), meter: &meter };
     let options =
         TreeOptions { respect_gitignore: args.respect_gitignore, exclude: args.exclude.clone(), without: Vec::new() };
-    let depth = Depth {
+    let artifact = ArtifactOptions {
         strict: args.strict,
         weights: args.weights.map(crate::cli::Weights::as_str),
         structure_only: args.structure_only,
     };
     let mut outcome = RunResult::default();
     for path in &args.paths {
-        let plan = plan::of_path(path, &options, &limits, &depth, &meter)
+        let plan = plan::of_path(path, &options, &limits, &artifact, &meter)
             .map_err(|error| if path.exists() { error } else { UsageError::new(format!("{error}")).into() })?;
         let prefix = result::prefix(path);
         let mut reports = Vec::new();
