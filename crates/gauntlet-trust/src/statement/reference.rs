@@ -1,7 +1,6 @@
 //! reference v0.1: a signed pointer to documents too large to carry.
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
 use super::predicate::{Members, Predicate};
 use super::{ResourceDescriptor, StatementError};
@@ -52,23 +51,33 @@ impl Predicate for Reference {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::super::predicate::read;
     use super::*;
 
     #[test]
     fn a_reference_names_place_type_and_digest() {
-        let text = r#"{"attester":{"id":"https://a.example"},"references":[{"downloadLocation":"file:report.json",
-            "mediaType":"application/json","digest":{"sha256":"00"}}]}"#;
-        assert_eq!(read::<Reference>(serde_json::from_str(text).unwrap()).unwrap().references.len(), 1);
-        for (from, to, why) in [
-            (r#""id":"https://a.example""#, r#""id":"""#, "attester.id"),
-            (r#""downloadLocation":"file:report.json","#, "", "references[0].downloadLocation"),
-            (r#""mediaType":"application/json","#, "", "references[0].mediaType"),
-            (r#","digest":{"sha256":"00"}"#, "", "references[0].mediaType"),
+        let document = json!({
+            "attester": {"id": "https://a.example"},
+            "references": [{
+                "downloadLocation": "file:report.json",
+                "mediaType": "application/json",
+                "digest": {"sha256": "00"},
+            }],
+        });
+        assert_eq!(read::<Reference>(document.clone()).unwrap().references.len(), 1);
+        for (pointer, wrong, why) in [
+            ("/attester/id", json!(""), "attester.id"),
+            ("/references/0/downloadLocation", Value::Null, "references[0].downloadLocation"),
+            ("/references/0/mediaType", Value::Null, "references[0].mediaType"),
+            ("/references/0/digest", Value::Null, "references[0].digest"),
+            ("/references", json!([]), "references"),
         ] {
-            let broken = text.replace("\n            ", "").replace(from, to);
-            let refusal = read::<Reference>(serde_json::from_str(&broken).unwrap_or_default()).unwrap_err();
-            assert!(refusal.to_string().contains(why) || why == "references[0].mediaType", "{refusal}");
+            let mut broken = document.clone();
+            *broken.pointer_mut(pointer).unwrap() = wrong;
+            let refusal = read::<Reference>(broken).unwrap_err().to_string();
+            assert!(refusal.contains(why), "{pointer}: {refusal}");
         }
     }
 }
