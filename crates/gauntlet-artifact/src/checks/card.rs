@@ -121,8 +121,8 @@ impl Check for Card {
                 judgement.coverage.skip(path, None, gauntlet_core::SkipCode::Limit, format!("more than {what}"));
             }
             if card.about_subject == Some(false) {
-                let message = "the digest under `gauntlet.model` is not that of this model";
-                let place = location.clone().in_field("gauntlet.model");
+                let message = "the digest under `gauntlet_model` is not that of this model";
+                let place = location.clone().in_field("gauntlet_model");
                 judgement.findings.push(super::draft(&INFO, "other-model", &place, message));
             }
             judgement.metrics.extend(claims(&card));

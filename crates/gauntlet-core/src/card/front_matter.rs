@@ -64,9 +64,9 @@ pub(super) fn read(text: &str, claims: &mut CardFact) -> Map<String, Value> {
         claims.risk_class = one(ours, "risk_class");
         claims.has_contact = one(ours, "contact").is_some();
         claims.risk_score = ours.get("risk_score").and_then(Value::as_object).map(risk_score);
-        let digest = ours.get("model").cloned().and_then(|value| serde_json::from_value::<DigestSet>(value).ok());
-        claims.model = digest.unwrap_or_default();
     }
+    let digest = map.get("gauntlet_model").cloned().and_then(|value| serde_json::from_value::<DigestSet>(value).ok());
+    claims.model = digest.unwrap_or_default();
     map
 }
 

@@ -45,7 +45,9 @@ pub fn regions(text: &str) -> Vec<Region<'_>> {
     let mut at = 0usize;
     for (line, number) in text.split_inclusive('\n').zip(1u64..) {
         let after = at.saturating_add(line.len());
+        // In front matter the marker is a comment of YAML.
         let trimmed = line.trim();
+        let trimmed = trimmed.strip_prefix("# ").unwrap_or(trimmed);
         match open {
             None => {
                 let marker = trimmed.strip_prefix(BEGIN).and_then(|rest| rest.strip_suffix("-->"));
