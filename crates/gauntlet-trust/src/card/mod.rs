@@ -76,6 +76,7 @@ fn wanted(risk: Option<Risk>) -> Vec<SectionKind> {
         SectionKind::IntendedUse,
         SectionKind::ProhibitedUse,
         SectionKind::Limitations,
+        SectionKind::EvaluationBySlice,
         SectionKind::KnownVulnerabilities,
         SectionKind::Mitigations,
         SectionKind::RiskScore,
