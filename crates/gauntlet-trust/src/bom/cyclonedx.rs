@@ -157,7 +157,7 @@ fn model(facts: &ModelFacts, version: Version) -> Value {
         ("licenses", facts.declared(|card| card.claims.licence.clone()).map(|(word, _)| licence(&word))),
         ("purl", facts.purl.as_ref().map(|purl| json!(purl))),
         ("pedigree", pedigree(facts)),
-        ("externalReferences", references(facts)),
+        ("externalReferences", references(facts, version)),
         ("components", (!files.is_empty()).then_some(Value::Array(files))),
         ("modelCard", model_card::write(facts, version)),
         ("properties", properties.into_value()),
@@ -247,7 +247,7 @@ fn pedigree(facts: &ModelFacts) -> Option<Value> {
 }
 
 /// Documents about the model, each by digest.
-fn references(facts: &ModelFacts) -> Option<Value> {
+fn references(facts: &ModelFacts, version: Version) -> Option<Value> {
     let sha256 = |text: &str| text.strip_prefix("sha256:").map(str::to_owned);
     let mut list = Vec::new();
     let mut add = |kind: &str, digest: &str, comment: &str| {
@@ -265,7 +265,9 @@ fn references(facts: &ModelFacts) -> Option<Value> {
         add("attestation", &entry.source.evidence, "SLSA provenance");
     }
     for signature in &facts.signatures {
-        add("digital-signature", &signature.digest.to_string(), &signature.path);
+        // 1.5 has no type for signatures.
+        let kind = if version >= Version::V1_6 { "digital-signature" } else { "other" };
+        add(kind, &signature.digest.to_string(), &signature.path);
     }
     for scan in &facts.scans {
         add("static-analysis-report", &scan.source.evidence, &scan.check);
