@@ -7,7 +7,7 @@ targets="pickle zip tar sevenz streams documents safetensors onnx dsse checkpoin
 targets="pickle zip tar safetensors onnx dsse checkpoint project python patterns facts"
 targets="pickle zip tar safetensors convert onnx dsse checkpoint project python patterns"
 targets="pickle zip tar safetensors onnx dsse checkpoint project python patterns hdf5"
-targets="pickle zip tar sevenz streams documents safetensors convert gguf tflite models onnx hdf5 template dsse checkpoint project python patterns facts"
+targets="pickle zip tar sevenz streams documents safetensors convert gguf tflite models onnx hdf5 template dsse checkpoint project python patterns facts statement bom card import"
 for target in $targets; do
     mkdir -p "corpus/$target"
 done
@@ -43,6 +43,16 @@ for folder in ../testdata "$@"; do
     seeds=corpus/tar
     for suffix in tar gz bz2 xz nemo z joblib; do
         put_all "$folder" "*.$suffix"
+    done
+    seeds=corpus/card
+    put_all "$folder" '*.md'
+    # The first byte chooses the reader.
+    seeds=corpus/import
+    for pair in xml:0 sarif:1; do
+        find "$folder" -type f -name "*.${pair%:*}" -size -64k >"$list"
+        while IFS= read -r file; do
+            { printf "\\00${pair#*:}"; cat "$file"; } >"$seeds/$(sha256sum "$file" | cut -c1-40)"
+        done <"$list"
     done
     seeds=corpus/sevenz
     put_all "$folder" '*.7z'

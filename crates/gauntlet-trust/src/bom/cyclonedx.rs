@@ -61,7 +61,8 @@ pub fn write(facts: &ModelFacts, version: Version, writer: Writer<'_>) -> Value 
         "components": components(facts),
         "dependencies": dependencies(facts),
     });
-    let formulas: Vec<Value> = facts.provenance.iter().zip(0usize..).map(|(entry, at)| formula(facts, entry, at)).collect();
+    let formulas: Vec<Value> =
+        facts.provenance.iter().zip(0usize..).map(|(entry, at)| formula(facts, entry, at)).collect();
     if !formulas.is_empty() {
         insert(&mut document, "formulation", Value::Array(formulas));
     }
@@ -182,7 +183,8 @@ fn tensors(facts: &ModelFacts, properties: &mut Properties) {
     for (dtype, (tensors, elements)) in dtypes {
         properties.add(&format!("tensors:{dtype}"), format!("{tensors} tensors, {elements} elements"));
     }
-    let source = Source { confidence: super::Confidence::Verified, evidence: "the headers of the model's files".to_owned() };
+    let source =
+        Source { confidence: super::Confidence::Verified, evidence: "the headers of the model's files".to_owned() };
     properties.weigh("tensors", &source);
     for description in &facts.descriptions {
         for tensor in &description.tensors {
@@ -222,7 +224,9 @@ fn hashes(digest: &DigestSet) -> Option<Value> {
 fn licence(word: &str) -> Value {
     match spdx_identifier(word) {
         Some(id) => json!([{"license": {"id": id}}]),
-        None if [" OR ", " AND ", " WITH "].iter().any(|operator| word.contains(operator)) => json!([{"expression": word}]),
+        None if [" OR ", " AND ", " WITH "].iter().any(|operator| word.contains(operator)) => {
+            json!([{"expression": word}])
+        }
         None => json!([{"license": {"name": word}}]),
     }
 }
@@ -426,8 +430,11 @@ mod tests {
             assert_eq!(model["licenses"][0]["license"]["id"], "CC0-1.0");
             assert_eq!(model["modelCard"]["modelParameters"]["task"], "tabular-classification");
             let metrics = model["modelCard"]["quantitativeAnalysis"]["performanceMetrics"].as_array().unwrap();
-            assert_eq!(metrics[0], json!({"type": "accuracy", "value": "0.85", "slice": "age<30",
-                "confidenceInterval": {"lowerBound": "0.8", "upperBound": "0.9"}}));
+            assert_eq!(
+                metrics[0],
+                json!({"type": "accuracy", "value": "0.85", "slice": "age<30",
+                "confidenceInterval": {"lowerBound": "0.8", "upperBound": "0.9"}})
+            );
             assert_eq!(document["metadata"]["timestamp"], "1970-01-01T00:00:00Z");
             assert_eq!(document["formulation"][0]["workflows"][0]["uid"], "run-1");
         }

@@ -285,13 +285,21 @@ pub(crate) mod tests {
             },
             version: Some("1.0".to_owned()),
             purl: None,
-            files: vec![FileEntry { path: "churn.onnx".to_owned(), size: 5, sha256: Digest::sha256(b"model").hex().to_owned() }],
+            files: vec![FileEntry {
+                path: "churn.onnx".to_owned(),
+                size: 5,
+                sha256: Digest::sha256(b"model").hex().to_owned(),
+            }],
             descriptions: vec![ModelDescription {
                 path: "churn.onnx".to_owned(),
                 formats: vec!["ONNX".to_owned()],
                 producer: Some("pytorch 2.5".to_owned()),
                 quantisation: Some("int8".to_owned()),
-                inputs: vec![Port { name: "x".to_owned(), dtype: "float".to_owned(), shape: Some(vec!["N".to_owned(), "15".to_owned()]) }],
+                inputs: vec![Port {
+                    name: "x".to_owned(),
+                    dtype: "float".to_owned(),
+                    shape: Some(vec!["N".to_owned(), "15".to_owned()]),
+                }],
                 outputs: vec![Port { name: "logits".to_owned(), dtype: "float".to_owned(), shape: None }],
                 operators: [("Gemm".to_owned(), 3)].into(),
                 dtypes: [("F32".to_owned(), TensorCount { tensors: 1, elements: 480 })].into(),
@@ -305,7 +313,11 @@ pub(crate) mod tests {
             owners: [("model".to_owned(), "model-owner@example.com".to_owned())].into(),
             measured: vec![Measured {
                 check: "model/fairness".to_owned(),
-                metric: Metric { low: Some(0.8), high: Some(0.9), ..Metric::new("accuracy", 0.85, "share").field("age<30") },
+                metric: Metric {
+                    low: Some(0.8),
+                    high: Some(0.9),
+                    ..Metric::new("accuracy", 0.85, "share").field("age<30")
+                },
                 source: Source::envelope(&envelope, true),
             }],
             datasets: vec![DatasetEntry {
