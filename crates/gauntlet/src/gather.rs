@@ -19,7 +19,7 @@ use gauntlet_trust::bom::{
 use gauntlet_trust::import::IMPORT_MEMBER;
 use gauntlet_trust::keys::VerifyingKey;
 use gauntlet_trust::oms::{self, Trust, VerifyOptions};
-use gauntlet_trust::statement::{PROVENANCE, Provenance, REPORT_MEMBER, TEST_RESULT, TestOutcome, TestResult};
+use gauntlet_trust::statement::{PROVENANCE, Provenance, TEST_RESULT, TestOutcome, TestResult};
 use jiff::Timestamp;
 use serde::Deserialize as _;
 use serde_json::{Value, json};

@@ -27,8 +27,13 @@ fn statement(envelope: &[u8]) -> Value {
 /// Standard alphabet with padding; enough for a test.
 fn base64(text: &str) -> Vec<u8> {
     let value = |c: u8| {
-        u32::try_from(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".iter().position(|a| *a == c).unwrap_or(0))
-            .unwrap()
+        u32::try_from(
+            b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+                .iter()
+                .position(|a| *a == c)
+                .unwrap_or(0),
+        )
+        .unwrap()
     };
     let mut out = Vec::new();
     for chunk in text.as_bytes().chunks(4) {
@@ -70,14 +75,18 @@ fn files_that_contradict_themselves_are_refused() {
     sandbox.write("vulns.json", r#"{"scanner":{"uri":"pkg:pypi/x@1","db":{},"result":[]},"metadata":{}}"#);
     attest(&["--vulns", "vulns.json"]).stderr(contains("lastUpdate"));
     sandbox.write("twice.json", r#"{"attributes":[],"attributes":[]}"#);
-    attest(&["--predicate", "twice.json", "--type", "https://in-toto.io/attestation/scai/v0.3"]).stderr(contains("twice"));
+    attest(&["--predicate", "twice.json", "--type", "https://in-toto.io/attestation/scai/v0.3"])
+        .stderr(contains("twice"));
     assert!(!sandbox.project().join(".gauntlet").exists(), "nothing was recorded");
 }
 
 #[test]
 fn what_only_our_own_commands_say_cannot_be_attested() {
     let sandbox = sandbox();
-    sandbox.write("forged.json", r#"{"result":"PASSED","configuration":[],"https://gauntlet.example/report/v1":{"check":"artifact/onnx"}}"#);
+    sandbox.write(
+        "forged.json",
+        r#"{"result":"PASSED","configuration":[],"https://gauntlet.example/report/v1":{"check":"artifact/onnx"}}"#,
+    );
     let kind = "https://in-toto.io/attestation/test-result/v0.1";
     let forged = ["attest", "model.bin", "--predicate", "forged.json", "--type", kind];
     sandbox.gauntlet(forged).assert().code(2).stderr(contains("never attested"));
@@ -85,7 +94,10 @@ fn what_only_our_own_commands_say_cannot_be_attested() {
     let approval = ["attest", "model.bin", "--predicate", "p.json", "--type", "https://gauntlet.example/approval/v1"];
     sandbox.gauntlet(approval).assert().code(2).stderr(contains("never attested"));
     sandbox.gauntlet(["attest", "model.bin", "--predicate", "p.json", "--type", "no uri"]).assert().code(2);
-    sandbox.gauntlet(["attest", "model.bin", "--predicate", "p.json", "--type", "https://other.example/x/v1"]).assert().success();
+    sandbox
+        .gauntlet(["attest", "model.bin", "--predicate", "p.json", "--type", "https://other.example/x/v1"])
+        .assert()
+        .success();
 }
 
 #[test]
@@ -94,7 +106,9 @@ fn bundles_get_one_line_for_each_envelope() {
     sandbox.write("results.xml", JUNIT);
     sandbox.write("claim.json", r#"{"attributes":[{"attribute":"NO_PICKLE"}]}"#);
     let scai = "https://in-toto.io/attestation/scai/v0.3";
-    for args in [&["--junit", "results.xml"][..], &["--predicate", "claim.json", "--type", scai], &["--junit", "results.xml"]] {
+    for args in
+        [&["--junit", "results.xml"][..], &["--predicate", "claim.json", "--type", scai], &["--junit", "results.xml"]]
+    {
         sandbox.gauntlet(["attest", "model.bin", "-o", "all.intoto.jsonl"].iter().chain(args)).assert().success();
     }
     let bundle = std::fs::read_to_string(sandbox.project().join("all.intoto.jsonl")).unwrap();
@@ -110,7 +124,20 @@ fn bundles_get_one_line_for_each_envelope() {
 fn a_step_is_recorded_with_its_exit_status() {
     let sandbox = sandbox();
     let step = |script: &str| {
-        let args = ["attest", "model.bin", "--step", "quantise", "--material", "model.bin", "-o", "step.json", "--", "sh", "-c", script];
+        let args = [
+            "attest",
+            "model.bin",
+            "--step",
+            "quantise",
+            "--material",
+            "model.bin",
+            "-o",
+            "step.json",
+            "--",
+            "sh",
+            "-c",
+            script,
+        ];
         let exit = sandbox.gauntlet(args).output().unwrap();
         (exit.status.code(), statement(&std::fs::read(sandbox.project().join("step.json")).unwrap()))
     };
@@ -119,7 +146,10 @@ fn a_step_is_recorded_with_its_exit_status() {
     let predicate = &good["predicate"];
     assert_eq!(predicate["command"], json!(["sh", "-c", "echo done; echo why >&2"]));
     assert_eq!(predicate["byproducts"]["return-value"], 0);
-    assert_eq!((&predicate["byproducts"]["stdout"]["bytes"], &predicate["byproducts"]["stderr"]["bytes"]), (&json!(5), &json!(4)));
+    assert_eq!(
+        (&predicate["byproducts"]["stdout"]["bytes"], &predicate["byproducts"]["stderr"]["bytes"]),
+        (&json!(5), &json!(4))
+    );
     assert_eq!(predicate["materials"][0]["digest"]["sha256"], good["subject"][0]["digest"]["sha256"]);
     let (exit, bad) = step("exit 7");
     assert_eq!((exit, &bad["predicate"]["byproducts"]["return-value"]), (Some(1), &json!(7)));
@@ -137,7 +167,8 @@ fn documents_about_another_subject_are_refused() {
     sandbox.write("bom.json", bom(&"ab".repeat(32)));
     let args = ["attest", "model.bin", "--cyclonedx", "bom.json"];
     sandbox.gauntlet(args).assert().code(1).stderr(contains("another SHA-256"));
-    let subject = ["attest", "--digest", &format!("sha256:{}", "ab".repeat(32)), "--name", "m", "--cyclonedx", "bom.json"];
+    let subject =
+        ["attest", "--digest", &format!("sha256:{}", "ab".repeat(32)), "--name", "m", "--cyclonedx", "bom.json"];
     sandbox.gauntlet(subject).assert().success().stdout(contains("https://cyclonedx.org/bom"));
     sandbox.gauntlet(["attest", "--digest", "sha256:xy", "--cyclonedx", "bom.json"]).assert().code(2);
     sandbox.gauntlet(["attest", "model.bin"]).assert().code(2);

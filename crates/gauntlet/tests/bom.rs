@@ -65,8 +65,14 @@ fn training_provenance_in_the_ledger_becomes_a_workflow_with_packages() {
     assert_eq!(numpy["purl"], "pkg:pypi/numpy@2.1.0");
     // Another user trusts nobody's key.
     let elsewhere = sandbox.project().join("other-config");
-    let output = sandbox.gauntlet(["bom", "models/churn.onnx"]).env("GAUNTLET_CONFIG_DIR", &elsewhere).output().unwrap();
-    assert_ne!(output.status.code(), Some(0), "a ledger whose key is unknown is not read: {}", String::from_utf8_lossy(&output.stderr));
+    let output =
+        sandbox.gauntlet(["bom", "models/churn.onnx"]).env("GAUNTLET_CONFIG_DIR", &elsewhere).output().unwrap();
+    assert_ne!(
+        output.status.code(),
+        Some(0),
+        "a ledger whose key is unknown is not read: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
 
 #[test]
@@ -125,7 +131,10 @@ const CARD: &str = "---\nlicense: cc0-1.0\npipeline_tag: tabular-classification\
 fn a_card_is_judged_under_the_projects_risk_class() {
     let sandbox = Sandbox::example("churn");
     let config = std::fs::read_to_string(sandbox.project().join("gauntlet.yaml")).unwrap();
-    sandbox.write("gauntlet.yaml", config.replace("    path: models/churn.onnx\n", "    path: models/churn.onnx\n    card: MODEL_CARD.md\n"));
+    sandbox.write(
+        "gauntlet.yaml",
+        config.replace("    path: models/churn.onnx\n", "    path: models/churn.onnx\n    card: MODEL_CARD.md\n"),
+    );
     let card = CARD.replace("EVIDENCE", &"ab".repeat(32));
     sandbox.write("MODEL_CARD.md", &card);
     let (exit, result) = sandbox.json(&["run", "."]);
@@ -161,11 +170,18 @@ fn a_generated_card_keeps_what_people_wrote_and_passes_once_they_did() {
     let sandbox = Sandbox::example("churn");
     let config = std::fs::read_to_string(sandbox.project().join("gauntlet.yaml")).unwrap();
     sandbox.write("MODEL_CARD.md", CARD.replace("EVIDENCE", &"ab".repeat(32)));
-    sandbox.write("gauntlet.yaml", config.replace("    path: models/churn.onnx\n", "    path: models/churn.onnx\n    card: MODEL_CARD.md\n"));
+    sandbox.write(
+        "gauntlet.yaml",
+        config.replace("    path: models/churn.onnx\n", "    path: models/churn.onnx\n    card: MODEL_CARD.md\n"),
+    );
     let write = || sandbox.gauntlet(["card", "models/churn.onnx", "--write", "--at", "2026-01-02"]).assert().success();
     write().stdout(contains("wrote"));
     let first = std::fs::read_to_string(sandbox.project().join("MODEL_CARD.md")).unwrap();
-    assert!(first.contains("Deciding alone.") && first.contains("gauntlet:generated identity") && first.contains("churn/train"));
+    assert!(
+        first.contains("Deciding alone.")
+            && first.contains("gauntlet:generated identity")
+            && first.contains("churn/train")
+    );
     write().stdout(contains("up to date"));
     let (exit, result) = sandbox.json(&["run", "."]);
     assert_eq!(exit, 0, "{result}");
@@ -184,6 +200,26 @@ fn a_generated_card_keeps_what_people_wrote_and_passes_once_they_did() {
     let again = ["card", "models/churn.onnx", "--write"];
     sandbox.gauntlet(again).assert().code(2).stderr(contains("edited by hand"));
     sandbox.gauntlet(again.iter().chain(&["--force"])).assert().success();
+}
+
+#[test]
+fn the_readme_of_a_model_folder_is_its_card() {
+    let sandbox = Sandbox::new();
+    sandbox.write("model/config.json", r#"{"model_type": "bert"}"#);
+    let scan = |readme: &str| {
+        sandbox.write("model/README.md", readme);
+        rules(&sandbox.json(&["scan", "model"]).1)
+    };
+    assert_eq!(scan("---\nlicense: mit\nlicense: apache-2.0\n---\n# M\n"), ["artifact/card/broken-front-matter"]);
+    assert_eq!(scan("---\nlicense: mit\n---\n# M\n"), [""; 0]);
+    assert_eq!(scan("# Only a text\n"), [""; 0]);
+    let folder = bom(&sandbox, &["model"]);
+    assert!(folder["metadata"]["component"].get("licenses").is_none());
+    sandbox.write("model/README.md", "---\nlicense: mit\nbase_model: org/base\n---\n# M\n");
+    let model = bom(&sandbox, &["model"])["metadata"]["component"].clone();
+    assert_eq!(model["licenses"][0]["license"]["id"], "MIT");
+    assert_eq!(model["pedigree"]["ancestors"][0]["purl"], "pkg:huggingface/org/base");
+    sandbox.gauntlet(["card", "model", "--write"]).assert().success().stderr(contains("changes the model's digest"));
 }
 
 #[test]

@@ -367,7 +367,10 @@ mod tests {
     fn files_of_real_scanners_are_read() {
         let bandit = include_bytes!("../../../../testdata/import/bandit.sarif");
         let result = from_sarif(file(bandit)).unwrap();
-        assert_eq!((result.failed_tests.as_slice(), result.warned_tests.as_slice()), (&["B602".to_owned()][..], &["B301".to_owned()][..]));
+        assert_eq!(
+            (result.failed_tests.as_slice(), result.warned_tests.as_slice()),
+            (&["B602".to_owned()][..], &["B301".to_owned()][..])
+        );
         assert!(result.passed_tests.is_empty(), "notes are no passes: {:?}", result.passed_tests);
         let ruff = include_bytes!("../../../../testdata/import/ruff.sarif");
         assert_eq!(from_sarif(file(ruff)).unwrap().failed_tests, ["S101", "S301", "S602"]);
