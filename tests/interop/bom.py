@@ -48,6 +48,17 @@ PROVENANCE = {
         },
     },
 }
+VULNERABILITIES = {
+    "scanner": {
+        "uri": "pkg:pypi/pip-audit@2.9.0",
+        "db": {"lastUpdate": "2026-01-01T00:00:00Z"},
+        "result": [
+            {"id": "CVE-2026-0001", "severity": [{"method": "cvss", "score": "5.2"}, {"method": "nvd", "score": "Medium"}]},
+            {"id": "PYSEC-2026-1", "severity": [{"method": "own", "score": "likely"}]},
+        ],
+    },
+    "metadata": {"scanStartedOn": "2026-01-02T00:00:00Z", "scanFinishedOn": "2026-01-02T00:00:01Z"},
+}
 
 # A card with something in every place that a document has for cards.
 CARD = """---
@@ -98,6 +109,9 @@ def main(program: str) -> None:
         model = churn / "models/churn.onnx"
         kind = "https://slsa.dev/provenance/v1"
         run(program, "attest", str(model), "--predicate", str(predicate), "--type", kind, "-C", str(churn))
+        report = work / "vulns.json"
+        report.write_text(json.dumps(VULNERABILITIES))
+        run(program, "attest", str(model), "--vulns", str(report), "-C", str(churn))
         subjects = [(model, ["--requirements", str(churn / "requirements.txt"), "--model-version", "1.0"])]
         card = work / "CARD.md"
         card.write_text(CARD)

@@ -9,7 +9,10 @@ use std::str::FromStr;
 use gauntlet_core::{Algorithm, DigestSet, canonical};
 use serde_json::{Map, Value, json};
 
-use super::{DatasetEntry, ModelFacts, Package, Source, Writer, hub_purl, model_card, spdx_identifier, uuid_of};
+use super::{
+    DatasetEntry, ModelFacts, Package, Source, VulnerabilityEntry, Writer, hub_purl, model_card, spdx_identifier,
+    uuid_of,
+};
 
 /// Release of the specification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -65,6 +68,10 @@ pub fn write(facts: &ModelFacts, version: Version, writer: Writer<'_>) -> Value 
         facts.provenance.iter().zip(0usize..).map(|(entry, at)| formula(facts, entry, at)).collect();
     if !formulas.is_empty() {
         insert(&mut document, "formulation", Value::Array(formulas));
+    }
+    if !facts.vulnerabilities.is_empty() {
+        let list = facts.vulnerabilities.iter().zip(0usize..).map(|(entry, at)| vulnerability(entry, at));
+        insert(&mut document, "vulnerabilities", Value::Array(list.collect()));
     }
     // A JSON value with text keys always serialises.
     let serial = uuid_of(&canonical::to_vec(&document).unwrap_or_default());
@@ -364,6 +371,30 @@ fn dependencies(facts: &ModelFacts) -> Vec<Value> {
     list
 }
 
+/// What a scanner named. A score that is neither a number nor a word of the standard stays the scanner's word.
+fn vulnerability(entry: &VulnerabilityEntry, at: usize) -> Value {
+    let words = ["critical", "high", "medium", "low", "info", "none", "unknown"];
+    let mut properties = Properties::default();
+    properties.weigh("vulnerability", &entry.source);
+    let mut ratings = Vec::new();
+    for (method, score) in &entry.ratings {
+        let word = score.to_lowercase();
+        match score.parse::<f64>() {
+            Ok(number) if number.is_finite() => ratings.push(json!({"source": {"name": method}, "score": number})),
+            _ if words.contains(&word.as_str()) => ratings.push(json!({"source": {"name": method}, "severity": word})),
+            _ => properties.add(&format!("rating:{method}"), score),
+        }
+    }
+    object([
+        ("bom-ref", Some(json!(format!("vulnerability:{at}")))),
+        ("id", Some(json!(entry.id))),
+        ("source", Some(json!({"name": entry.scanner}))),
+        ("ratings", (!ratings.is_empty()).then_some(Value::Array(ratings))),
+        ("affects", Some(json!([{"ref": MODEL}]))),
+        ("properties", properties.into_value()),
+    ])
+}
+
 /// A training run as a workflow: who ran it, when, with which parameters, from what.
 fn formula(facts: &ModelFacts, entry: &super::ProvenanceEntry, at: usize) -> Value {
     let (build, run) = (&entry.provenance.build_definition, &entry.provenance.run_details);
@@ -500,6 +531,17 @@ mod tests {
         let document = write(&facts, Version::V1_7, writer(0));
         assert!(document["metadata"]["component"].get("modelCard").is_none());
         assert!(document.get("formulation").is_none());
+    }
+
+    #[test]
+    fn scores_keep_their_meaning() {
+        let document = write(&sample(), Version::V1_6, writer(0));
+        let found = &document["vulnerabilities"][0];
+        assert_eq!(found["ratings"][0]["score"], 5.2);
+        assert_eq!(found["ratings"][1]["severity"], "high");
+        assert!(
+            found["properties"].as_array().unwrap().contains(&json!({"name": "gauntlet:rating:m", "value": "likely"}))
+        );
     }
 
     #[test]

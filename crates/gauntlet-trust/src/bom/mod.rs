@@ -107,6 +107,8 @@ pub struct ModelFacts {
     pub signatures: Vec<SignatureEntry>,
     /// What scans of it said.
     pub scans: Vec<ScanEntry>,
+    /// Vulnerabilities that scanners with an advisory database named.
+    pub vulnerabilities: Vec<VulnerabilityEntry>,
 }
 
 /// One file of the model.
@@ -201,6 +203,19 @@ pub struct ScanEntry {
     /// Findings by severity, worst first.
     pub findings: Vec<(String, u64)>,
     /// The envelope, or the run that made this document.
+    pub source: Source,
+}
+
+/// A vulnerability that a scanner named.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VulnerabilityEntry {
+    /// CVE, GHSA, PYSEC or another identifier.
+    pub id: String,
+    /// How bad: method and score, as the scanner wrote them.
+    pub ratings: Vec<(String, String)>,
+    /// URI of the scanner.
+    pub scanner: String,
+    /// The envelope that says so.
     pub source: Source,
 }
 
@@ -343,6 +358,12 @@ pub(crate) mod tests {
                 check: "artifact/onnx".to_owned(),
                 verdict: Verdict::Pass,
                 findings: vec![("high".to_owned(), 0)],
+                source: Source::envelope(&envelope, true),
+            }],
+            vulnerabilities: vec![VulnerabilityEntry {
+                id: "CVE-2026-0001".to_owned(),
+                ratings: ["5.2", "HIGH", "likely"].map(|score| ("m".to_owned(), score.to_owned())).to_vec(),
+                scanner: "pkg:pypi/pip-audit@2.9.0".to_owned(),
                 source: Source::envelope(&envelope, true),
             }],
         }
