@@ -72,7 +72,11 @@ fn files_that_contradict_themselves_are_refused() {
     attest(&["--junit", "results.xml"]).stderr(contains("states 2 tests and 3 failures"));
     sandbox.write("scan.sarif", r#"{"version":"2.1.0","runs":[]}"#);
     attest(&["--sarif", "scan.sarif"]).stderr(contains("holds no run"));
-    sandbox.write("vulns.json", r#"{"scanner":{"uri":"pkg:pypi/x@1","db":{},"result":[]},"metadata":{}}"#);
+    sandbox.write(
+        "vulns.json",
+        r#"{"scanner":{"uri":"pkg:pypi/x@1","db":{"lastUpdate":"yesterday"},"result":[]},"metadata":
+        {"scanStartedOn":"2026-01-01T00:00:00Z","scanFinishedOn":"2026-01-01T00:00:00Z"}}"#,
+    );
     attest(&["--vulns", "vulns.json"]).stderr(contains("lastUpdate"));
     sandbox.write("twice.json", r#"{"attributes":[],"attributes":[]}"#);
     attest(&["--predicate", "twice.json", "--type", "https://in-toto.io/attestation/scai/v0.3"])
