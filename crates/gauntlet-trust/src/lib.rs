@@ -6,12 +6,15 @@
 #![forbid(unsafe_code)]
 
 mod atomic;
+pub mod attestation;
 mod base64;
 pub mod dsse;
 pub mod keys;
 pub mod oms;
+pub mod sigstore;
 pub mod statement;
 pub mod strict_json;
+pub mod tlog;
 
 /// A stranger's text for a message: quoted, with control characters escaped, at most 80 characters of it.
 fn shown(text: &str) -> String {
