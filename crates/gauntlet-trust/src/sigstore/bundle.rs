@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 use std::io::{self, Read};
 
+use gauntlet_core::DigestSet;
 use jiff::Timestamp;
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256, Sha384, Sha512};
@@ -102,16 +103,18 @@ pub(super) struct Proof {
 /// The digests of an artifact that a bundle may be about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ArtifactDigest {
+    /// By the names of in-toto.
+    pub(super) all: DigestSet,
     pub(super) sha256: Vec<u8>,
     /// By the hash of the signer's key.
     pub(super) signed: Vec<u8>,
 }
 
 impl ArtifactDigest {
-    /// Lower-case hex SHA-256.
+    /// SHA-256, and what else was needed.
     #[must_use]
-    pub fn sha256_hex(&self) -> String {
-        hex::encode(&self.sha256)
+    pub fn digests(&self) -> &DigestSet {
+        &self.all
     }
 }
 
@@ -190,11 +193,9 @@ impl Bundle {
         let own = self.certificate().and_then(|certificate| certificate.public_key().ok());
         let kind = own.as_ref().or(key).map(VerifyingKey::kind);
         let mut sha256 = Sha256::new();
-        let mut other = match kind {
-            Some(KeyKind::P384) => Some(Other::Sha384(Sha384::new())),
-            Some(KeyKind::P521) => Some(Other::Sha512(Sha512::new())),
-            _ => None,
-        };
+        let mut sha384 = (kind == Some(KeyKind::P384)).then(Sha384::new);
+        // Statements name what npm publishes by SHA-512 alone.
+        let mut sha512 = (kind == Some(KeyKind::P521) || self.envelope().is_some()).then(Sha512::new);
         let mut buffer = vec![0; 1 << 16];
         loop {
             let read = match artifact.read(&mut buffer) {
@@ -205,25 +206,22 @@ impl Bundle {
             };
             let piece = buffer.get(..read).unwrap_or_default();
             sha256.update(piece);
-            match &mut other {
-                Some(Other::Sha384(hasher)) => hasher.update(piece),
-                Some(Other::Sha512(hasher)) => hasher.update(piece),
-                None => {}
-            }
+            sha384.iter_mut().for_each(|hasher| hasher.update(piece));
+            sha512.iter_mut().for_each(|hasher| hasher.update(piece));
         }
         let sha256 = sha256.finalize().to_vec();
-        let signed = match other {
-            Some(Other::Sha384(hasher)) => hasher.finalize().to_vec(),
-            Some(Other::Sha512(hasher)) => hasher.finalize().to_vec(),
-            None => sha256.clone(),
+        let sha384 = sha384.map(|hasher| hasher.finalize().to_vec());
+        let sha512 = sha512.map(|hasher| hasher.finalize().to_vec());
+        let named = [("sha256", Some(&sha256)), ("sha384", sha384.as_ref()), ("sha512", sha512.as_ref())];
+        let named = named.into_iter().filter_map(|(name, value)| Some((name.to_owned(), hex::encode(value?))));
+        let all = named.collect();
+        let signed = match kind {
+            Some(KeyKind::P384) => sha384.unwrap_or_default(),
+            Some(KeyKind::P521) => sha512.unwrap_or_default(),
+            _ => sha256.clone(),
         };
-        Ok(ArtifactDigest { sha256, signed })
+        Ok(ArtifactDigest { all, sha256, signed })
     }
-}
-
-enum Other {
-    Sha384(Sha384),
-    Sha512(Sha512),
 }
 
 #[derive(Deserialize)]

@@ -23,7 +23,7 @@ use crate::x509::ChainError;
 pub use bundle::{ArtifactDigest, Bundle, Version};
 pub use identity::{Identity, IdentityError, SignerIdentity, Subject};
 pub use trusted_root::{MAX_TRUSTED_ROOT_BYTES, TrustedRoot, TrustedRootError};
-pub use verify::{Material, Verified, verify};
+pub use verify::{Material, Verified, Who, verify};
 
 /// Bytes of the largest bundle that is read; the largest genuine ones carry a statement of a few MiB.
 pub const MAX_BUNDLE_BYTES: usize = crate::oms::MAX_BUNDLE_BYTES;

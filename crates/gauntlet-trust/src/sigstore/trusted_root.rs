@@ -227,7 +227,7 @@ impl RawAuthority {
         let mut chain = self.cert_chain.read()?;
         let root = chain.pop().ok_or("no certificate")?;
         let roots = Roots::new(vec![root]).map_err(|e| e.to_string())?;
-        Ok(TimeStamping { authorities: Authorities::new(roots, chain), window })
+        Ok(TimeStamping { authorities: Authorities { roots, certificates: chain }, window })
     }
 }
 
