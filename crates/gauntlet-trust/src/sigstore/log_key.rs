@@ -1,6 +1,5 @@
 //! Keys of logs: which log, which key, and when it counts.
 
-use rustls_pki_types::SignatureVerificationAlgorithm;
 use webpki::ring;
 use x509_cert::der::Decode as _;
 use x509_cert::spki::SubjectPublicKeyInfoRef;

@@ -81,7 +81,7 @@ pub(super) fn signed_entry(leaf: &Certificate, issuer: &Certificate) -> Result<V
     }
     let tbs = tbs.to_der()?;
     let length = u32::try_from(tbs.len()).ok().filter(|length| *length < 1 << 24);
-    let length = length.ok_or_else(|| der::ErrorKind::Overlength.to_error())?.to_be_bytes();
+    let length = length.ok_or_else(|| der::Error::from(der::ErrorKind::Overlength))?.to_be_bytes();
     let mut entry = vec![0, 1];
     entry.extend(Sha256::digest(issuer.spki_der()));
     entry.extend(length.iter().skip(1));
