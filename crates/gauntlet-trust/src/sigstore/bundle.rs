@@ -11,7 +11,7 @@ use serde::Deserialize;
 use sha2::{Digest as _, Sha256, Sha384, Sha512};
 
 use super::json::{Bytes, Count};
-use super::{Failure, Reason};
+use super::{Failure, Reason, SignerIdentity};
 use crate::dsse::{Envelope, RawEnvelope};
 use crate::keys::{KeyKind, VerifyingKey};
 use crate::shown;
@@ -182,6 +182,21 @@ impl Bundle {
             Signer::Certificate(certificate) => Some(certificate),
             Signer::Key => None,
         }
+    }
+
+    /// Who the certificate says has signed; nobody has vouched for it yet.
+    ///
+    /// # Errors
+    /// [`Failure`] when there is no certificate, or its names are not Fulcio's.
+    pub fn signer(&self) -> Result<SignerIdentity, Failure> {
+        let certificate = self.certificate().ok_or_else(|| Failure::new(Reason::WrongType, "signed with a bare key"))?;
+        SignerIdentity::of(certificate)
+    }
+
+    /// Number of the first entry in its log; the log's word is not checked.
+    #[must_use]
+    pub fn log_index(&self) -> Option<u64> {
+        self.entries.first().map(|entry| entry.index)
     }
 
     /// Hashes an artifact in one pass as this bundle needs it: with SHA-256, and with the hash of the signer's key. `key`

@@ -8,6 +8,7 @@ mod bundle;
 mod entry;
 mod identity;
 mod json;
+pub mod keyless;
 mod log_key;
 mod sct;
 mod trusted_root;
