@@ -111,6 +111,13 @@ pub struct ArtifactDigest {
 }
 
 impl ArtifactDigest {
+    /// An artifact of which only the SHA-256 is known. It fits signers with a P-256 key, which Sigstore's tools make.
+    #[must_use]
+    pub fn from_sha256(digest: [u8; 32]) -> Self {
+        let all = [("sha256".to_owned(), hex::encode(digest))].into_iter().collect();
+        Self { all, sha256: digest.to_vec(), signed: digest.to_vec() }
+    }
+
     /// SHA-256, and what else was needed.
     #[must_use]
     pub fn digests(&self) -> &DigestSet {
