@@ -302,7 +302,7 @@ fn a_trusted_root_that_cannot_be_read_is_no_trusted_root() {
     assert!(refused(&|r| r["tlogs"][0]["publicKey"]["validFor"] = json!({ "end": "2030-01-01T00:00:00Z" })).contains("no `start`"));
     assert!(refused(&|r| r["tlogs"][1]["publicKey"]["validFor"] = Value::Null).contains("tlogs[1]"));
     assert!(refused(&|r| r["tlogs"][0]["hashAlgorithm"] = json!("SHA2_512")).contains("SHA2_512"));
-    assert!(refused(&|r| flip(r, "/certificateAuthorities/0/certChain/certificates/0/rawBytes", 700)).contains("certificateAuthorities[0]"));
+    assert!(refused(&|r| flip(r, "/certificateAuthorities/0/certChain/certificates/0/rawBytes", 500)).contains("certificateAuthorities[0]"));
     assert!(refused(&|r| r["ctlogs"][0]["publicKey"]["rawBytes"] = json!("AAAA")).contains("ctlogs[0]"));
     assert!(refused(&|r| r["ctlogs"][0]["publicKey"]["validFor"] = json!({ "start": "2030-01-01T00:00:00Z", "end": "2001-01-01T00:00:00Z" })).contains("ends before"));
     assert!(refused(&|r| { r["tlogs"] = json!([]); r["timestampAuthorities"] = json!([]); }).contains("when a signature was made"));
