@@ -114,7 +114,12 @@ impl Judge<'_> {
             (Trust::Certificates(trust), Material::Certificates { leaf, intermediates }) => {
                 let stamped = certificate::Stamped { envelope: &bundle.envelope, time_stamps: &bundle.time_stamps };
                 let key = certificate::judge(&mut self.found, leaf, intermediates, &stamped, trust)?;
-                self.signature(&bundle.envelope, &[key])
+                let payload = self.signature(&bundle.envelope, &[key]);
+                if payload.is_none() {
+                    // Nobody signed: a name would only look as if somebody had.
+                    (self.found.certificate, self.found.moment) = (None, None);
+                }
+                payload
             }
             (Trust::Sigstore(trust), Material::Sigstore) => {
                 sigstore::model(&mut self.found, bytes, trust)?;

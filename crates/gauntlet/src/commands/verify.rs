@@ -92,12 +92,7 @@ fn identity(args: &VerifyArgs) -> anyhow::Result<Identity> {
 }
 
 /// The verification as the check `trust/signature`.
-fn report(
-    args: &VerifyArgs,
-    bundle: &[u8],
-    verification: &Verification,
-    now: Timestamp,
-) -> anyhow::Result<Report> {
+fn report(args: &VerifyArgs, bundle: &[u8], verification: &Verification, now: Timestamp) -> anyhow::Result<Report> {
     let name = args.model.canonicalize().ok().and_then(|p| p.file_name().map(|n| n.to_string_lossy().into_owned()));
     let digest = verification.root_digest.iter().fold(DigestSet::default(), DigestSet::with);
     let subject = Subject { name: name.unwrap_or_default(), kind: SubjectKind::Model, digest };
