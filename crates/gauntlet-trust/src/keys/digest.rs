@@ -5,8 +5,8 @@ use p256::ecdsa::signature::hazmat::PrehashVerifier as _;
 use super::{Public, VerifyingKey};
 
 impl VerifyingKey {
-    /// As [`Self::verify`], given the digest by the hash of this key's kind instead of the message. Always false for
-    /// Ed25519, which signs messages and no digests.
+    /// As [`Self::verify`], given the digest by the hash of this key's kind instead of the message; for P-384 also that by
+    /// SHA-256, which releases of sigstore-python before 2 signed. Always false for Ed25519, which signs no digests.
     pub(crate) fn verify_digest(&self, digest: &[u8], signature: &[u8]) -> bool {
         match &self.public {
             Public::P256(key) => {
@@ -14,7 +14,7 @@ impl VerifyingKey {
                     && p256::ecdsa::Signature::from_der(signature).is_ok_and(|s| key.verify_prehash(digest, &s).is_ok())
             }
             Public::P384(key) => {
-                digest.len() == 48
+                matches!(digest.len(), 32 | 48)
                     && p384::ecdsa::Signature::from_der(signature).is_ok_and(|s| key.verify_prehash(digest, &s).is_ok())
             }
             Public::P521(key) => {

@@ -278,8 +278,10 @@ impl Verification {
             };
             coverage.skip(&unsigned.path, None, code, detail);
         }
-        if let (Some(rule), Some(certificate)) = (SIGNATURE.rule("signer"), &self.certificate) {
-            drafts.push(Draft::new(rule, Location::default(), certificate.to_string()));
+        let signer = self.certificate.as_ref().map(ToString::to_string);
+        let signer = signer.or_else(|| self.identity.as_ref().map(ToString::to_string));
+        if let (Some(rule), Some(signer)) = (SIGNATURE.rule("signer"), signer) {
+            drafts.push(Draft::new(rule, Location::default(), signer));
             let moment = self.moment.iter().map(|moment| format!("signed before {moment}"));
             drafts.extend(moment.map(|text| Draft::new(rule, Location::default(), text)));
         }
@@ -339,7 +341,7 @@ mod tests {
     fn reports_agree_with_the_verdict() {
         let subject =
             Subject { name: "m".to_owned(), kind: SubjectKind::Model, digest: DigestSet::sha256_of(b"model") };
-        let mut found = verify(Path::new("m"), b"", &Trust::Sigstore, &VerifyOptions::default());
+        let mut found = verify(Path::new("m"), b"", &Trust::Keys(Vec::new()), &VerifyOptions::default());
         let mut judge = |code, verdict, signer: Option<&str>| {
             found.reasons = vec![Reason { path: Some("f".to_owned()), code, message: "seen".to_owned() }];
             found.unsigned = vec![Unsigned { path: ".git".to_owned(), why: UnsignedWhy::Ignored }];

@@ -111,7 +111,7 @@ pub struct ArtifactDigest {
 }
 
 impl ArtifactDigest {
-    /// An artifact of which only the SHA-256 is known. It fits signers with a P-256 key, which Sigstore's tools make.
+    /// An artifact of which only the SHA-256 is known: enough for signers that sign it, as Sigstore's tools do.
     #[must_use]
     pub fn from_sha256(digest: [u8; 32]) -> Self {
         let all = [("sha256".to_owned(), hex::encode(digest))].into_iter().collect();

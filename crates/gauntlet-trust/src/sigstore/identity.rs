@@ -1,5 +1,7 @@
 //! Who signed, by the certificate: the name an identity provider vouched for, and the provider.
 
+use std::fmt;
+
 use der::asn1::{ObjectIdentifier, Utf8StringRef};
 use regex::Regex;
 use serde::Serialize;
@@ -117,6 +119,12 @@ pub struct SignerIdentity {
     pub subject: String,
     /// The identity provider that vouched for it.
     pub issuer: String,
+}
+
+impl fmt::Display for SignerIdentity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "signed by {}, vouched for by {}", shown(&self.subject), shown(&self.issuer))
+    }
 }
 
 impl SignerIdentity {

@@ -136,7 +136,8 @@ impl Judge<'_> {
                 if let Some((algorithm, digest)) = digest {
                     self.message_digest(algorithm, digest, artifact);
                 }
-                if !key.verify_digest(&artifact.signed, signature) {
+                let held = [&artifact.signed, &artifact.sha256].iter().any(|digest| key.verify_digest(digest, signature));
+                if !held {
                     self.fail(Reason::BadSignature, "the signature is not by the signer's key over this artifact");
                 }
                 Ok(signature)
