@@ -95,3 +95,33 @@ fn a_statement_about_the_file_counts_as_its_signature() {
     command.arg("--trusted-root").arg(file("roots/public-good.json"));
     command.assert().success();
 }
+
+#[test]
+fn an_attestation_of_another_tool_counts_for_the_file_that_it_is_about() {
+    use gauntlet_core::DigestSet;
+    use gauntlet_trust::dsse::{Envelope, IN_TOTO};
+    use gauntlet_trust::keys::{KeyKind, SigningKey};
+
+    let sandbox = Sandbox::new();
+    let key = SigningKey::generate(KeyKind::P256).unwrap();
+    let public = sandbox.write("witness.pub", key.verifying_key().to_pem().unwrap());
+    let other = sandbox.write("other.pub", SigningKey::generate(KeyKind::P256).unwrap().verifying_key().to_pem().unwrap());
+    let line = |content: &[u8]| {
+        let statement = serde_json::json!({
+            "_type": "https://in-toto.io/Statement/v0.1", "predicateType": "https://witness.testifysec.com/attestation-collection/v0.1",
+            "subject": [{ "name": "model.bin", "digest": DigestSet::sha256_of(content) }], "predicate": {},
+        });
+        Envelope::sign(IN_TOTO, statement.to_string().into_bytes(), &[&key]).unwrap().to_json()
+    };
+    let lines = [line(b"other"), b"\n".to_vec(), line(b"model"), b"\n".to_vec()].concat();
+    sandbox.write("model.intoto.jsonl", lines);
+    sandbox.write("model.bin", "model");
+    let verify = |key: &PathBuf| {
+        let mut command = sandbox.gauntlet(["verify", "model.bin", "--signature", "model.intoto.jsonl", "--key"]);
+        command.arg(key).assert()
+    };
+    verify(&public).success();
+    verify(&other).code(1).stdout(contains("trust/signature/bad-signature"));
+    sandbox.write("model.bin", "changed");
+    verify(&public).code(1).stdout(contains("trust/signature/digest-mismatch"));
+}

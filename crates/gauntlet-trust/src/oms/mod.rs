@@ -7,6 +7,7 @@ mod bundle;
 mod certificate;
 mod claims;
 mod endorse;
+mod file;
 mod hash;
 mod manifest;
 mod names;
@@ -33,10 +34,11 @@ pub use bundle::Method;
 pub use certificate::{CertificateTrust, Moment, MomentBy, SignerCertificate};
 pub use claims::{Claims, claims};
 pub use endorse::{CertificateEndorser, Endorse, Endorsed, KeyEndorser, TimeStamped};
+pub use file::{is_file_signature, verify_file};
 pub use hash::HashType;
 pub use report::SIGNATURE;
 pub use sign::{Signed, sign, sign_as};
-pub use sigstore::{SigstoreTrust, is_file_bundle, verify_file};
+pub use sigstore::SigstoreTrust;
 pub use verify::{verify, verify_any};
 
 /// The predicate type of an OpenSSF model signature.

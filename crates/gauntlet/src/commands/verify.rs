@@ -32,16 +32,11 @@ pub(crate) fn run(args: &VerifyArgs, global: &Global) -> anyhow::Result<Exit> {
         ignore_unsigned: args.ignore_unsigned,
         signature_path: Some(signature.clone()),
     };
-    let by_sigstore = trust.iter().find_map(|one| match one {
-        Trust::Sigstore(trust) => Some(trust),
-        _ => None,
-    });
-    let verification = match by_sigstore {
-        // A bundle over one file that is no model signature, as cosign and GitHub make them.
-        Some(trust) if args.model.is_file() && oms::is_file_bundle(&bundle) => {
-            oms::verify_file(&args.model, &bundle, trust)
-        }
-        _ => oms::verify_any(&args.model, &bundle, &trust, &options),
+    // What cosign, witness, npm or GitHub say about one file is no model signature.
+    let verification = if args.model.is_file() && oms::is_file_signature(&bundle) {
+        oms::verify_file(&args.model, &bundle, &trust)
+    } else {
+        oms::verify_any(&args.model, &bundle, &trust, &options)
     };
     let report = report(args, &bundle, &verification, now)?;
     let exit = match report.verdict {
