@@ -24,8 +24,8 @@ mod verify;
 
 pub use error::Error;
 pub use evidence::{EvidenceStore, Held, MAX_ENVELOPE};
+pub use gauntlet_trust::tlog::{note, tree};
 pub use journal::read_all as read_journal;
 pub use lock::{Lease, LockError};
-pub use gauntlet_trust::tlog::{note, tree};
 pub use log::{Appended, JOURNAL_LIMIT, LOCK_TIMEOUT, Ledger, Options, Place, Repair};
 pub use verify::{Difference, Problem, Verification, verify};

@@ -16,8 +16,8 @@ pub mod oms;
 pub mod sigstore;
 pub mod statement;
 pub mod strict_json;
-pub mod tlog;
 pub mod timestamp;
+pub mod tlog;
 pub mod x509;
 
 /// A stranger's text for a message: quoted, with control characters escaped, at most 80 characters of it.

@@ -155,7 +155,10 @@ mod tests {
         let kind = text(&digest.to_string(), "atomic container signature");
         assert!(matches!(judge(&kind, &digest, &keys), Err(ImageSignatureError::Type(_))));
         for named in ["", "sha256:00", "sha512:00", &digest.to_string()[7..]] {
-            assert!(matches!(judge(&text(named, TYPE), &digest, &keys), Err(ImageSignatureError::Digest(_))), "{named}");
+            assert!(
+                matches!(judge(&text(named, TYPE), &digest, &keys), Err(ImageSignatureError::Digest(_))),
+                "{named}"
+            );
         }
         let twice = [b"{\"critical\":{}," as &[u8], &payload[1..]].concat();
         assert!(matches!(judge(&twice, &digest, &keys), Err(ImageSignatureError::Malformed(_))));

@@ -139,7 +139,9 @@ pub fn read_tags(bytes: &[u8]) -> Result<Tags, ReadError> {
 fn looks_like_one(document: &[u8]) -> bool {
     let text = String::from_utf8_lossy(document);
     text.starts_with('{')
-        && (text.contains("\"payloadType\"") || text.contains("\"dsseEnvelope\"") || text.contains("\"verificationMaterial\""))
+        && (text.contains("\"payloadType\"")
+            || text.contains("\"dsseEnvelope\"")
+            || text.contains("\"verificationMaterial\""))
 }
 
 fn one(bytes: &[u8], number: usize) -> Result<Found, ReadError> {

@@ -37,7 +37,11 @@ mod tests {
         for kind in [KeyKind::P256, KeyKind::P384, KeyKind::P521, KeyKind::Ed25519] {
             let key = SigningKey::generate(kind).unwrap();
             let signature = key.sign(b"message").unwrap();
-            let digests = [Sha256::digest(b"message").to_vec(), Sha384::digest(b"message").to_vec(), Sha512::digest(b"message").to_vec()];
+            let digests = [
+                Sha256::digest(b"message").to_vec(),
+                Sha384::digest(b"message").to_vec(),
+                Sha512::digest(b"message").to_vec(),
+            ];
             let held: Vec<usize> = digests
                 .iter()
                 .filter(|digest| key.verifying_key().verify_digest(digest, &signature))

@@ -68,7 +68,8 @@ impl FileJudge<'_> {
     fn bundle(&mut self, bundle: &Bundle, file: &Path) {
         self.found.method = Some(Method::Sigstore);
         let Some(trust) = self.sigstore else {
-            return self.reason(ReasonCode::WrongMethod, "signed by sigstore, but no trusted root and identity are given");
+            return self
+                .reason(ReasonCode::WrongMethod, "signed by sigstore, but no trusted root and identity are given");
         };
         let Some(digest) = self.hash(file, |open| bundle.hash(open, None)) else { return };
         let name = self.name.take();
@@ -128,16 +129,14 @@ impl FileJudge<'_> {
             Some(AttestationError::Untrusted) => {
                 self.reason(ReasonCode::BadSignature, "no trusted key signed an attestation about this file");
             }
-            Some(error @ AttestationError::NoIdentityTrusted) => self.reason(ReasonCode::WrongMethod, error.to_string()),
+            Some(error @ AttestationError::NoIdentityTrusted) => {
+                self.reason(ReasonCode::WrongMethod, error.to_string())
+            }
             Some(error @ AttestationError::Statement(_)) => self.reason(ReasonCode::Malformed, error.to_string()),
         }
     }
 
-    fn hash(
-        &mut self,
-        file: &Path,
-        hash: impl FnOnce(File) -> io::Result<ArtifactDigest>,
-    ) -> Option<ArtifactDigest> {
+    fn hash(&mut self, file: &Path, hash: impl FnOnce(File) -> io::Result<ArtifactDigest>) -> Option<ArtifactDigest> {
         let hashed = File::open(file).and_then(|open| {
             let metadata = open.metadata()?;
             match metadata.is_file() {

@@ -317,7 +317,6 @@ impl Judge<'_> {
             }
         }
     }
-
 }
 
 /// Paths at which something other than a file was met.

@@ -58,7 +58,8 @@ pub(super) fn check(entry: &LogEntry, signed: &Signed<'_>) -> Result<(), Failure
 
 fn read<T: DeserializeOwned>(entry: &LogEntry) -> Result<T, Failure> {
     let bounds = Bounds { bytes: super::MAX_BUNDLE_BYTES, ..Bounds::RECORD };
-    strict_json::from_slice(&entry.body, &bounds).map_err(|e| Failure::malformed(format!("the body of a log entry: {e}")))
+    strict_json::from_slice(&entry.body, &bounds)
+        .map_err(|e| Failure::malformed(format!("the body of a log entry: {e}")))
 }
 
 fn mismatch(what: &str) -> Failure {
@@ -74,9 +75,8 @@ impl By<'_> {
     fn is_pem(&self, encoded: &str) -> bool {
         let Ok(pem) = base64::decode(encoded) else { return false };
         match self {
-            Self::Certificate(own) => {
-                Certificate::all_from_pem(&pem).is_ok_and(|all| matches!(all.as_slice(), [one] if one.der() == own.der()))
-            }
+            Self::Certificate(own) => Certificate::all_from_pem(&pem)
+                .is_ok_and(|all| matches!(all.as_slice(), [one] if one.der() == own.der())),
             Self::Key(own) => {
                 let text = std::str::from_utf8(&pem).ok();
                 text.and_then(|text| VerifyingKey::from_pem(text).ok()).is_some_and(|key| key == **own)

@@ -178,9 +178,8 @@ impl Bundle {
         let version = Version::of(media_type).ok_or_else(|| {
             Failure::new(Reason::WrongType, format!("media type {} is none of a Sigstore bundle", shown(media_type)))
         })?;
-        let material = raw
-            .verification_material
-            .ok_or_else(|| Failure::malformed("`verificationMaterial` is missing"))?;
+        let material =
+            raw.verification_material.ok_or_else(|| Failure::malformed("`verificationMaterial` is missing"))?;
         let signer = material.signer(version)?;
         if material.tlog_entries.len() > MAX_ENTRIES {
             return Err(Failure::malformed(format!("more than {MAX_ENTRIES} log entries")));
@@ -201,7 +200,9 @@ impl Bundle {
                 Content::Envelope(envelope)
             }
             (None, None) => return Err(Failure::malformed("neither `messageSignature` nor `dsseEnvelope` is there")),
-            (Some(_), Some(_)) => return Err(Failure::malformed("both `messageSignature` and `dsseEnvelope` are there")),
+            (Some(_), Some(_)) => {
+                return Err(Failure::malformed("both `messageSignature` and `dsseEnvelope` are there"));
+            }
         };
         Ok(Self { version, signer, entries, time_stamps, content })
     }
@@ -236,7 +237,8 @@ impl Bundle {
     /// # Errors
     /// [`Failure`] when there is no certificate, or its names are not Fulcio's.
     pub fn signer(&self) -> Result<SignerIdentity, Failure> {
-        let certificate = self.certificate().ok_or_else(|| Failure::new(Reason::WrongType, "signed with a bare key"))?;
+        let certificate =
+            self.certificate().ok_or_else(|| Failure::new(Reason::WrongType, "signed with a bare key"))?;
         SignerIdentity::of(certificate)
     }
 

@@ -49,7 +49,8 @@ pub(super) fn check(
 fn promise(entry: &LogEntry, logs: &[&LogKey]) -> Result<Option<Timestamp>, Failure> {
     let Some(promise) = &entry.promise else { return Ok(None) };
     let bad = |message: &str| Failure::new(Reason::BadPromise, message);
-    let time = entry.integrated_time.ok_or_else(|| bad("the log promises to include the entry and does not say when"))?;
+    let time =
+        entry.integrated_time.ok_or_else(|| bad("the log promises to include the entry and does not say when"))?;
     // The canonical JSON (RFC 8785) of these four: base64, hex and integers need no escapes.
     let message = format!(
         r#"{{"body":"{}","integratedTime":{},"logID":"{}","logIndex":{}}}"#,
@@ -98,9 +99,11 @@ fn proven(
 /// The log whose signed state is the one that the proof leads to.
 fn checkpoint<'l>(proof: &Proof, logs: &[&'l LogKey]) -> Result<&'l LogKey, Failure> {
     let bad = |message: String| Failure::new(Reason::BadCheckpoint, message);
-    let envelope = proof.checkpoint.as_ref().ok_or_else(|| bad("the proof comes without a signed checkpoint".to_owned()))?;
+    let envelope =
+        proof.checkpoint.as_ref().ok_or_else(|| bad("the proof comes without a signed checkpoint".to_owned()))?;
     let note = Note::parse(envelope.as_bytes()).map_err(|e| bad(format!("the checkpoint: {e}")))?;
-    let state = State::parse(note.text()).ok_or_else(|| bad("the checkpoint does not name origin, size and root".to_owned()))?;
+    let state = State::parse(note.text())
+        .ok_or_else(|| bad("the checkpoint does not name origin, size and root".to_owned()))?;
     // The id is the beginning of the log's own; others sign checkpoints, too, as witnesses.
     let signed = note.signatures().iter().find_map(|signature| {
         let log = logs.iter().find(|log| {
@@ -129,7 +132,8 @@ impl<'a> State<'a> {
     fn parse(text: &'a str) -> Option<Self> {
         let mut lines = text.split('\n');
         let (origin, size, root) = (lines.next()?, lines.next()?, lines.next()?);
-        let plain = !size.is_empty() && size.bytes().all(|b| b.is_ascii_digit()) && (size == "0" || !size.starts_with('0'));
+        let plain =
+            !size.is_empty() && size.bytes().all(|b| b.is_ascii_digit()) && (size == "0" || !size.starts_with('0'));
         let size = plain.then(|| size.parse().ok()).flatten()?;
         (!origin.is_empty()).then_some(())?;
         Some(Self { origin, size, root: Hash::from_base64(root)? })
@@ -151,7 +155,13 @@ mod tests {
         let text = format!("log.example - 12\n5\n{root}\nTimestamp: 7\n");
         let state = State::parse(&text).unwrap();
         assert!(state.is_of("log.example") && !state.is_of("log.exam") && !state.is_of("other"));
-        for broken in [format!("\n5\n{root}\n"), format!("log\n05\n{root}\n"), format!("log\n\n{root}\n"), "log\n5\n".to_owned(), format!("log\n{root}\n")] {
+        for broken in [
+            format!("\n5\n{root}\n"),
+            format!("log\n05\n{root}\n"),
+            format!("log\n\n{root}\n"),
+            "log\n5\n".to_owned(),
+            format!("log\n{root}\n"),
+        ] {
             assert!(State::parse(&broken).is_none(), "{broken}");
         }
     }

@@ -95,8 +95,11 @@ impl Identity {
             failures.push(Failure::new(Reason::WrongIdentity, message));
         }
         if self.issuer != signer.issuer {
-            let message =
-                format!("the signer's identity is vouched for by {}, expected {}", shown(&signer.issuer), shown(&self.issuer));
+            let message = format!(
+                "the signer's identity is vouched for by {}, expected {}",
+                shown(&signer.issuer),
+                shown(&self.issuer)
+            );
             failures.push(Failure::new(Reason::WrongIssuer, message));
         }
         failures
@@ -130,7 +133,8 @@ impl fmt::Display for SignerIdentity {
 impl SignerIdentity {
     /// Reads both from a certificate. Fulcio writes exactly one name; with several nobody could say who signed.
     pub(super) fn of(certificate: &Certificate) -> Result<Self, Failure> {
-        let names = certificate.alt_names().map_err(|e| Failure::malformed(format!("the signer's certificate: {e}")))?;
+        let names =
+            certificate.alt_names().map_err(|e| Failure::malformed(format!("the signer's certificate: {e}")))?;
         let [name] = names.as_slice() else {
             return Err(Failure::malformed(format!("the signer's certificate bears {} names, not one", names.len())));
         };
@@ -139,7 +143,9 @@ impl SignerIdentity {
             AltName::Other { kind, value } if kind == USER_NAME => utf8(value)
                 .ok_or_else(|| Failure::malformed("the user name in the signer's certificate is malformed"))?,
             AltName::Dns(_) | AltName::Other { .. } => {
-                return Err(Failure::malformed("the name in the signer's certificate is of another kind than Fulcio writes"));
+                return Err(Failure::malformed(
+                    "the name in the signer's certificate is of another kind than Fulcio writes",
+                ));
             }
         };
         Ok(Self { subject, issuer: issuer(certificate)? })
@@ -157,7 +163,9 @@ fn issuer(certificate: &Certificate) -> Result<String, Failure> {
         }
         (_, Some(new)) => Ok(new),
         (Some(old), None) => Ok(old.to_owned()),
-        (None, None) => Err(Failure::new(Reason::WrongIssuer, "the signer's certificate names no issuer of the identity")),
+        (None, None) => {
+            Err(Failure::new(Reason::WrongIssuer, "the signer's certificate names no issuer of the identity"))
+        }
     }
 }
 

@@ -61,7 +61,17 @@ mod tests {
     fn integers_come_as_text_or_number_and_are_never_below_zero() {
         let read = |text: &str| serde_json::from_str::<Count>(text).ok().map(|count| count.0);
         assert_eq!((read("7"), read("\"7\""), read("\"0\"")), (Some(7), Some(7), Some(0)));
-        for odd in ["-1", "\"-1\"", "\"+1\"", "\"07\"", "\"\"", "1.0", "\"9223372036854775808\"", "9223372036854775808", "null"] {
+        for odd in [
+            "-1",
+            "\"-1\"",
+            "\"+1\"",
+            "\"07\"",
+            "\"\"",
+            "1.0",
+            "\"9223372036854775808\"",
+            "9223372036854775808",
+            "null",
+        ] {
             assert_eq!(read(odd), None, "{odd}");
         }
     }

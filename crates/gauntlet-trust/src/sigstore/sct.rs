@@ -38,7 +38,8 @@ pub(super) fn check(leaf: &Certificate, issuer: &Certificate, logs: &[LogKey]) -
     };
     let list = OctetStringRef::from_der(value)
         .map_err(|_| bad("the list of certificate time stamps is malformed".to_owned()))?;
-    let scts = parse_list(list.as_bytes()).ok_or_else(|| bad("the list of certificate time stamps is malformed".to_owned()))?;
+    let scts = parse_list(list.as_bytes())
+        .ok_or_else(|| bad("the list of certificate time stamps is malformed".to_owned()))?;
     let entry = signed_entry(leaf, issuer).map_err(|e| bad(format!("the certificate cannot be encoded again: {e}")))?;
     let mut held = false;
     for sct in &scts {

@@ -99,9 +99,9 @@ pub fn verify<'b>(
 /// The key that has to have signed: that of the certificate, or the caller's own. A key in the bundle is never taken.
 fn signing_key(bundle: &Bundle, who: &Who) -> Result<VerifyingKey, Failure> {
     match (&bundle.signer, who) {
-        (Signer::Certificate(leaf), Who::Identity(_)) => leaf
-            .public_key()
-            .map_err(|e| Failure::new(Reason::Unsupported, format!("the signer's certificate: {e}"))),
+        (Signer::Certificate(leaf), Who::Identity(_)) => {
+            leaf.public_key().map_err(|e| Failure::new(Reason::Unsupported, format!("the signer's certificate: {e}")))
+        }
         (Signer::Key, Who::Key(key)) => Ok(key.as_ref().clone()),
         (Signer::Certificate(_), Who::Key(_)) => {
             Err(Failure::new(Reason::WrongType, "signed with a certificate, but a key is trusted here"))
@@ -136,7 +136,8 @@ impl Judge<'_> {
                 if let Some((algorithm, digest)) = digest {
                     self.message_digest(algorithm, digest, artifact);
                 }
-                let held = [&artifact.signed, &artifact.sha256].iter().any(|digest| key.verify_digest(digest, signature));
+                let held =
+                    [&artifact.signed, &artifact.sha256].iter().any(|digest| key.verify_digest(digest, signature));
                 if !held {
                     self.fail(Reason::BadSignature, "the signature is not by the signer's key over this artifact");
                 }
@@ -164,7 +165,8 @@ impl Judge<'_> {
             ("SHA2_256", _) => &artifact.sha256,
             ("SHA2_384", 48) | ("SHA2_512", 64) => &artifact.signed,
             _ => {
-                return self.fail(Reason::Unsupported, format!("a message digest by {} is not handled", shown(algorithm)));
+                return self
+                    .fail(Reason::Unsupported, format!("a message digest by {} is not handled", shown(algorithm)));
             }
         };
         if expected != digest {
@@ -174,12 +176,15 @@ impl Judge<'_> {
 
     fn subject(&mut self, payload_type: &str, payload: &[u8], artifact: &ArtifactDigest) {
         if payload_type != IN_TOTO {
-            return self.fail(Reason::WrongType, format!("payload type {} is no in-toto statement", shown(payload_type)));
+            return self
+                .fail(Reason::WrongType, format!("payload type {} is no in-toto statement", shown(payload_type)));
         }
         let statement = crate::attestation::read_statement(payload);
         match statement {
             Ok((statement, _)) if statement.is_about(artifact.digests()) => {}
-            Ok(_) => self.fail(Reason::WrongArtifact, "the statement is about other artifacts: no subject has this digest"),
+            Ok(_) => {
+                self.fail(Reason::WrongArtifact, "the statement is about other artifacts: no subject has this digest")
+            }
             Err(StatementError::Type { what, found }) => {
                 self.fail(Reason::WrongType, format!("the {what} type {} is not handled", shown(&found)));
             }
@@ -274,7 +279,8 @@ impl Judge<'_> {
         }
         let Some(chain) = chain else { return };
         if self.root.certificate_logs.is_empty() {
-            self.warnings.push("the trusted root names no certificate log: none was asked about the certificate".to_owned());
+            self.warnings
+                .push("the trusted root names no certificate log: none was asked about the certificate".to_owned());
             return;
         }
         let checked = match chain.issuer() {

@@ -74,11 +74,8 @@ impl Place {
             self.failed(cause.map_or(what.clone(), |cause| format!("{what}: {cause}")))
         };
         // Followed elsewhere, the token would be given to somebody whom the caller did not name.
-        let client = Client::builder()
-            .timeout(PATIENCE)
-            .redirect(reqwest::redirect::Policy::none())
-            .build()
-            .map_err(failed)?;
+        let client =
+            Client::builder().timeout(PATIENCE).redirect(reqwest::redirect::Policy::none()).build().map_err(failed)?;
         let answer = request(&client).header(ACCEPT, "application/json").send().map_err(failed)?;
         let status = answer.status();
         let mut bytes = Vec::new();
@@ -126,7 +123,9 @@ mod tests {
         for good in ["https://fulcio.example", "http://127.0.0.1:5000/x", "http://localhost", "http://[::1]:1"] {
             assert!(Place::parse(good).is_ok(), "{good}");
         }
-        for bad in ["", "fulcio.example", "http://fulcio.example", "http://127.0.0.1.evil.example", "ftp://x", "https://a:b@x"] {
+        for bad in
+            ["", "fulcio.example", "http://fulcio.example", "http://127.0.0.1.evil.example", "ftp://x", "https://a:b@x"]
+        {
             assert!(Place::parse(bad).is_err(), "{bad}");
         }
     }

@@ -27,10 +27,7 @@ impl IdentityToken {
     ///
     /// # Errors
     /// [`KeylessError::Token`] when it is not set or holds no token.
-    pub fn from_environment(
-        name: &str,
-        environment: &dyn Fn(&str) -> Option<String>,
-    ) -> Result<Self, KeylessError> {
+    pub fn from_environment(name: &str, environment: &dyn Fn(&str) -> Option<String>) -> Result<Self, KeylessError> {
         let text = environment(name).map(Zeroizing::new);
         let text = text.ok_or_else(|| KeylessError::Token(format!("the environment variable {name} is not set")))?;
         Self::parse(&text).ok_or_else(|| KeylessError::Token(format!("the environment variable {name} holds no token")))
