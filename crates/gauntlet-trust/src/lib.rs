@@ -9,9 +9,11 @@ mod atomic;
 mod base64;
 pub mod dsse;
 pub mod keys;
+pub mod moment;
 pub mod oms;
 pub mod statement;
 pub mod strict_json;
+pub mod trust_policy;
 
 /// A stranger's text for a message: quoted, with control characters escaped, at most 80 characters of it.
 fn shown(text: &str) -> String {

@@ -1,80 +1,79 @@
 //! The trust policy: what an organisation demands of every project, and whom it believes. Lies outside projects.
+//!
+//! Here it is read and checked. [`TrustPolicy::permits`] answers who may sign what; [`PolicyBundle`] is the policy signed by
+//! the keys of its predecessor; [`KnownVersions`] remembers the newest one that was seen.
+
+mod bundle;
+mod document;
+mod floors;
+mod memory;
+mod people;
+mod permission;
+mod revoked;
+mod rules;
+mod vkey;
+mod window;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroUsize;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use gauntlet_core::project::Risk;
 use gauntlet_core::yaml::{self, Located};
 use gauntlet_core::{ConfigError, Digest, nearest};
-use schemars::JsonSchema;
-use serde::Deserialize;
 
-/// What a person may write: version 1.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct Document {
-    /// Version of this format: 1.
-    version: Located<u64>,
-    /// Name of the organisation.
-    name: String,
-    /// What each environment demands.
-    #[serde(default)]
-    environments: BTreeMap<String, EnvironmentDocument>,
-    /// Who may sign and approve.
-    #[serde(default)]
-    people: Vec<PersonDocument>,
-    /// How old the ledger's head may be, such as `30m`, `24h` or `7d`.
-    #[serde(default)]
-    freshness: Option<Located<String>>,
-}
+use self::document::{AuthorityDocument, Document, EnvironmentDocument, RootDocument, WitnessesDocument};
+use self::people::{Named, People};
+use crate::keys::VerifyingKey;
 
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-struct EnvironmentDocument {
-    /// The risk class that every project is held to at least.
-    minimum_risk: Option<Risk>,
-    /// Policy packs that always apply.
-    packs: Vec<Located<String>>,
-    /// Roles that always have to approve.
-    approvals: Vec<Located<String>>,
-    /// Whether models meet people here; by default only in environments named `production`, `prod`, or beginning so.
-    production: Option<bool>,
-    /// Whose evidence counts: ids of people, or keys. Absent: everybody under `people`.
-    signers: Option<Vec<Located<String>>>,
-}
-
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct PersonDocument {
-    /// Short name, such as an account.
-    id: Located<String>,
-    /// Full name.
-    name: String,
-    /// Public keys: PEM, or the hex SHA-256 of the SubjectPublicKeyInfo.
-    keys: Vec<Located<String>>,
-    /// What the person may approve as.
-    #[serde(default)]
-    roles: Vec<String>,
-}
+pub use bundle::{BundleError, Missing, PAYLOAD_TYPE, PolicyBundle, VerifiedPolicy};
+pub use floors::TestFloors;
+pub use memory::{KnownVersions, MemoryError};
+pub use people::{Identity, Person, PolicyKey};
+pub use permission::{Act, Objection, Permission, Signatory, SignerStanding};
+pub use revoked::{Revoked, RevokedThing};
+pub use rules::{PredicatePattern, Rule, RuleSigner};
+pub use vkey::{Vkey, VkeyKind};
+pub use window::{Outside, Window};
 
 /// A checked trust policy.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct TrustPolicy {
     /// Name of the organisation.
     pub name: String,
-    /// SHA-256 of the file's bytes.
+    /// SHA-256 of the text's bytes, signed or not.
     pub digest: Digest,
+    /// Number of this text among its successors, from 1.
+    pub version_number: Option<u64>,
+    /// SHA-256 of the text before this one.
+    pub previous: Option<Digest>,
+    /// Who may sign this text and its successor.
+    pub root: Option<Root>,
     /// What each environment demands.
     pub environments: BTreeMap<String, TrustEnvironment>,
-    /// Who may sign and approve.
+    /// Who may sign and approve, workloads included.
     pub people: Vec<Person>,
+    /// Keys that rules and environments name and nobody holds.
+    pub loose_keys: Vec<PolicyKey>,
+    /// Who may sign what; `None`: everybody under `people` may sign anything.
+    pub rules: Option<Vec<Rule>>,
+    /// Certificate authorities for signers with certificates.
+    pub authorities: Vec<Authority>,
+    /// Authorities whose RFC 3161 time stamps count.
+    pub time_stamp_authorities: Vec<Authority>,
+    /// Keys of the logs whose entries count.
+    pub logs: Vec<Vkey>,
+    /// Who has to have cosigned the head of a log.
+    pub witnesses: Option<Witnesses>,
     /// Seconds that the ledger's head may be old.
     pub freshness_seconds: Option<u64>,
+    /// How hard models must be tested, in every environment.
+    pub tests: TestFloors,
+    /// What no longer counts.
+    pub revoked: Vec<Revoked>,
 }
 
 /// What an organisation demands of an environment.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct TrustEnvironment {
     /// The risk class that every project is held to at least.
     pub minimum_risk: Option<Risk>,
@@ -84,21 +83,46 @@ pub struct TrustEnvironment {
     pub approvals: Vec<String>,
     /// Whether models meet people here, when said.
     pub production: Option<bool>,
-    /// Key ids whose evidence counts, when it names any.
-    pub signers: Option<Vec<String>>,
+    /// Whose evidence counts, when it names any.
+    pub signers: Option<Signers>,
+    /// How hard models must be tested for here, the floors of the whole file included.
+    pub tests: TestFloors,
 }
 
-/// Somebody who may sign.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Person {
-    /// Short name.
-    pub id: String,
-    /// Full name.
-    pub name: String,
-    /// Key ids: hex SHA-256 of the SubjectPublicKeyInfo.
+/// Whose evidence counts in an environment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Signers {
+    /// Ids of people and workloads, with all their keys and identities.
+    pub people: Vec<String>,
+    /// Ids of single keys.
     pub keys: Vec<String>,
-    /// What the person may approve as.
-    pub roles: Vec<String>,
+}
+
+/// Who may sign a trust policy and its successor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Root {
+    /// How many different of them have to sign.
+    pub threshold: NonZeroUsize,
+    /// The keys, and for whom each counts: an id of a person, or the key's own id.
+    pub keys: Vec<(String, VerifyingKey)>,
+}
+
+/// A certificate authority.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Authority {
+    /// Short name.
+    pub name: String,
+    /// Root certificates in PEM.
+    pub certificates: String,
+}
+
+/// Who has to have cosigned the head of a log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Witnesses {
+    /// How many different of them.
+    pub quorum: NonZeroUsize,
+    /// Their keys.
+    pub keys: Vec<Vkey>,
 }
 
 impl TrustPolicy {
@@ -107,20 +131,30 @@ impl TrustPolicy {
     /// # Errors
     /// Everything that is wrong with it, with places.
     pub fn parse(file: &str, bytes: &[u8], known_packs: &[&str]) -> Result<Self, Vec<ConfigError>> {
+        Self::read(file, bytes, Some(known_packs))
+    }
+
+    /// As [`Self::parse`]; `None` takes any pack, for predecessors that knew packs which are gone.
+    fn read(file: &str, bytes: &[u8], known_packs: Option<&[&str]>) -> Result<Self, Vec<ConfigError>> {
         let document: Document = yaml::parse(file, bytes).map_err(|error| vec![error])?;
         let mut errors = Vec::new();
         if document.version.value != 1 {
             let message = format!("version {} is not known; this program reads version 1", document.version.value);
             errors.push(document.version.error(file, message));
         }
-        let people = people(file, &document.people, &mut errors);
-        let environments = document
-            .environments
-            .iter()
-            .map(|(name, environment)| {
-                (name.clone(), self::environment(file, environment, &people, known_packs, &mut errors))
-            })
-            .collect();
+        if document.name.value.trim().is_empty() {
+            errors.push(document.name.error(file, "the name is empty"));
+        }
+        let (version_number, previous) = versions(file, &document, &mut errors);
+        let mut people = People::read(file, &document, &mut errors);
+        let tests = document.tests.check(file, &mut errors);
+        let mut environments = BTreeMap::new();
+        for (name, environment) in &document.environments {
+            let demands = self::environment(file, environment, &mut people, known_packs, tests, &mut errors);
+            environments.insert(name.clone(), demands);
+        }
+        let root = document.root.as_ref().and_then(|root| self::root(file, root, &mut people, &mut errors));
+        let rules = rules(file, &document, &mut people, &mut errors);
         let freshness_seconds = document.freshness.as_ref().and_then(|text| {
             let seconds = seconds(&text.value);
             if seconds.is_none() {
@@ -129,16 +163,52 @@ impl TrustPolicy {
             }
             seconds
         });
+        let logs = vkeys(file, &document.logs, VkeyKind::Log, &mut errors);
+        let witnesses = document.witnesses.as_ref().and_then(|list| self::witnesses(file, list, &mut errors));
+        let authorities = self::authorities(file, &document.authorities, &mut errors);
+        let time_stamp_authorities = self::authorities(file, &document.time_stamp_authorities, &mut errors);
+        let revoked: Vec<Revoked> =
+            document.revoked.iter().filter_map(|entry| Revoked::read(file, entry, &mut errors)).collect();
+        if let (Some(document), Some(root)) = (&document.root, &root) {
+            root_is_sound(file, document, root, &revoked, &mut errors);
+        }
         if !errors.is_empty() {
             return Err(errors);
         }
-        Ok(Self { name: document.name, digest: Digest::sha256(bytes), environments, people, freshness_seconds })
+        Ok(Self {
+            name: document.name.value,
+            digest: Digest::sha256(bytes),
+            version_number,
+            previous,
+            root,
+            environments,
+            people: people.list,
+            loose_keys: people.loose,
+            rules,
+            authorities,
+            time_stamp_authorities,
+            logs,
+            witnesses,
+            freshness_seconds,
+            tests,
+            revoked,
+        })
     }
 
-    /// Who holds a key.
+    /// The ids of all keys whose evidence counts in an environment; `None` when it names no signers.
     #[must_use]
-    pub fn holder(&self, key_id: &str) -> Option<&Person> {
-        self.people.iter().find(|person| person.keys.iter().any(|key| key.eq_ignore_ascii_case(key_id)))
+    pub fn signer_keys(&self, environment: &str) -> Option<Vec<String>> {
+        let signers = self.environments.get(environment)?.signers.as_ref()?;
+        let named = self.people.iter().filter(|person| signers.people.contains(&person.id));
+        let held = named.flat_map(|person| person.keys.iter().map(|key| key.id.clone()));
+        Some(held.chain(signers.keys.iter().cloned()).collect::<BTreeSet<_>>().into_iter().collect())
+    }
+
+    /// All keys that the policy holds whole, and not only by their digest.
+    pub fn public_keys(&self) -> impl Iterator<Item = &VerifyingKey> {
+        let held = self.people.iter().flat_map(|person| &person.keys);
+        let root = self.root.iter().flat_map(|root| root.keys.iter().map(|(_, key)| key));
+        held.chain(&self.loose_keys).filter_map(|key| key.public.as_ref()).chain(root)
     }
 
     /// The JSON Schema of the file, for editors.
@@ -148,82 +218,9 @@ impl TrustPolicy {
     }
 }
 
-fn people(file: &str, documents: &[PersonDocument], errors: &mut Vec<ConfigError>) -> Vec<Person> {
-    let mut people: Vec<Person> = Vec::new();
-    let mut ids = BTreeSet::new();
-    let mut holders: BTreeMap<String, String> = BTreeMap::new();
-    for document in documents {
-        let id = &document.id.value;
-        if id.is_empty() || !ids.insert(id.clone()) {
-            errors.push(document.id.error(file, format!("id `{id}` is empty or used twice")));
-        }
-        let mut keys = Vec::new();
-        for key in &document.keys {
-            match key_id(&key.value) {
-                // A key of two people would let one approve as both.
-                Ok(key_id) => match holders.insert(key_id.clone(), id.clone()) {
-                    Some(other) => errors.push(key.error(file, format!("key {key_id} already belongs to `{other}`"))),
-                    None => keys.push(key_id),
-                },
-                Err(message) => errors.push(key.error(file, message)),
-            }
-        }
-        people.push(Person { id: id.clone(), name: document.name.clone(), keys, roles: document.roles.clone() });
-    }
-    people
-}
-
-fn environment(
-    file: &str,
-    document: &EnvironmentDocument,
-    people: &[Person],
-    known_packs: &[&str],
-    errors: &mut Vec<ConfigError>,
-) -> TrustEnvironment {
-    for pack in &document.packs {
-        if let Some(error) = unknown_pack(file, pack, known_packs) {
-            errors.push(error);
-        }
-    }
-    for role in &document.approvals {
-        if !people.iter().any(|person| person.roles.contains(&role.value) && !person.keys.is_empty()) {
-            let message =
-                format!("nobody under `people` has a key and the role `{}`, so nothing could pass", role.value);
-            errors.push(role.error(file, message));
-        }
-    }
-    let signers = document.signers.as_ref().map(|signers| {
-        let mut keys = Vec::new();
-        for signer in signers {
-            match people.iter().find(|person| person.id == signer.value) {
-                Some(person) => keys.extend(person.keys.iter().cloned()),
-                None => match key_id(&signer.value) {
-                    Ok(key) => keys.push(key),
-                    Err(_) => {
-                        let ids = people.iter().map(|person| person.id.as_str());
-                        let hint = nearest(&signer.value, ids).map(|id| format!(", did you mean `{id}`?"));
-                        let message = format!("`{}` is neither a person nor a key", signer.value);
-                        errors.push(signer.error(file, message + &hint.unwrap_or_default()));
-                    }
-                },
-            }
-        }
-        keys.sort();
-        keys.dedup();
-        keys
-    });
-    let values = |list: &[Located<String>]| list.iter().map(|item| item.value.clone()).collect();
-    TrustEnvironment {
-        minimum_risk: document.minimum_risk,
-        packs: values(&document.packs),
-        approvals: values(&document.approvals),
-        production: document.production,
-        signers,
-    }
-}
-
 /// An error when no pack of that name is known.
-pub(crate) fn unknown_pack(file: &str, pack: &Located<String>, known: &[&str]) -> Option<ConfigError> {
+#[must_use]
+pub fn unknown_pack(file: &str, pack: &Located<String>, known: &[&str]) -> Option<ConfigError> {
     if known.contains(&pack.value.as_str()) {
         return None;
     }
@@ -234,23 +231,186 @@ pub(crate) fn unknown_pack(file: &str, pack: &Located<String>, known: &[&str]) -
     Some(pack.error(file, format!("unknown pack `{}`{hint}", pack.value)))
 }
 
-/// The id of a key: hex SHA-256 of its SubjectPublicKeyInfo, given as such or as PEM.
-fn key_id(text: &str) -> Result<String, String> {
-    let text = text.trim();
-    if text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit()) {
-        return Ok(text.to_ascii_lowercase());
+fn versions(file: &str, document: &Document, errors: &mut Vec<ConfigError>) -> (Option<u64>, Option<Digest>) {
+    let number = document.version_number.as_ref();
+    let previous = document.previous.as_ref().and_then(|text| match text.value.parse::<Digest>() {
+        Ok(digest) if digest.algorithm() == gauntlet_core::Algorithm::Sha256 => Some(digest),
+        _ => {
+            errors.push(text.error(file, "`previous` is `sha256:` and the 64 hex digits of the text before this one"));
+            None
+        }
+    });
+    match (number.map(|number| number.value), &document.previous) {
+        (Some(0), _) => errors.extend(number.map(|number| number.error(file, "version numbers begin with 1"))),
+        (Some(1), Some(text)) => errors.push(text.error(file, "version number 1 has no predecessor")),
+        (None, Some(text)) => errors.push(text.error(file, "a text with a predecessor needs a `version_number`")),
+        (Some(2..), None) => {
+            errors.extend(number.map(|number| number.error(file, "from version number 2 on name the `previous` text")));
+        }
+        _ => {}
     }
-    let body = text
-        .strip_prefix("-----BEGIN PUBLIC KEY-----")
-        .and_then(|rest| rest.strip_suffix("-----END PUBLIC KEY-----"))
-        .ok_or("a key is 64 hex digits (SHA-256 of its SubjectPublicKeyInfo) or a PEM block `PUBLIC KEY`")?;
-    let body: String = body.split_whitespace().collect();
-    let der = STANDARD.decode(body).map_err(|_| "the PEM block is no base64")?;
-    // SubjectPublicKeyInfo is a DER SEQUENCE; whether the key is sound is seen when a signature is checked with it.
-    if der.first() != Some(&0x30) || der.len() < 32 {
-        return Err("the PEM block holds no SubjectPublicKeyInfo".into());
+    (number.map(|number| number.value), previous)
+}
+
+fn environment(
+    file: &str,
+    document: &EnvironmentDocument,
+    people: &mut People,
+    known_packs: Option<&[&str]>,
+    tests: TestFloors,
+    errors: &mut Vec<ConfigError>,
+) -> TrustEnvironment {
+    if let Some(known) = known_packs {
+        errors.extend(document.packs.iter().filter_map(|pack| unknown_pack(file, pack, known)));
     }
-    Ok(gauntlet_core::sha256_hex(&der))
+    for role in &document.approvals {
+        let able = |person: &Person| !person.keys.is_empty() || !person.identities.is_empty();
+        if !people.list.iter().any(|person| person.roles.contains(&role.value) && able(person)) {
+            let message =
+                format!("nobody under `people` has a key and the role `{}`, so nothing could pass", role.value);
+            errors.push(role.error(file, message));
+        }
+    }
+    let signers = document.signers.as_ref().map(|list| {
+        let mut signers = Signers::default();
+        for name in list {
+            match people.named(file, name) {
+                Ok(Named::Person(id)) => signers.people.push(id),
+                Ok(Named::Key(id)) => signers.keys.push(id),
+                Err(error) => errors.push(error),
+            }
+        }
+        signers
+    });
+    let values = |list: &[Located<String>]| list.iter().map(|item| item.value.clone()).collect();
+    TrustEnvironment {
+        minimum_risk: document.minimum_risk,
+        packs: values(&document.packs),
+        approvals: values(&document.approvals),
+        production: document.production,
+        signers,
+        tests: tests.tightened(document.tests.check(file, errors)),
+    }
+}
+
+fn root(file: &str, document: &RootDocument, people: &mut People, errors: &mut Vec<ConfigError>) -> Option<Root> {
+    let before = errors.len();
+    let mut keys: Vec<(String, VerifyingKey)> = Vec::new();
+    for name in &document.keys {
+        let found: Vec<PolicyKey> = match people.named(file, name) {
+            Ok(Named::Person(id)) => people.by_id(&id).map(|person| person.keys.clone()).unwrap_or_default(),
+            Ok(Named::Key(id)) => people.key(&id).cloned().into_iter().collect(),
+            Err(error) => {
+                errors.push(error);
+                continue;
+            }
+        };
+        for key in found {
+            match key.public {
+                Some(public) if keys.iter().all(|(_, known)| *known != public) => {
+                    keys.push((people.principal(&key.id).to_owned(), public));
+                }
+                Some(_) => errors.push(name.error(file, format!("the key {} is named twice", key.id))),
+                None => {
+                    let message = "a root key is given as PEM: by its digest alone it could verify nothing";
+                    errors.push(name.error(file, message));
+                }
+            }
+        }
+    }
+    let different: BTreeSet<&str> = keys.iter().map(|(principal, _)| principal.as_str()).collect();
+    let threshold = usize::try_from(document.threshold.value).ok().and_then(NonZeroUsize::new);
+    match threshold {
+        None => errors.push(document.threshold.error(file, "a threshold is at least 1")),
+        Some(needed) if needed.get() > different.len() && errors.len() == before => {
+            let message = format!("{} root signers never reach a threshold of {needed}", different.len());
+            errors.push(document.threshold.error(file, message));
+        }
+        Some(_) => {}
+    }
+    let threshold = threshold?;
+    (errors.len() == before).then_some(Root { threshold, keys })
+}
+
+/// A revoked key must not be able to name its successors.
+fn root_is_sound(
+    file: &str,
+    document: &RootDocument,
+    root: &Root,
+    revoked: &[Revoked],
+    errors: &mut Vec<ConfigError>,
+) {
+    for (_, key) in &root.keys {
+        let id = key.key_id();
+        if revoked.iter().any(|entry| entry.what == RevokedThing::Key(id.clone())) {
+            errors.push(document.threshold.error(file, format!("the root key {id} is revoked further down")));
+        }
+    }
+}
+
+fn rules(
+    file: &str,
+    document: &Document,
+    people: &mut People,
+    errors: &mut Vec<ConfigError>,
+) -> Option<Vec<Rule>> {
+    let environments: BTreeSet<&str> = document.environments.keys().map(String::as_str).collect();
+    let documents = document.rules.as_ref()?;
+    let mut names = BTreeSet::new();
+    for rule in documents {
+        if rule.name.value.trim().is_empty() || !names.insert(rule.name.value.as_str()) {
+            errors.push(rule.name.error(file, format!("rule name `{}` is empty or used twice", rule.name.value)));
+        }
+    }
+    Some(documents.iter().filter_map(|rule| Rule::read(file, rule, people, &environments, errors)).collect())
+}
+
+fn vkeys(file: &str, texts: &[Located<String>], kind: VkeyKind, errors: &mut Vec<ConfigError>) -> Vec<Vkey> {
+    let mut keys: Vec<Vkey> = Vec::new();
+    for text in texts {
+        match Vkey::parse(&text.value) {
+            Ok(key) if key.kind() != kind => {
+                let wanted = if kind == VkeyKind::Log { "a log's, type 0x01" } else { "a witness's, type 0x04" };
+                errors.push(text.error(file, format!("this is no such key: {wanted}, is wanted")));
+            }
+            // One key under two names would count twice.
+            Ok(key) if keys.iter().any(|known| known.public() == key.public()) => {
+                errors.push(text.error(file, "this key is named twice"));
+            }
+            Ok(key) => keys.push(key),
+            Err(message) => errors.push(text.error(file, message)),
+        }
+    }
+    keys
+}
+
+fn witnesses(file: &str, document: &WitnessesDocument, errors: &mut Vec<ConfigError>) -> Option<Witnesses> {
+    let before = errors.len();
+    let keys = vkeys(file, &document.keys, VkeyKind::Witness, errors);
+    let quorum = usize::try_from(document.quorum.value).ok().and_then(NonZeroUsize::new);
+    if errors.len() == before && quorum.is_none_or(|quorum| quorum.get() > keys.len()) {
+        let message = format!("a quorum is at least 1 and at most the number of witnesses, {}", keys.len());
+        errors.push(document.quorum.error(file, message));
+    }
+    let quorum = quorum?;
+    (errors.len() == before).then_some(Witnesses { quorum, keys })
+}
+
+fn authorities(file: &str, documents: &[AuthorityDocument], errors: &mut Vec<ConfigError>) -> Vec<Authority> {
+    let mut names = BTreeSet::new();
+    let mut list = Vec::new();
+    for document in documents {
+        if document.name.value.trim().is_empty() || !names.insert(document.name.value.as_str()) {
+            errors.push(document.name.error(file, "the name is empty or used twice"));
+        }
+        let lines: Vec<&str> = document.certificates.value.lines().map(str::trim).collect();
+        let certificates = format!("{}\n", lines.join("\n"));
+        if !certificates.contains("-----BEGIN CERTIFICATE-----") {
+            errors.push(document.certificates.error(file, "holds no PEM block `CERTIFICATE`"));
+        }
+        list.push(Authority { name: document.name.value.clone(), certificates });
+    }
+    list
 }
 
 fn seconds(text: &str) -> Option<u64> {
@@ -266,93 +426,4 @@ fn seconds(text: &str) -> Option<u64> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    pub(crate) const KEY_A: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
-
-    fn parse(text: &str) -> Result<TrustPolicy, Vec<String>> {
-        TrustPolicy::parse("trust.yaml", text.as_bytes(), &["baseline", "high-risk"])
-            .map_err(|errors| errors.iter().map(ToString::to_string).collect())
-    }
-
-    #[test]
-    fn a_whole_policy_is_read() {
-        let der = [&[0x30_u8, 89][..], &[7; 89]].concat();
-        let pem =
-            format!("-----BEGIN PUBLIC KEY-----\n      {}\n      -----END PUBLIC KEY-----", STANDARD.encode(&der));
-        let text = format!(
-            "version: 1\nname: acme\nfreshness: 24h\nenvironments:\n  production:\n    minimum_risk: high\n    \
-             packs: [baseline]\n    approvals: [security]\n    signers: [ana, '{}']\n  lab: {{production: false}}\n\
-             people:\n  - id: ana\n    name: Ana\n    roles: [security]\n    keys:\n    - |\n      {pem}\n",
-            KEY_A.to_uppercase()
-        );
-        let policy = parse(&text).unwrap();
-        let key = gauntlet_core::sha256_hex(&der);
-        assert_eq!(policy.digest, Digest::sha256(text.as_bytes()));
-        assert_eq!(policy.freshness_seconds, Some(86_400));
-        assert_eq!(policy.holder(&key).unwrap().id, "ana");
-        let mut signers = vec![KEY_A.to_owned(), key];
-        signers.sort();
-        assert_eq!(policy.environments["production"].signers, Some(signers));
-        assert_eq!(policy.environments["lab"].production, Some(false));
-    }
-
-    #[test]
-    fn mistakes_name_place_and_way_out() {
-        let text = format!(
-            "version: 2\nname: acme\nfreshness: soon\nenvironments:\n  p:\n    packs: [baselin]\n    approvals: [legal]\n    \
-             signers: [anna]\npeople:\n  - {{id: ana, name: A, keys: [{KEY_A}]}}\n  - {{id: ana, name: B, keys: [{KEY_A}, xyz]}}\n"
-        );
-        insta::assert_snapshot!(parse(&text).unwrap_err().join("\n"), @"
-        trust.yaml:1:10: version 2 is not known; this program reads version 1
-        trust.yaml:11:10: id `ana` is empty or used twice
-        trust.yaml:11:31: key aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa already belongs to `ana`
-        trust.yaml:11:97: a key is 64 hex digits (SHA-256 of its SubjectPublicKeyInfo) or a PEM block `PUBLIC KEY`
-        trust.yaml:6:13: unknown pack `baselin`, did you mean `baseline`?
-        trust.yaml:7:17: nobody under `people` has a key and the role `legal`, so nothing could pass
-        trust.yaml:8:15: `anna` is neither a person nor a key, did you mean `ana`?
-        trust.yaml:3:12: `soon` is no time span: write a whole number and s, m, h or d
-        ");
-        assert!(
-            parse("version: 1\nname: a\nenviroments: {}\n").unwrap_err()[0].contains("did you mean `environments`?")
-        );
-    }
-
-    #[test]
-    fn time_spans_are_whole_and_positive() {
-        assert_eq!(seconds("7d"), Some(604_800));
-        for wrong in ["", "d", "0h", "-1h", "1.5h", "3", "3w", "99999999999999999999d", "18446744073709551615d", "3é"]
-        {
-            assert_eq!(seconds(wrong), None, "{wrong}");
-        }
-    }
-
-    /// Any damage to the file is an error or a policy, never a panic.
-    #[test]
-    fn damaged_files_are_refused_or_read() {
-        let seed = format!(
-            "version: 1\nname: a\nfreshness: 24h\nenvironments:\n  p: {{packs: [baseline], approvals: [r], signers: [ana]}}\n\
-             people:\n  - id: ana\n    name: A\n    roles: [r]\n    keys: ['{KEY_A}']\n"
-        );
-        let mut state = 0x2545_f491_4f6c_dd1d_u64;
-        let mut next = |below: usize| {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            usize::try_from(state % below as u64).unwrap()
-        };
-        for _ in 0..2_000 {
-            let mut bytes = seed.clone().into_bytes();
-            for _ in 0..=next(3) {
-                let at = next(bytes.len());
-                match next(3) {
-                    0 => bytes.truncate(at.max(1)),
-                    1 => bytes[at] = b"&*[{:-#'\n\xff"[next(10)],
-                    _ => bytes[at] ^= 1 << next(8),
-                }
-            }
-            let _ = TrustPolicy::parse("trust.yaml", &bytes, &["baseline"]);
-        }
-    }
-}
+mod tests;
