@@ -57,6 +57,38 @@ impl std::str::FromStr for KeyKind {
     }
 }
 
+/// Whatever signs: a key in memory, or one that never leaves its hardware.
+pub trait Signer {
+    /// The public half.
+    fn verifying_key(&self) -> &VerifyingKey;
+
+    /// Signs `message`: DER for ECDSA, 64 raw bytes for Ed25519.
+    ///
+    /// # Errors
+    /// [`KeyError`] when the library or the hardware refuses.
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, KeyError>;
+
+    /// Which kind of key this is.
+    fn kind(&self) -> KeyKind {
+        self.verifying_key().kind()
+    }
+
+    /// [`VerifyingKey::key_id`] of the public half.
+    fn key_id(&self) -> String {
+        self.verifying_key().key_id()
+    }
+}
+
+impl Signer for SigningKey {
+    fn verifying_key(&self) -> &VerifyingKey {
+        &self.public
+    }
+
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, KeyError> {
+        Self::sign(self, message)
+    }
+}
+
 /// A private key in memory. It wipes itself when dropped and never shows itself.
 pub struct SigningKey {
     secret: Secret,

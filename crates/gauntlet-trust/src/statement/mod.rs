@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::dsse::{DsseError, Envelope, IN_TOTO, Verified};
-use crate::keys::SigningKey;
+use crate::keys::Signer;
 use crate::shown;
 use crate::strict_json::{self, Bounds, JsonError};
 
@@ -88,7 +88,7 @@ impl<P: Serialize> Statement<P> {
     ///
     /// # Errors
     /// [`StatementError`] as for [`Self::to_bytes`], or when a key refuses.
-    pub fn sign(&self, keys: &[&SigningKey]) -> Result<Envelope, StatementError> {
+    pub fn sign(&self, keys: &[&dyn Signer]) -> Result<Envelope, StatementError> {
         Ok(Envelope::sign(IN_TOTO, self.to_bytes()?, keys)?)
     }
 }
@@ -240,7 +240,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::keys::KeyKind;
+    use crate::keys::{KeyKind, SigningKey};
 
     #[test]
     fn signed_statements_are_read_back_after_verification_only() {

@@ -11,7 +11,7 @@ use gauntlet_core::{ConfigError, Digest};
 
 use super::{Root, TrustPolicy};
 use crate::dsse::{DsseError, Envelope};
-use crate::keys::{SigningKey, VerifyingKey};
+use crate::keys::{Signer, VerifyingKey};
 
 /// The payload type of a signed trust policy: the payload is the YAML text as it was written.
 pub const PAYLOAD_TYPE: &str = "application/vnd.gauntlet.trust-policy.v1+yaml";
@@ -149,14 +149,14 @@ impl PolicyBundle {
     ///
     /// # Errors
     /// [`BundleError`] when the text does not fit its predecessor, or a key is no root key.
-    pub fn sign(text: &[u8], previous: Option<Self>, keys: &[&SigningKey]) -> Result<Self, BundleError> {
+    pub fn sign(text: &[u8], previous: Option<Self>, keys: &[&dyn Signer]) -> Result<Self, BundleError> {
         let mut links = previous.map(|bundle| bundle.links).unwrap_or_default();
         let envelope = Envelope::sign(PAYLOAD_TYPE, text.to_vec(), keys)?;
         links.push(envelope);
         let bundle = Self { links };
         let (newest, before) = bundle.ends()?;
         for key in keys {
-            check_root_key(key, &newest, before.as_ref())?;
+            check_root_key(*key, &newest, before.as_ref())?;
         }
         Ok(bundle)
     }
@@ -165,12 +165,12 @@ impl PolicyBundle {
     ///
     /// # Errors
     /// [`BundleError`] when a text cannot be read, or a key is no root key.
-    pub fn sign_also(&mut self, keys: &[&SigningKey]) -> Result<(), BundleError> {
+    pub fn sign_also(&mut self, keys: &[&dyn Signer]) -> Result<(), BundleError> {
         let (newest, before) = self.ends()?;
         for key in keys {
-            check_root_key(key, &newest, before.as_ref())?;
+            check_root_key(*key, &newest, before.as_ref())?;
             if let Some(last) = self.links.last_mut() {
-                last.sign_also(key)?;
+                last.sign_also(*key)?;
             }
         }
         Ok(())
@@ -264,7 +264,7 @@ fn distinct(keys: &[VerifyingKey]) -> Option<NonZeroUsize> {
     NonZeroUsize::new(different.len())
 }
 
-fn check_root_key(key: &SigningKey, newest: &TrustPolicy, before: Option<&TrustPolicy>) -> Result<(), BundleError> {
+fn check_root_key(key: &dyn Signer, newest: &TrustPolicy, before: Option<&TrustPolicy>) -> Result<(), BundleError> {
     let roots = [newest.root.as_ref(), before.and_then(|policy| policy.root.as_ref())];
     let mut keys = roots.into_iter().flatten().flat_map(|root| &root.keys);
     if keys.any(|(_, known)| known == key.verifying_key()) {

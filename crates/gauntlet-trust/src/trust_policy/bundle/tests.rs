@@ -4,10 +4,14 @@ use proptest::prelude::*;
 
 use super::super::{KnownVersions, MemoryError};
 use super::*;
-use crate::keys::KeyKind;
+use crate::keys::{KeyKind, SigningKey};
 
 fn keys(n: usize) -> Vec<SigningKey> {
     (0..n).map(|_| SigningKey::generate(KeyKind::Ed25519).unwrap()).collect()
+}
+
+fn signing<'a>(keys: &[&'a SigningKey]) -> Vec<&'a dyn Signer> {
+    keys.iter().map(|key| *key as &dyn Signer).collect()
 }
 
 /// A text whose root is `threshold` of `root`.
@@ -60,7 +64,7 @@ fn a_successor_needs_the_thresholds_of_both_roots() {
         (vec![a, b], vec![(false, 0, 1)]),
         (vec![a, c, d], vec![]),
     ] {
-        let v2 = PolicyBundle::sign(&second, Some(v1.clone()), &signers).unwrap();
+        let v2 = PolicyBundle::sign(&second, Some(v1.clone()), &signing(&signers)).unwrap();
         let found: Vec<_> = v2.missing().unwrap().iter().map(|m| (m.of_previous, m.found, m.needed)).collect();
         assert_eq!(found, missing);
         assert_eq!(verify(&v2, &[a]).is_ok(), missing.is_empty(), "{:?}", verify(&v2, &[a]));
@@ -186,7 +190,7 @@ proptest! {
             let text = text(number, previous.as_ref().map(|(text, ..)| text.as_slice()), threshold, &of(*root));
             // Somebody always signs, else there is no envelope at all.
             let signers = if *signers == 0 { 1 } else { *signers };
-            links.push(Envelope::sign(PAYLOAD_TYPE, text.clone(), &of(signers)).unwrap());
+            links.push(Envelope::sign(PAYLOAD_TYPE, text.clone(), &signing(&of(signers))).unwrap());
             expected &= (signers & root).count_ones() as usize >= threshold;
             if let Some((_, threshold, root)) = previous {
                 expected &= (signers & root).count_ones() as usize >= threshold;
