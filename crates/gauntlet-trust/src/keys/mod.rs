@@ -3,6 +3,7 @@
 mod deterministic;
 mod file;
 mod pem;
+mod pkcs11;
 mod store;
 
 use std::cell::OnceCell;
@@ -16,6 +17,7 @@ use rand_core::OsRng;
 use sha2::{Digest as _, Sha256, Sha384, Sha512};
 
 pub use file::{read_private, read_public, write_private, write_public};
+pub use pkcs11::{AskPin, Pkcs11Key, Pkcs11Uri};
 pub use store::{KeyStore, LocalKey, StoredKey};
 pub use zeroize::Zeroizing;
 
@@ -356,6 +358,12 @@ pub enum KeyError {
     /// A key name that is no plain file name.
     #[error("`{0}` is no key name: use letters, digits, `.`, `_` and `-`, not starting with a dot")]
     BadName(String),
+    /// A `pkcs11:` URI that names no key.
+    #[error("not a PKCS#11 URI: {0}")]
+    Uri(String),
+    /// A token or its module did not do what was asked.
+    #[error("{0}")]
+    Token(String),
     /// A cryptographic library refused.
     #[error("the cryptographic operation failed")]
     Crypto,

@@ -38,6 +38,13 @@ pub struct SignerCertificate {
     pub not_after: Timestamp,
 }
 
+impl fmt::Display for SignerCertificate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { subject, authority, fingerprint, not_after } = self;
+        write!(f, "{subject}, certified by {authority} until {not_after}, certificate {fingerprint}")
+    }
+}
+
 /// A moment at which a signature was there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Moment {

@@ -156,6 +156,13 @@ static RULES: &[RuleInfo] = &[
         &["CWE-59"],
     ),
     rule(
+        "trust/signature/signer",
+        Severity::Info,
+        "who signed, as a certificate that was followed to a trusted authority says",
+        "Compare the name with the one you expect: an authority vouches for everybody it issues certificates to.",
+        &[],
+    ),
+    rule(
         "trust/signature/notice",
         Severity::Info,
         "something unusual that changes nothing",
@@ -200,6 +207,11 @@ impl Verification {
                 UnsignedWhy::Empty => (SkipCode::Ignored, "not signed: an empty file of a sharded model"),
             };
             coverage.skip(&unsigned.path, None, code, detail);
+        }
+        if let (Some(rule), Some(certificate)) = (SIGNATURE.rule("signer"), &self.certificate) {
+            drafts.push(Draft::new(rule, Location::default(), certificate.to_string()));
+            let moment = self.moment.iter().map(|moment| format!("signed before {moment}"));
+            drafts.extend(moment.map(|text| Draft::new(rule, Location::default(), text)));
         }
         if let Some(rule) = SIGNATURE.rule("notice") {
             drafts.extend(self.warnings.iter().map(|text| Draft::new(rule, Location::default(), text)));
