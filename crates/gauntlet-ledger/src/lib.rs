@@ -16,6 +16,7 @@ mod files;
 mod frontier;
 mod home;
 mod journal;
+pub mod judge;
 mod lock;
 mod log;
 pub mod note;

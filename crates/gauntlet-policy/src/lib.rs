@@ -14,19 +14,17 @@ mod merge;
 mod outcome;
 mod pack;
 mod testing;
-mod trust_policy;
 mod vsa;
 
 pub use decision::{Decision, Reason};
 pub use engine::{Options, evaluate};
 pub use input::{
     Approval, BuildError, CountsInput, CoverageInput, EnvironmentInput, EvidenceInput, EvidenceItem, FindingInput,
-    PolicyInput, ProjectInput, Request, SignerInput, SubjectInput, SubjectItem, TrustInput, schema,
+    PolicyInput, ProjectInput, Request, SetAsideInput, SignerInput, SubjectInput, SubjectItem, TrustInput, schema,
 };
 pub use isolated::Isolation;
 pub use merge::{MergedConfig, MergedEnvironment, Origin, Sourced};
 pub use outcome::{Outcome, Refusal, Violation, Why};
 pub use pack::{Module, Pack, PackError, PolicySet, shipped_names};
 pub use testing::{FileCoverage, TestCase, TestError, TestRun, TestState, run_tests};
-pub use trust_policy::{Person, TrustEnvironment, TrustPolicy};
 pub use vsa::{SummaryContext, VERIFIER_ID, verification_summary};

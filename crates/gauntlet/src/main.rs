@@ -15,8 +15,10 @@ mod passphrase;
 mod plan;
 mod progress;
 mod result;
+mod rulings;
 mod state;
 mod terminal;
+mod trust;
 
 use std::process::ExitCode;
 
@@ -58,11 +60,13 @@ fn run(cli: &Cli) -> anyhow::Result<Exit> {
         Command::Convert(args) => commands::convert::run(args),
         Command::Key(command) => commands::key::run(command, &config()?),
         Command::Sign(args) => commands::sign::run(args, &cli.global),
-        Command::Verify(args) => commands::verify::run(args, &cli.global),
+        Command::Verify(args) => commands::verify_evidence::run(args, &cli.global, config),
+        Command::Approve(args) => commands::revoke::approve(args, &cli.global, &config()?),
+        Command::Revoke(args) => commands::revoke::run(args, &cli.global, &config()?),
         Command::Ledger(command) => commands::ledger::run(command, &config()?),
-        Command::Policy(command) => commands::policy::run(command),
+        Command::Policy(command) => commands::policy::run(command, config),
         Command::Rule(command) => commands::rule::run(command),
-        Command::Config(command) => commands::config::run(command),
+        Command::Config(command) => commands::config::run(command, config),
         Command::PolicyChild => Ok(Exit::Usage),
     }
 }

@@ -24,6 +24,7 @@ use gauntlet_core::{ConfigError, Digest, nearest};
 use self::document::{AuthorityDocument, Document, EnvironmentDocument, RootDocument, WitnessesDocument};
 use self::people::{Named, People};
 use crate::keys::VerifyingKey;
+use crate::x509::{Certificate, Roots};
 
 pub use bundle::{BundleError, Missing, PAYLOAD_TYPE, PolicyBundle, VerifiedPolicy};
 pub use floors::TestFloors;
@@ -112,8 +113,8 @@ pub struct Root {
 pub struct Authority {
     /// Short name.
     pub name: String,
-    /// Root certificates in PEM.
-    pub certificates: String,
+    /// Root certificates.
+    pub certificates: Vec<Certificate>,
 }
 
 /// Who has to have cosigned the head of a log.
@@ -404,11 +405,12 @@ fn authorities(file: &str, documents: &[AuthorityDocument], errors: &mut Vec<Con
             errors.push(document.name.error(file, "the name is empty or used twice"));
         }
         let lines: Vec<&str> = document.certificates.value.lines().map(str::trim).collect();
-        let certificates = format!("{}\n", lines.join("\n"));
-        if !certificates.contains("-----BEGIN CERTIFICATE-----") {
-            errors.push(document.certificates.error(file, "holds no PEM block `CERTIFICATE`"));
+        let read = Certificate::all_from_pem(format!("{}\n", lines.join("\n")).as_bytes())
+            .and_then(|certificates| Roots::new(certificates.clone()).map(|_| certificates));
+        match read {
+            Ok(certificates) => list.push(Authority { name: document.name.value.clone(), certificates }),
+            Err(error) => errors.push(document.certificates.error(file, error.to_string())),
         }
-        list.push(Authority { name: document.name.value.clone(), certificates });
     }
     list
 }
