@@ -15,7 +15,6 @@ mod passphrase;
 mod plan;
 mod progress;
 mod result;
-mod rulings;
 mod state;
 mod terminal;
 mod trust;

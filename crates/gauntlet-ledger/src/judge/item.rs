@@ -252,6 +252,12 @@ impl Judge<'_, '_> {
                 reasons.push(Reason::new("other-policy", message));
             }
         }
+        if let Some(packs) = self.question.packs.filter(|_| statement.predicate_type == VERIFICATION_SUMMARY) {
+            let made = statement.predicate_as::<VerificationSummary>().ok().map(|summary| summary.policy.digest);
+            if !made.is_some_and(|made| made.get(packs.algorithm()) == Some(packs.hex())) {
+                reasons.push(Reason::new("other-policy", "the decision was made by other policy packs than those in force"));
+            }
+        }
         let given = match statement.predicate_type.as_str() {
             APPROVAL => statement.predicate_as::<Approval>().ok().map(|one| (one.role, one.expires)),
             WAIVER => statement.predicate_as::<Waiver>().ok().map(|one| (one.role, Some(one.expires))),

@@ -3,13 +3,14 @@
 
 mod head;
 mod item;
+mod local;
 mod reason;
 mod revocations;
 mod signers;
 
 use std::collections::BTreeMap;
 
-use gauntlet_core::{Subject, Verdict};
+use gauntlet_core::{Digest, Subject, Verdict};
 use gauntlet_trust::keys::VerifyingKey;
 use gauntlet_trust::statement::{REVOCATION, TEST_RESULT, VERIFICATION_SUMMARY};
 use gauntlet_trust::trust_policy::{PredicatePattern, TrustPolicy};
@@ -26,6 +27,7 @@ use self::signers::Signers;
 
 pub use head::{HeadTime, JudgedHead};
 pub use item::{JudgedEntry, JudgedItem, JudgedMoment, Standing};
+pub use local::gather;
 pub use reason::{CODES, Reason};
 pub use revocations::JudgedRevocation;
 pub use signers::JudgedSigner;
@@ -47,6 +49,8 @@ pub struct Question<'a> {
     pub keys: &'a [VerifyingKey],
     /// Log keys that count besides those of the policy.
     pub logs: &'a [VerifierKey],
+    /// SHA-256 of the packs that a decision must have been made by, where it is known.
+    pub packs: Option<&'a Digest>,
 }
 
 /// The answer.
@@ -147,7 +151,7 @@ fn overall(items: &[JudgedItem], question: &Question<'_>) -> Vec<Reason> {
     reasons
 }
 
-impl Judge<'_> {
+impl Judge<'_, '_> {
     /// Of several decisions for one place the last in its log counts; an earlier refusal is history.
     fn superseded(&self, items: &mut [JudgedItem]) {
         let mut newest: BTreeMap<(String, String), u64> = BTreeMap::new();

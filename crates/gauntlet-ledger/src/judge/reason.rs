@@ -67,7 +67,6 @@ const TABLE: &[(&str, Weight)] = &[
     ("too-costly", LeavesOpen),
     ("unknown-log", Refuses),
     ("unknown-signer", Refuses),
-    ("unsigned", Refuses),
     ("witness-quorum", Refuses),
 ];
 

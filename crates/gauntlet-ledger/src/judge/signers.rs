@@ -250,7 +250,7 @@ fn oidc_issuer(certificate: &Certificate) -> Result<Option<String>, Unreadable> 
     let text = match certificate.extension(oid(OIDC_ISSUER)?) {
         // UTF8String with a definite length; an issuer is a URL, so its length takes one or two bytes.
         Some(([0x0c, length @ 0..=0x7f, text @ ..], _)) if text.len() == usize::from(*length) => text,
-        Some(([0x0c, 0x81, length @ 0x80.., text @ ..], _)) if text.len() == usize::from(*length) => text,
+        Some(([0x0c, 0x81, length @ 0x80..=0xff, text @ ..], _)) if text.len() == usize::from(*length) => text,
         Some(_) => return Err(Unreadable),
         None => match certificate.extension(oid(OIDC_ISSUER_V1)?) {
             Some((text, _)) => text,
