@@ -7,7 +7,7 @@ targets="pickle zip tar sevenz streams documents safetensors onnx dsse checkpoin
 targets="pickle zip tar safetensors onnx dsse checkpoint project python patterns facts"
 targets="pickle zip tar safetensors convert onnx dsse checkpoint project python patterns"
 targets="pickle zip tar safetensors onnx dsse checkpoint project python patterns hdf5"
-targets="pickle zip tar sevenz streams documents safetensors convert gguf tflite models onnx hdf5 template dsse checkpoint project python patterns facts"
+targets="pickle zip tar sevenz streams documents safetensors convert gguf tflite models onnx hdf5 template dsse checkpoint trust_policy judge project python patterns facts"
 for target in $targets; do
     mkdir -p "corpus/$target"
 done
@@ -103,6 +103,10 @@ put ../testdata/facts/*.parquet
 
 seeds=corpus/project
 put ../testdata/project/*.yaml
+seeds=corpus/trust_policy
+put ../testdata/trust/*
+seeds=corpus/judge
+put ../testdata/judge/*
 seeds=corpus/python
 put ../crates/gauntlet-pickle/tests/*.py
 # What broke a target once. The area of a target is its crate's folder in testdata.
