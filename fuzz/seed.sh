@@ -104,9 +104,9 @@ put ../testdata/facts/*.parquet
 seeds=corpus/project
 put ../testdata/project/*.yaml
 seeds=corpus/trust_policy
-put ../testdata/trust/*
+put ../testdata/trust/*.yaml
 seeds=corpus/judge
-put ../testdata/judge/*
+put ../testdata/trust/*.gauntlet-bundle
 seeds=corpus/python
 put ../crates/gauntlet-pickle/tests/*.py
 # What broke a target once. The area of a target is its crate's folder in testdata.

@@ -18,6 +18,8 @@ use crate::note::SignerKey;
 use crate::record::{EnvelopeDigest, Record};
 use crate::tree::{Hash, empty_root, leaf_hash, node_hash};
 
+mod certificates;
+
 const NOW: &str = "2026-01-31T12:00:00Z";
 
 /// An organisation: a build, Ana and Bo of security, a log and two witnesses.

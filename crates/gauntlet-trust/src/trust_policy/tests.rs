@@ -379,3 +379,12 @@ fn damaged_files_are_refused_or_read() {
         }
     }
 }
+
+#[test]
+fn the_example_that_says_everything_is_read() {
+    let policy =
+        TrustPolicy::parse("org.yaml", include_bytes!("../../../../testdata/trust/org.yaml"), &["baseline", "high-risk"]);
+    let policy = policy.unwrap();
+    assert_eq!((policy.rules.unwrap().len(), policy.witnesses.unwrap().quorum.get(), policy.people.len()), (3, 1, 3));
+    assert_eq!(policy.environments["production"].tests.rows, Some(1_000));
+}
