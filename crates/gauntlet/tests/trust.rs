@@ -67,6 +67,8 @@ impl World {
 
     fn fails(&self, exit: i32, expected: &str, args: &[&str]) {
         let (found, text) = self.run(args);
+        // Text for people is wrapped.
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(found == exit && text.contains(expected), "{args:?} ended with {found}, expected {exit} {expected:?}: {text}");
     }
 
