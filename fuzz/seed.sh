@@ -10,6 +10,7 @@ targets="pickle zip tar safetensors onnx dsse checkpoint project python patterns
 targets="pickle zip tar sevenz streams documents safetensors convert gguf tflite models onnx hdf5 template dsse checkpoint project python patterns facts statement bom card import"
 targets="pickle zip tar sevenz streams documents safetensors convert gguf tflite models onnx hdf5 template dsse bundle certificates timestamp checkpoint project python patterns facts"
 targets="$targets attestation sigstore trusted_root"
+targets="pickle zip tar sevenz streams documents safetensors convert gguf tflite models onnx hdf5 template dsse checkpoint trust_policy judge project python patterns facts"
 for target in $targets; do
     mkdir -p "corpus/$target"
 done
@@ -126,6 +127,10 @@ put ../testdata/sigstore/roots/*.json
 
 seeds=corpus/project
 put ../testdata/project/*.yaml
+seeds=corpus/trust_policy
+put ../testdata/trust/*.yaml
+seeds=corpus/judge
+put ../testdata/trust/*.gauntlet-bundle
 seeds=corpus/python
 put ../crates/gauntlet-pickle/tests/*.py
 # What broke a target once. The area of a target is its crate's folder in testdata.

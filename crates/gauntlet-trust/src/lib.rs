@@ -16,12 +16,14 @@ pub mod card;
 pub mod dsse;
 pub mod import;
 pub mod keys;
+pub mod moment;
 pub mod oms;
 pub mod sigstore;
 pub mod statement;
 pub mod strict_json;
 pub mod timestamp;
 pub mod tlog;
+pub mod trust_policy;
 pub mod x509;
 
 /// A stranger's text for a message: quoted, with control characters escaped, at most 80 characters of it.

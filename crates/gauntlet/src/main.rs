@@ -19,6 +19,7 @@ mod progress;
 mod result;
 mod state;
 mod terminal;
+mod trust;
 
 use std::process::ExitCode;
 
@@ -64,10 +65,13 @@ fn run(cli: &Cli) -> anyhow::Result<Exit> {
         Command::Attest(args) => commands::attest::run(args, &cli.global, &config()?),
         Command::Bom(args) => commands::bom::run(args, &cli.global, &config()?),
         Command::Card(args) => commands::card::run(args, &cli.global, &config()?),
+        Command::Verify(args) => commands::verify_evidence::run(args, &cli.global, config),
+        Command::Approve(args) => commands::revoke::approve(args, &cli.global, &config()?),
+        Command::Revoke(args) => commands::revoke::run(args, &cli.global, &config()?),
         Command::Ledger(command) => commands::ledger::run(command, &config()?),
-        Command::Policy(command) => commands::policy::run(command),
+        Command::Policy(command) => commands::policy::run(command, config),
         Command::Rule(command) => commands::rule::run(command),
-        Command::Config(command) => commands::config::run(command),
+        Command::Config(command) => commands::config::run(command, config),
         Command::PolicyChild => Ok(Exit::Usage),
     }
 }

@@ -9,8 +9,8 @@ use serde_json::Value;
 
 use super::document::{BillOfMaterials, Exploitability, SpdxDocument};
 use super::{
-    AttributeReport, Link, Provenance, Reference, Release, ResourceDescriptor, RuntimeTrace, SimpleVerificationResult,
-    StatementError, TestResult, VerificationSummary, Vulnerabilities,
+    Approval, AttributeReport, Link, Provenance, Reference, Release, ResourceDescriptor, Revocation, RuntimeTrace,
+    SimpleVerificationResult, StatementError, TestResult, VerificationSummary, Vulnerabilities, Waiver,
 };
 
 /// A typed predicate.
@@ -52,6 +52,9 @@ pub static KNOWN: &[KnownType] = &[
     known::<BillOfMaterials>(),
     known::<SpdxDocument>(),
     known::<Exploitability>(),
+    known::<Approval>(),
+    known::<Waiver>(),
+    known::<Revocation>(),
 ];
 
 /// The known type that `predicate_type` is one spelling of.
