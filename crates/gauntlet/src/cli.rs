@@ -247,7 +247,7 @@ pub(crate) struct HuntArgs {
     #[arg(long, value_name = "DIR")]
     pub(crate) facts: Vec<PathBuf>,
     /// PEM file of a public key whose evidence counts besides your own; may be given several times.
-    #[arg(long = "key", value_name = "PUB")]
+    #[arg(long = "key", value_name = "PUB", required_unless_present_any = ["ca", "trusted_root"])]
     pub(crate) keys: Vec<PathBuf>,
     /// Lowest severity that makes the exit status 1.
     #[arg(long, value_name = "SEVERITY", default_value = "info", value_parser = parse_severity)]
@@ -447,7 +447,6 @@ pub(crate) enum HashAlgorithm {
 }
 
 #[derive(Debug, Args)]
-#[command(group(clap::ArgGroup::new("trusted").args(["keys", "ca", "trusted_root"]).required(true).multiple(true)))]
 pub(crate) struct VerifyArgs {
     /// Model file or folder.
     pub(crate) model: PathBuf,
@@ -455,7 +454,7 @@ pub(crate) struct VerifyArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) signature: Option<PathBuf>,
     /// PEM file of a public key to trust; may be given several times.
-    #[arg(long = "key", value_name = "PUB")]
+    #[arg(long = "key", value_name = "PUB", required_unless_present_any = ["ca", "trusted_root"])]
     pub(crate) keys: Vec<PathBuf>,
     /// Certificates of an authority to trust (PEM or DER); may be given several times.
     #[arg(long, value_name = "PEM")]
