@@ -247,7 +247,7 @@ pub(crate) struct HuntArgs {
     #[arg(long, value_name = "DIR")]
     pub(crate) facts: Vec<PathBuf>,
     /// PEM file of a public key whose evidence counts besides your own; may be given several times.
-    #[arg(long = "key", value_name = "PUB")]
+    #[arg(long = "key", value_name = "PUB", required_unless_present_any = ["ca", "trusted_root"])]
     pub(crate) keys: Vec<PathBuf>,
     /// Lowest severity that makes the exit status 1.
     #[arg(long, value_name = "SEVERITY", default_value = "info", value_parser = parse_severity)]
@@ -460,7 +460,7 @@ pub(crate) struct VerifyArgs {
     #[arg(long, value_name = "PEM")]
     pub(crate) ca: Vec<PathBuf>,
     /// Certificates of a time stamping authority to trust: its stamp shows when a signature was made.
-    #[arg(long, value_name = "PEM")]
+    #[arg(long, value_name = "PEM", requires = "ca")]
     pub(crate) tsa: Vec<PathBuf>,
     /// Trusted root of a Sigstore instance (`trusted_root.json`).
     #[arg(long, value_name = "JSON", requires = "who", requires = "issuer")]
