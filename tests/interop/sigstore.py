@@ -121,7 +121,9 @@ def verdicts(work):
         for what, twin, identity, issuer, more in twins(case, bundle, others):
             mine, reasons = ours(twin, root, artifact + more, identity, issuer, work)
             his = theirs(twin, root, artifact + more, identity, issuer)
-            if mine or his:
+            # sigstore-python finds the log of version 2 by its checkpoint and leaves the id in the entry unread.
+            stricter = what == "log" and at(twin, (*ENTRY, "kindVersion", "version")) == "0.0.2"
+            if mine or (his and not stricter):
                 sys.exit(f"{case['id']} with broken {what}: ours {mine} {reasons}, theirs {his}")
             broken += 1
     print(f"{len(cases)} genuine bundles hold for both, {broken} broken twins for neither")
