@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Compares the verdicts of `gauntlet verify` on Sigstore bundles with those of sigstore-python, and signs for each other.
 
-    python3 tests/interop/sigstore.py PROGRAM STAND_IN
+    python3 tests/interop/sigstore_bundles.py PROGRAM STAND_IN
 
 Needs sigstore and model-signing. STAND_IN is the example `sigstore_stand_in`, a small Sigstore instance on this machine.
 Genuine bundles come from testdata/sigstore; every part of each is broken in turn.
