@@ -8,6 +8,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod bundle;
 pub mod checkpoint;
 mod error;
 mod evidence;
@@ -15,6 +16,7 @@ mod files;
 mod frontier;
 mod home;
 mod journal;
+pub mod judge;
 mod lock;
 mod log;
 pub mod proof;
