@@ -447,6 +447,7 @@ pub(crate) enum HashAlgorithm {
 }
 
 #[derive(Debug, Args)]
+#[command(group(clap::ArgGroup::new("trusted").args(["keys", "ca", "trusted_root"]).required(true).multiple(true)))]
 pub(crate) struct VerifyArgs {
     /// Model file or folder.
     pub(crate) model: PathBuf,
@@ -454,13 +455,13 @@ pub(crate) struct VerifyArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) signature: Option<PathBuf>,
     /// PEM file of a public key to trust; may be given several times.
-    #[arg(long = "key", value_name = "PUB", required_unless_present_any = ["ca", "trusted_root"])]
+    #[arg(long = "key", value_name = "PUB")]
     pub(crate) keys: Vec<PathBuf>,
     /// Certificates of an authority to trust (PEM or DER); may be given several times.
     #[arg(long, value_name = "PEM")]
     pub(crate) ca: Vec<PathBuf>,
     /// Certificates of a time stamping authority to trust: its stamp shows when a signature was made.
-    #[arg(long, value_name = "PEM")]
+    #[arg(long, value_name = "PEM", requires = "ca")]
     pub(crate) tsa: Vec<PathBuf>,
     /// Trusted root of a Sigstore instance (`trusted_root.json`).
     #[arg(long, value_name = "JSON", requires = "who", requires = "issuer")]
