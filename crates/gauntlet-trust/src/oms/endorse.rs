@@ -51,8 +51,11 @@ pub struct TimeStamped<'a> {
     /// Who signs.
     pub endorser: &'a dyn Endorse,
     /// Gives the answer of a time stamping authority over the bytes that it is handed.
-    pub stamp: &'a dyn Fn(&[u8]) -> Result<Vec<u8>, TimeStampError>,
+    pub stamp: &'a Stamper<'a>,
 }
+
+/// Gives the answer of a time stamping authority over some bytes.
+pub type Stamper<'a> = dyn Fn(&[u8]) -> Result<Vec<u8>, TimeStampError> + 'a;
 
 impl Endorse for KeyEndorser<'_> {
     fn ready(&self) -> Result<(), OmsError> {
