@@ -7,7 +7,6 @@ use gauntlet_core::{ConfigError, Project};
 use gauntlet_trust::trust_policy::{TestFloors, TrustPolicy, unknown_pack};
 use serde::Serialize;
 
-
 /// Who asked for a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -80,9 +79,7 @@ impl MergedConfig {
             .environments
             .keys()
             .chain(demanded)
-            .map(|name| {
-                (name.clone(), merge(name, project, project.environments.get(name), trust))
-            })
+            .map(|name| (name.clone(), merge(name, project, project.environments.get(name), trust)))
             .collect();
         Ok(Self { default_environment: project.default_environment.as_ref().map(|e| e.value.clone()), environments })
     }

@@ -50,8 +50,7 @@ pub fn read_rulings(
     own: &[VerifyingKey],
     at: Timestamp,
 ) -> Result<Rulings, RulingsError> {
-    let keys: Vec<VerifyingKey> =
-        trust.iter().flat_map(|trust| trust.public_keys()).chain(own).cloned().collect();
+    let keys: Vec<VerifyingKey> = trust.iter().flat_map(|trust| trust.public_keys()).chain(own).cloned().collect();
     let reader = Reader { trust, keys, moment: Moment::now(at) };
     let mut rulings = Rulings::default();
     for entry in ledger.iter() {

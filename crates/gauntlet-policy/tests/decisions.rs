@@ -90,7 +90,14 @@ struct Case {
 
 impl Case {
     fn local() -> Self {
-        Self { trust: None, reports: reports(), key: "1".repeat(64), local: true, approvals: Vec::new(), revoked: Vec::new() }
+        Self {
+            trust: None,
+            reports: reports(),
+            key: "1".repeat(64),
+            local: true,
+            approvals: Vec::new(),
+            revoked: Vec::new(),
+        }
     }
 
     fn input(&self, environment: &str) -> (PolicyInput, PolicySet) {
@@ -161,11 +168,18 @@ fn what_is_revoked_no_longer_counts() {
         (RevokedThing::Subject(model), "policy/baseline/subject-revoked"),
     ] {
         let reasons = Case { revoked: vec![revoked(what.clone())], ..Case::local() }.reasons("staging");
-        assert!(reasons.iter().any(|one| one.starts_with(expected) && one.contains("wrong data")), "{what:?} {reasons:?}");
+        assert!(
+            reasons.iter().any(|one| one.starts_with(expected) && one.contains("wrong data")),
+            "{what:?} {reasons:?}"
+        );
         let late = Revoked { from: Some(parse_time("2026-02-01").unwrap()), ..revoked(what) };
         assert!(Case { revoked: vec![late], ..Case::local() }.decide("staging").allow, "it holds only later");
     }
-    for other in [RevokedThing::Key("2".repeat(64)), RevokedThing::Subject(artifact), RevokedThing::Envelope(Digest::sha256(b""))] {
+    for other in [
+        RevokedThing::Key("2".repeat(64)),
+        RevokedThing::Subject(artifact),
+        RevokedThing::Envelope(Digest::sha256(b"")),
+    ] {
         assert!(Case { revoked: vec![revoked(other)], ..Case::local() }.decide("staging").allow);
     }
 }

@@ -5,9 +5,8 @@ use std::path::Path;
 use anyhow::{Context, anyhow};
 use gauntlet_core::{ConfigError, Project, Subject, SubjectKind};
 use gauntlet_policy::{
-    Decision, EvidenceItem, MergedConfig, MergedEnvironment, Options, Pack, PolicyInput, PolicySet, Request,
-    Rulings, STALE_HEAD, SubjectItem, SummaryContext, evaluate, read_rulings, shipped_names, stale_head,
-    verification_summary,
+    Decision, EvidenceItem, MergedConfig, MergedEnvironment, Options, Pack, PolicyInput, PolicySet, Request, Rulings,
+    STALE_HEAD, SubjectItem, SummaryContext, evaluate, read_rulings, shipped_names, stale_head, verification_summary,
 };
 use gauntlet_trust::keys::VerifyingKey;
 use gauntlet_trust::statement::{DECISION_MEMBER, TEST_RESULT};
@@ -127,7 +126,8 @@ pub(crate) fn decide(
 
 /// Whether everything that speaks against it is an unanswered question.
 pub(crate) fn only_inconclusive(decision: &Decision) -> bool {
-    !decision.reasons.is_empty() && decision.reasons.iter().all(|r| INCONCLUSIVE.iter().any(|rule| r.rule.ends_with(rule)))
+    !decision.reasons.is_empty()
+        && decision.reasons.iter().all(|r| INCONCLUSIVE.iter().any(|rule| r.rule.ends_with(rule)))
 }
 
 fn subjects(plan: &Plan) -> Vec<SubjectItem> {

@@ -68,7 +68,8 @@ fn load(path: &Path, given: &[PathBuf], config: &UserConfig) -> anyhow::Result<L
     if !PolicyBundle::is_meant(&bytes) {
         // Whoever trusts keys must not be handed a text that nobody signed.
         if !roots.is_empty() {
-            let text = format!("{shown} is not signed, and you trust only what your trust roots signed: use its bundle");
+            let text =
+                format!("{shown} is not signed, and you trust only what your trust roots signed: use its bundle");
             return Err(UsageError::new(text).into());
         }
         let policy = TrustPolicy::parse(&shown, &bytes, &packs).map_err(|errors| all(&errors))?;
@@ -134,9 +135,8 @@ pub(crate) fn pin(roots: &[VerifyingKey], config: &UserConfig) -> anyhow::Result
 
 /// The whole file, or a usage error that names it.
 pub(crate) fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
-    let unreadable = |error: io::Error| {
-        UsageError::new(format!("cannot read the trust policy {}: {error}", path.display()))
-    };
+    let unreadable =
+        |error: io::Error| UsageError::new(format!("cannot read the trust policy {}: {error}", path.display()));
     let mut bytes = Vec::new();
     let file = File::open(path).map_err(unreadable)?;
     file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;

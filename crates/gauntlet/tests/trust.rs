@@ -69,7 +69,10 @@ impl World {
         let (found, text) = self.run(args);
         // Text for people is wrapped.
         let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-        assert!(found == exit && text.contains(expected), "{args:?} ended with {found}, expected {exit} {expected:?}: {text}");
+        assert!(
+            found == exit && text.contains(expected),
+            "{args:?} ended with {found}, expected {exit} {expected:?}: {text}"
+        );
     }
 
     fn write(&self, name: &str, text: &str) -> String {
@@ -151,7 +154,10 @@ fn a_trust_policy_is_signed_rotated_and_never_rolled_back() {
     world.fails(1, "of its predecessor", &["config", "show", "--trust-policy", &v2]);
     world.ok(&["policy", "bundle", &v2, "--key", &r1, "--key", &r2, "-o", &v2]);
     let shown = world.ok(&["config", "show", "--trust-policy", &v2]);
-    assert!(shown.contains("number 2, by") && shown.contains(&Digest::sha256(second.as_bytes()).to_string()), "{shown}");
+    assert!(
+        shown.contains("number 2, by") && shown.contains(&Digest::sha256(second.as_bytes()).to_string()),
+        "{shown}"
+    );
 
     // From now on the old one is a rollback, and a plain file is not enough.
     world.fails(1, "rolled back", &["config", "show", "--trust-policy", &v1]);
@@ -178,7 +184,11 @@ fn a_plain_trust_policy_works_and_is_marked_unsigned() {
     let shown = world.ok(&["config", "show", "--trust-policy", &policy]);
     assert!(shown.contains("nobody vouches for it") && shown.contains("rows 200  (trust policy)"), "{shown}");
     world.fails(2, "needs the --trust-policy", &["config", "show", "--trust-root", &world.public("bo")]);
-    world.fails(2, "is not signed", &["config", "show", "--trust-policy", &policy, "--trust-root", &world.public("bo")]);
+    world.fails(
+        2,
+        "is not signed",
+        &["config", "show", "--trust-policy", &policy, "--trust-root", &world.public("bo")],
+    );
 }
 
 #[test]
@@ -214,7 +224,8 @@ fn approvals_revocations_and_decisions_from_run_to_a_stranger() {
     let require = ["--require", "decision", "--require", "report", "--require", "approval"];
     let model = world.sandbox.project().join(MODEL);
     let judge = |bundle: &str, more: &[&str]| {
-        let args = ["verify", model.to_str().unwrap(), "--evidence", bundle, "--trust-policy", &policy, "--for", "staging"];
+        let args =
+            ["verify", model.to_str().unwrap(), "--evidence", bundle, "--trust-policy", &policy, "--for", "staging"];
         stranger.json(&[&args[..], more].concat())
     };
     let known = ["--log-key", &vkey];
@@ -236,7 +247,8 @@ fn approvals_revocations_and_decisions_from_run_to_a_stranger() {
     // A bundle that was cut is no answer; one whose signed content was changed is a refusal.
     let bytes = std::fs::read(&bundle).unwrap();
     std::fs::write(world.beside("cut"), &bytes[..bytes.len() / 2]).unwrap();
-    let cut = stranger.gauntlet(["verify", "--evidence", &world.path("cut"), "--trust-policy", &policy]).output().unwrap();
+    let cut =
+        stranger.gauntlet(["verify", "--evidence", &world.path("cut"), "--trust-policy", &policy]).output().unwrap();
     assert_eq!(cut.status.code(), Some(3));
 
     // Evidence that is revoked no longer speaks for the model, anywhere; who may not revoke takes back nothing.
@@ -304,12 +316,24 @@ fn the_three_kinds_of_verify_do_not_mix() {
     let policy = world.write("org.yaml", &world.policy(""));
     world.fails(2, "--key", &["verify", MODEL]);
     world.fails(2, "MODEL", &["verify"]);
-    world.fails(2, "needs --evidence or --for", &["verify", MODEL, "--key", &world.public("bo"), "--trust-policy", &policy]);
+    world.fails(
+        2,
+        "needs --evidence or --for",
+        &["verify", MODEL, "--key", &world.public("bo"), "--trust-policy", &policy],
+    );
     world.fails(2, "--evidence", &["verify", MODEL, "--key", &world.public("bo"), "--require", "bom"]);
-    world.fails(2, "cannot be used with", &["verify", "--evidence", "x", "--trust-policy", &policy, "--ignore-unsigned"]);
+    world.fails(
+        2,
+        "cannot be used with",
+        &["verify", "--evidence", "x", "--trust-policy", &policy, "--ignore-unsigned"],
+    );
     world.fails(2, "name the trust policy", &["verify", MODEL, "--for", "staging"]);
     world.fails(2, "cannot read the evidence", &["verify", "--evidence", "nowhere", "--trust-policy", &policy]);
-    world.fails(2, "neither a predicate type", &["verify", "--evidence", "x", "--require", "reports", "--trust-policy", &policy]);
+    world.fails(
+        2,
+        "neither a predicate type",
+        &["verify", "--evidence", "x", "--require", "reports", "--trust-policy", &policy],
+    );
     // The variable alone does not turn a signature into evidence.
     world.ok(&["sign", MODEL, "--key", &world.private("build")]);
     let output = world

@@ -123,7 +123,9 @@ impl<'b> Heads<'b> {
         for head in &self.logs {
             let origin = &head.log.checkpoint.checkpoint.origin;
             let Some((time, _)) = head.time else {
-                let message = format!("nothing says how old the checkpoint of {origin} is, and the trust policy sets a freshness");
+                let message = format!(
+                    "nothing says how old the checkpoint of {origin} is, and the trust policy sets a freshness"
+                );
                 reasons.push(Reason::new("head-age-unknown", message));
                 continue;
             };
@@ -188,7 +190,8 @@ impl<'b> Head<'b> {
         let quorum = witnesses.quorum.get();
         if times.len() < quorum {
             let origin = &log.checkpoint.checkpoint.origin;
-            let message = format!("{} trusted witnesses cosigned the checkpoint of {origin}, {quorum} must", times.len());
+            let message =
+                format!("{} trusted witnesses cosigned the checkpoint of {origin}, {quorum} must", times.len());
             let reason = Some(Reason::new("witness-quorum", message));
             return Self { log, witnesses: names, moment: None, time: None, quorum: reason };
         }

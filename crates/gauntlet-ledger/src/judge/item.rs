@@ -163,7 +163,8 @@ impl Judge<'_, '_> {
         }
         let policy = &self.question.policy;
         for one in policy.revoked.iter().chain(revoked) {
-            let envelope = envelope_digest(&digest).is_some_and(|envelope| one.hits_envelope(&envelope, self.question.at));
+            let envelope =
+                envelope_digest(&digest).is_some_and(|envelope| one.hits_envelope(&envelope, self.question.at));
             let subjects = statement.iter().filter(|s| s.predicate_type != REVOCATION).flat_map(|s| &s.subject);
             let subject = subjects.into_iter().any(|subject| one.hits_subject(&subject.digest, self.question.at));
             if envelope || subject {
@@ -220,12 +221,14 @@ impl Judge<'_, '_> {
         if let Some(statement) = statement {
             let same = record.predicate_type == statement.predicate_type
                 && statement.subject.iter().any(|subject| {
-                    record.subject.iter().any(|(name, hex)| {
-                        subject.digest.iter().any(|(n, h)| n == name && h.eq_ignore_ascii_case(hex))
-                    })
+                    record
+                        .subject
+                        .iter()
+                        .any(|(name, hex)| subject.digest.iter().any(|(n, h)| n == name && h.eq_ignore_ascii_case(hex)))
                 });
             if !same {
-                let message = format!("entry {} of {} says something else than the statement", place.entry.index, place.log);
+                let message =
+                    format!("entry {} of {} says something else than the statement", place.entry.index, place.log);
                 reasons.push(Reason::new("record-mismatch", message));
             }
         }
@@ -255,7 +258,10 @@ impl Judge<'_, '_> {
         if let Some(packs) = self.question.packs.filter(|_| statement.predicate_type == VERIFICATION_SUMMARY) {
             let made = statement.predicate_as::<VerificationSummary>().ok().map(|summary| summary.policy.digest);
             if !made.is_some_and(|made| made.get(packs.algorithm()) == Some(packs.hex())) {
-                reasons.push(Reason::new("other-policy", "the decision was made by other policy packs than those in force"));
+                reasons.push(Reason::new(
+                    "other-policy",
+                    "the decision was made by other policy packs than those in force",
+                ));
             }
         }
         let given = match statement.predicate_type.as_str() {
@@ -265,7 +271,10 @@ impl Judge<'_, '_> {
         };
         let Some((role, expires)) = given else { return };
         if !permission.is_some_and(|permission| permission.has_role(&role)) {
-            reasons.push(Reason::new("role-not-held", format!("nobody who signed it has the role `{}`", role.escape_debug())));
+            reasons.push(Reason::new(
+                "role-not-held",
+                format!("nobody who signed it has the role `{}`", role.escape_debug()),
+            ));
         }
         let expired = expires.filter(|text| text.parse::<Timestamp>().map_or(true, |end| self.question.at >= end));
         if let Some(end) = expired {
@@ -367,8 +376,11 @@ fn resource(statement: &Statement) -> Option<String> {
 }
 
 fn named(statement: &Statement) -> String {
-    let check = statement.predicate.as_ref().and_then(|one| one.pointer("/https:~1~1gauntlet.example~1report~1v1/check"));
-    check.and_then(Value::as_str).map_or_else(|| statement.predicate_type.escape_debug().to_string(), |check| check.escape_debug().to_string())
+    let check =
+        statement.predicate.as_ref().and_then(|one| one.pointer("/https:~1~1gauntlet.example~1report~1v1/check"));
+    check
+        .and_then(Value::as_str)
+        .map_or_else(|| statement.predicate_type.escape_debug().to_string(), |check| check.escape_debug().to_string())
 }
 
 fn shown_moment(moment: &Moment) -> JudgedMoment {

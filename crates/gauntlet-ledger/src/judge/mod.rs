@@ -80,11 +80,8 @@ pub fn judge(bundle: &Bundle, question: &Question<'_>) -> Judgement {
     let heads = Heads::read(bundle, question);
     let mut signers = Signers::new(bundle, question);
     let judge = Judge { question, heads: &heads };
-    let read: Vec<item::Read> = bundle
-        .envelopes
-        .iter()
-        .map(|(digest, bytes)| judge.read(*digest, bytes, bundle, &mut signers))
-        .collect();
+    let read: Vec<item::Read> =
+        bundle.envelopes.iter().map(|(digest, bytes)| judge.read(*digest, bytes, bundle, &mut signers)).collect();
     // Revocations first: they may take away what is judged after. None can take away another, else the newest would win.
     let (revoked, revocations) = judge.revocations(&read);
     let mut items: Vec<JudgedItem> = read.into_iter().map(|read| judge.item(read, &revoked)).collect();
@@ -92,7 +89,8 @@ pub fn judge(bundle: &Bundle, question: &Question<'_>) -> Judgement {
     let mut reasons = heads.reasons();
     reasons.extend(overall(&items, question));
     if let Some(subject) = question.subject {
-        let hit = question.policy.revoked.iter().chain(&revoked).filter(|one| one.hits_subject(&subject.digest, question.at));
+        let hit =
+            question.policy.revoked.iter().chain(&revoked).filter(|one| one.hits_subject(&subject.digest, question.at));
         reasons.extend(hit.map(|one| reason::subject_revoked(&subject.name, one)));
     }
     reasons.sort();
@@ -129,7 +127,8 @@ fn overall(items: &[JudgedItem], question: &Question<'_>) -> Vec<Reason> {
             };
             reasons.push(worst);
         }
-        let accepted = items.iter().any(|item| item.standing == Standing::Accepted && item.predicate_type != REVOCATION);
+        let accepted =
+            items.iter().any(|item| item.standing == Standing::Accepted && item.predicate_type != REVOCATION);
         if !accepted && !items.is_empty() {
             reasons.push(Reason::new("nothing-accepted", "no evidence in the bundle is accepted"));
         }

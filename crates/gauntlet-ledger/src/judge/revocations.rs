@@ -26,7 +26,9 @@ impl Judge<'_, '_> {
     pub(super) fn revocations(&self, read: &[Read]) -> (Vec<Revoked>, Vec<JudgedRevocation>) {
         let (mut revoked, mut shown) = (Vec::new(), Vec::new());
         for one in read {
-            let Some(statement) = one.statement.as_ref().filter(|one| one.predicate_type == REVOCATION) else { continue };
+            let Some(statement) = one.statement.as_ref().filter(|one| one.predicate_type == REVOCATION) else {
+                continue;
+            };
             let (Ok(list), Some(permission)) = (Revocation::of(statement), &one.permission) else { continue };
             for entry in list {
                 let own = match &entry.what {

@@ -222,11 +222,14 @@ impl<'q> Signers<'q> {
             return Reason::new("bad-signature", format!("the signature by the key {id} does not fit the content"));
         }
         if let Some(id) = hints.iter().find(|id| self.policy.key(id).is_some()) {
-            let message = format!("the trust policy names the key {id} only by its digest: give the key itself with --key");
+            let message =
+                format!("the trust policy names the key {id} only by its digest: give the key itself with --key");
             return Reason::new("key-unavailable", message);
         }
-        let shown: Vec<String> = hints.iter().map(|id| id.chars().take(64).collect::<String>().escape_debug().to_string()).collect();
-        let message = format!("none of its signatures is by a key that the trust policy names (key ids: {})", shown.join(", "));
+        let shown: Vec<String> =
+            hints.iter().map(|id| id.chars().take(64).collect::<String>().escape_debug().to_string()).collect();
+        let message =
+            format!("none of its signatures is by a key that the trust policy names (key ids: {})", shown.join(", "));
         Reason::new("unknown-signer", message)
     }
 }

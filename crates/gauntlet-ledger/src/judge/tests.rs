@@ -202,7 +202,10 @@ fn expect(judgement: &Judgement, verdict: Verdict, expected: &[&str]) {
 fn good_evidence_passes_and_everything_about_it_is_told() {
     let world = World::new();
     let policy = world.policy("freshness: 1h\n");
-    let bundle = world.bundle(&[report("PASSED", &[&world.build]), approval("security", "production", "2027-01-01T00:00:00Z", &[&world.ana])], &[]);
+    let bundle = world.bundle(
+        &[report("PASSED", &[&world.build]), approval("security", "production", "2027-01-01T00:00:00Z", &[&world.ana])],
+        &[],
+    );
     let read = Bundle::parse(&bundle.to_bytes().unwrap()).unwrap();
     let model = model();
     let judgement = judge(&read, &asked(&policy, Some(&model)));
@@ -211,7 +214,8 @@ fn good_evidence_passes_and_everything_about_it_is_told() {
     assert_eq!((head.origin.as_str(), head.size, head.complete), ("acme.example/log", 2, true));
     assert_eq!(head.time.as_ref().unwrap().source, "entry");
     assert!(judgement.items.iter().all(|item| item.standing == Standing::Accepted && item.authentic));
-    let people: Vec<_> = judgement.items.iter().flat_map(|item| &item.signers).filter_map(|s| s.person.clone()).collect();
+    let people: Vec<_> =
+        judgement.items.iter().flat_map(|item| &item.signers).filter_map(|s| s.person.clone()).collect();
     assert!(people.contains(&"build".to_owned()) && people.contains(&"ana".to_owned()));
     serde_json::to_value(&judgement).unwrap();
 }
@@ -296,7 +300,11 @@ fn the_policy_says_whose_word_counts() {
     let refused = |code: &'static str| vec!["evidence-refused", code, "nothing-accepted"];
     for (more, verdict, mut expected) in [
         (String::new(), Verdict::Pass, vec![]),
-        (rule("signers: [build], subjects: [model], predicates: [report], environments: [production]"), Verdict::Pass, vec![]),
+        (
+            rule("signers: [build], subjects: [model], predicates: [report], environments: [production]"),
+            Verdict::Pass,
+            vec![],
+        ),
         (rule("signers: [build], subjects: [dataset]"), Verdict::Fail, refused("no-rule")),
         (rule("signers: [build], predicates: [decision]"), Verdict::Fail, refused("no-rule")),
         (rule("signers: [build], environments: [staging]"), Verdict::Fail, refused("no-rule")),
@@ -305,8 +313,16 @@ fn the_policy_says_whose_word_counts() {
         (rule("signers: [build], until: 2026-01-01"), Verdict::Fail, refused("rule-not-in-force")),
         (rule("signers: [build], from: 2027-01-01"), Verdict::Fail, refused("rule-not-in-force")),
         (format!("revoked: [{{key: '{build}', from: 2026-02-01, reason: x}}]\n"), Verdict::Pass, vec![]),
-        (format!("revoked: [{{key: '{build}', reason: x}}]\n"), Verdict::Fail, vec!["evidence-refused", "key-revoked", "nothing-accepted", "threshold"]),
-        (format!("revoked: [{{subject: '{}', reason: x}}]\n", model().digest.primary().unwrap()), Verdict::Fail, vec!["evidence-refused", "nothing-accepted", "revoked", "subject-revoked"]),
+        (
+            format!("revoked: [{{key: '{build}', reason: x}}]\n"),
+            Verdict::Fail,
+            vec!["evidence-refused", "key-revoked", "nothing-accepted", "threshold"],
+        ),
+        (
+            format!("revoked: [{{subject: '{}', reason: x}}]\n", model().digest.primary().unwrap()),
+            Verdict::Fail,
+            vec!["evidence-refused", "nothing-accepted", "revoked", "subject-revoked"],
+        ),
         (format!("logs: ['{other_log}']\n"), Verdict::Fail, refused("unknown-log")),
         ("logs: []\n".to_owned(), Verdict::Fail, vec!["evidence-unjudged", "no-log-key", "nothing-accepted"]),
         (world.witnessed(1), Verdict::Fail, refused("witness-quorum")),
@@ -339,19 +355,29 @@ fn a_key_that_is_named_by_digest_must_be_brought_and_is_then_the_right_one() {
     // A key that the policy does not name changes nothing, whoever brings it.
     let wrong = [world.stranger.verifying_key().clone()];
     let forged = world.bundle(&[report("PASSED", &[&world.stranger])], &[]);
-    expect(&judge(&forged, &Question { keys: &wrong, ..question }), Verdict::Fail, &["required-missing", "unknown-signer"]);
+    expect(
+        &judge(&forged, &Question { keys: &wrong, ..question }),
+        Verdict::Fail,
+        &["required-missing", "unknown-signer"],
+    );
 }
 
 #[test]
 fn two_signers_are_two_people() {
     let world = World::new();
-    let policy = world.policy("rules: [{name: two, signers: ['role:security'], predicates: [approval], threshold: 2}]\n");
+    let policy =
+        world.policy("rules: [{name: two, signers: ['role:security'], predicates: [approval], threshold: 2}]\n");
     let judged = |keys: &[&SigningKey]| {
         let bundle = world.bundle(&[approval("security", "production", "2027-01-01T00:00:00Z", keys)], &[]);
         judge(&bundle, &asked(&policy, None))
     };
     expect(&judged(&[&world.ana, &world.bo]), Verdict::Pass, &[]);
-    for keys in [vec![&world.ana], vec![&world.ana, &world.ana], vec![&world.ana, &world.build], vec![&world.bo, &world.stranger]] {
+    for keys in [
+        vec![&world.ana],
+        vec![&world.ana, &world.ana],
+        vec![&world.ana, &world.build],
+        vec![&world.bo, &world.stranger],
+    ] {
         let judgement = judged(&keys);
         assert_eq!(judgement.verdict, Verdict::Fail);
         assert!(codes(&judgement).contains(&"threshold"), "{:?}", codes(&judgement));
@@ -388,20 +414,32 @@ fn evidence_is_matched_with_the_model_by_digest_alone() {
     let policy = world.policy("");
     let bundle = world.bundle(&[report("PASSED", &[&world.build])], &[]);
     let other = Subject { digest: DigestSet::sha256_of(b"another model"), ..model() };
-    expect(&judge(&bundle, &asked(&policy, Some(&other))), Verdict::Fail, &["nothing-accepted", "nothing-applies", "other-subject"]);
+    expect(
+        &judge(&bundle, &asked(&policy, Some(&other))),
+        Verdict::Fail,
+        &["nothing-accepted", "nothing-applies", "other-subject"],
+    );
     let renamed = Subject { name: "elsewhere".into(), ..model() };
     expect(&judge(&bundle, &asked(&policy, Some(&renamed))), Verdict::Pass, &[]);
     // Where the model's digest binds file names, evidence that does not is about something else.
     let digest = format!("dirHash1:{}", "a".repeat(64)).parse().unwrap();
     let folder = Subject { digest: model().digest.with(&digest), ..model() };
-    expect(&judge(&bundle, &asked(&policy, Some(&folder))), Verdict::Fail, &["nothing-accepted", "nothing-applies", "other-subject"]);
+    expect(
+        &judge(&bundle, &asked(&policy, Some(&folder))),
+        Verdict::Fail,
+        &["nothing-accepted", "nothing-applies", "other-subject"],
+    );
     // A signer for datasets cannot smuggle in a report about a model by calling it a dataset.
     let mut statement = Statement::parse(report("PASSED", &[&world.build]).unverified_payload()).unwrap();
     statement.subject[0].annotations = Some([(KIND_ANNOTATION.to_owned(), json!("dataset"))].into_iter().collect());
     let build: &dyn Signer = &world.build;
     let smuggled = world.bundle(&[statement.sign(&[build]).unwrap()], &[]);
     let model = model();
-    expect(&judge(&smuggled, &asked(&policy, Some(&model))), Verdict::Fail, &["evidence-refused", "nothing-accepted", "subject-kind"]);
+    expect(
+        &judge(&smuggled, &asked(&policy, Some(&model))),
+        Verdict::Fail,
+        &["evidence-refused", "nothing-accepted", "subject-kind"],
+    );
     let datasets = world.policy("rules: [{name: d, signers: [build], subjects: [dataset]}]\n");
     let judgement = judge(&smuggled, &asked(&datasets, Some(&model)));
     assert!(codes(&judgement).contains(&"no-rule"), "{:?}", codes(&judgement));
@@ -465,7 +503,10 @@ fn an_expired_key_counts_only_with_proof_of_the_time() {
     let witnessed = text("2026-01-01", &world.witnessed(2));
     let judgement = judged(&witnessed, &[(0, "2025-12-01"), (1, "2025-12-20")]);
     expect(&judgement, Verdict::Pass, &[]);
-    assert_eq!((judgement.items[0].moment.source, judgement.items[0].moment.time.as_str()), ("witnesses", "2025-12-20T00:00:00Z"));
+    assert_eq!(
+        (judgement.items[0].moment.source, judgement.items[0].moment.time.as_str()),
+        ("witnesses", "2025-12-20T00:00:00Z")
+    );
     // The later of the two needed decides: one witness with a slow clock proves nothing.
     expect(&judged(&witnessed, &[(0, "2025-12-01"), (1, "2026-01-15")]), Verdict::Fail, &expired);
     // Without a quorum there is no proof of the time, and no log either.
@@ -507,7 +548,11 @@ fn the_last_decision_for_a_place_holds() {
     expect(&decided(&[("FAILED", "production"), ("PASSED", "production")]), Verdict::Pass, &["superseded"]);
     let withdrawn = decided(&[("PASSED", "production"), ("FAILED", "production")]);
     expect(&withdrawn, Verdict::Fail, &["required-missing", "says-failed", "superseded"]);
-    expect(&decided(&[("PASSED", "staging")]), Verdict::Fail, &["nothing-applies", "other-environment", "required-missing"]);
+    expect(
+        &decided(&[("PASSED", "staging")]),
+        Verdict::Fail,
+        &["nothing-applies", "other-environment", "required-missing"],
+    );
     // Made under another policy.
     let other = world.policy("freshness: 1h\n");
     let bundle = world.bundle(&[decision("PASSED", "production", &other, &world.build)], &[]);

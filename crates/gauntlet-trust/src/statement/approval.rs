@@ -54,7 +54,9 @@ mod tests {
     fn role_environment_and_times_are_required() {
         let good = json!({"role": "security", "environment": "production", "issued": "2026-01-01T00:00:00Z"});
         assert!(read::<Approval>(good.clone()).is_ok());
-        for (member, wrong) in [("role", json!("")), ("environment", json!(null)), ("issued", json!("today")), ("expires", json!("never"))] {
+        for (member, wrong) in
+            [("role", json!("")), ("environment", json!(null)), ("issued", json!("today")), ("expires", json!("never"))]
+        {
             let mut value = good.clone();
             value[member] = wrong;
             assert!(read::<Approval>(value).unwrap_err().to_string().contains("approval"), "{member}");

@@ -89,7 +89,8 @@ impl Revocation {
         let from = predicate.from.as_ref().map(time).transpose()?;
         let mut revoked = Vec::new();
         for subject in &statement.subject {
-            let digests = subject.digest.iter().filter_map(|(name, hex)| format!("{name}:{hex}").parse::<Digest>().ok());
+            let digests =
+                subject.digest.iter().filter_map(|(name, hex)| format!("{name}:{hex}").parse::<Digest>().ok());
             let before = revoked.len();
             for digest in digests {
                 let what = match (predicate.revokes, digest.algorithm()) {
@@ -132,7 +133,8 @@ mod tests {
     #[test]
     fn a_revocation_that_revokes_nothing_is_refused() {
         let predicate = serde_json::json!({"revokes": "key", "reason": "x", "issued": "2026-01-01T00:00:00Z"});
-        let subject = |digest: serde_json::Value| serde_json::from_value(serde_json::json!({"digest": digest})).unwrap();
+        let subject =
+            |digest: serde_json::Value| serde_json::from_value(serde_json::json!({"digest": digest})).unwrap();
         let of = |digest| Revocation::of(&Statement::new(vec![subject(digest)], REVOCATION, predicate.clone()));
         assert!(of(serde_json::json!({"sha1": "00"})).unwrap_err().to_string().contains("no digest"));
         assert!(of(serde_json::json!({"sha256": "0".repeat(64)})).is_ok());

@@ -213,7 +213,8 @@ impl PolicyBundle {
             let root = root_of(&policy, number)?;
             // Texts before the anchor are only bound by digest: nobody whom the verifier trusts needs to have signed them.
             if number > anchor {
-                signers = signed_by(envelope, root, false).map_err(|missing| BundleError::Missing { number, missing })?;
+                signers =
+                    signed_by(envelope, root, false).map_err(|missing| BundleError::Missing { number, missing })?;
             }
             if let Some(before) = earlier.as_ref().filter(|_| number > anchor + 1) {
                 let root = root_of(before, number - 1)?;
@@ -273,12 +274,7 @@ fn check_root_key(key: &dyn Signer, newest: &TrustPolicy, before: Option<&TrustP
     Err(BundleError::NotARootKey(key.key_id()))
 }
 
-fn text(
-    file: &str,
-    envelope: &Envelope,
-    number: usize,
-    packs: Option<&[&str]>,
-) -> Result<TrustPolicy, BundleError> {
+fn text(file: &str, envelope: &Envelope, number: usize, packs: Option<&[&str]>) -> Result<TrustPolicy, BundleError> {
     TrustPolicy::read(file, envelope.unverified_payload(), packs).map_err(|errors| BundleError::Text { number, errors })
 }
 

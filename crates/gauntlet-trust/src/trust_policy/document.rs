@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use gauntlet_core::SubjectKind;
 use gauntlet_core::project::Risk;
 use gauntlet_core::yaml::Located;
-use gauntlet_core::SubjectKind;
 use schemars::JsonSchema;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};

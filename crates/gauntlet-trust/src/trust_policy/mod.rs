@@ -334,13 +334,7 @@ fn root(file: &str, document: &RootDocument, people: &mut People, errors: &mut V
 }
 
 /// A revoked key must not be able to name its successors.
-fn root_is_sound(
-    file: &str,
-    document: &RootDocument,
-    root: &Root,
-    revoked: &[Revoked],
-    errors: &mut Vec<ConfigError>,
-) {
+fn root_is_sound(file: &str, document: &RootDocument, root: &Root, revoked: &[Revoked], errors: &mut Vec<ConfigError>) {
     for (_, key) in &root.keys {
         let id = key.key_id();
         if revoked.iter().any(|entry| entry.what == RevokedThing::Key(id.clone())) {
@@ -349,12 +343,7 @@ fn root_is_sound(
     }
 }
 
-fn rules(
-    file: &str,
-    document: &Document,
-    people: &mut People,
-    errors: &mut Vec<ConfigError>,
-) -> Option<Vec<Rule>> {
+fn rules(file: &str, document: &Document, people: &mut People, errors: &mut Vec<ConfigError>) -> Option<Vec<Rule>> {
     let environments: BTreeSet<&str> = document.environments.keys().map(String::as_str).collect();
     let documents = document.rules.as_ref()?;
     let mut names = BTreeSet::new();

@@ -6,11 +6,11 @@ use std::fmt;
 use gauntlet_core::SubjectKind;
 use jiff::Timestamp;
 
+use super::TrustPolicy;
 use super::people::{Identity, Person, PolicyKey};
 use super::revoked::Revoked;
 use super::rules::{Rule, RuleSigner};
 use super::window::Outside;
-use super::TrustPolicy;
 use crate::moment::Moment;
 use crate::statement::{APPROVAL, REVOCATION, WAIVER};
 
@@ -235,8 +235,8 @@ impl TrustPolicy {
         let spoken = [APPROVAL, WAIVER, REVOCATION].contains(&act.predicate);
         let environment = act.environment.filter(|_| !spoken).and_then(|name| self.environments.get_key_value(name));
         if let Some((name, Some(signers))) = environment.map(|(name, demands)| (name, &demands.signers)) {
-            let named = signers.keys.contains(&key_id)
-                || person.is_some_and(|person| signers.people.contains(&person.id));
+            let named =
+                signers.keys.contains(&key_id) || person.is_some_and(|person| signers.people.contains(&person.id));
             if !named {
                 objections.push(Objection::NotForEnvironment(key_id.clone(), name.clone()));
             }

@@ -102,7 +102,8 @@ fn mistakes_name_place_and_way_out() {
 #[test]
 fn what_could_never_hold_is_refused() {
     let (a, b) = (id('a'), id('b'));
-    let people = format!("people: [{{id: ana, name: A, keys: ['{a}']}}, {{id: bo, name: B, keys: ['{b}'], roles: [r]}}]\n");
+    let people =
+        format!("people: [{{id: ana, name: A, keys: ['{a}']}}, {{id: bo, name: B, keys: ['{b}'], roles: [r]}}]\n");
     let witness = vkey("w", 4, 2);
     for (text, expected) in [
         ("previous: sha256:00\n".to_owned(), "64 hex digits"),
@@ -125,7 +126,10 @@ fn what_could_never_hold_is_refused() {
         ("people: [{id: 'role:x', name: A}]\n".to_owned(), "reads like a role"),
         (format!("people: [{{id: {a}, name: A}}]\n"), "reads like a role or a key"),
         ("identities: [{id: ci, identity: 'https://x/*', issuer: y}]\n".to_owned(), "no pattern"),
-        ("identities: [{id: ci, identity: x, issuer: y}, {id: cd, identity: x, issuer: y}]\n".to_owned(), "belongs to `ci`"),
+        (
+            "identities: [{id: ci, identity: x, issuer: y}, {id: cd, identity: x, issuer: y}]\n".to_owned(),
+            "belongs to `ci`",
+        ),
         ("logs: [x]\n".to_owned(), "name+hex id+base64"),
         (format!("logs: ['{witness}']\n"), "a log's"),
         (format!("witnesses: {{quorum: 2, keys: ['{witness}']}}\n"), "at most the number of witnesses, 1"),
@@ -166,7 +170,10 @@ fn without_rules_every_listed_person_may_sign_and_nobody_else() {
     ));
     assert!(signed(&policy, &[by_key('a')], &now).is_allowed());
     assert_eq!(codes(&signed(&policy, &[by_key('b')], &now)), ["signer-not-for-environment", "threshold"]);
-    assert_eq!(codes(&signed(&policy, &[by_key('c')], &now)), ["unknown-signer", "signer-not-for-environment", "threshold"]);
+    assert_eq!(
+        codes(&signed(&policy, &[by_key('c')], &now)),
+        ["unknown-signer", "signer-not-for-environment", "threshold"]
+    );
     assert_eq!(codes(&signed(&policy, &[], &now)), ["threshold"]);
     // Approvals come from people who sign no evidence.
     let approval = Act { subject: None, predicate: APPROVAL, environment: Some("production"), moment: &now };
@@ -198,8 +205,12 @@ fn a_rule_says_who_signs_what_for_where_and_when() {
     let policy = ruled();
     let moment = Moment::now(time("2026-06-01"));
     let ci = by_identity("https://ci.example/acme/churn", "https://token.example");
-    let good =
-        Act { subject: Some(SubjectKind::Model), predicate: TEST_RESULT, environment: Some("production"), moment: &moment };
+    let good = Act {
+        subject: Some(SubjectKind::Model),
+        predicate: TEST_RESULT,
+        environment: Some("production"),
+        moment: &moment,
+    };
     let (early, late) = (Moment::now(time("2025-12-31")), Moment::now(time("2027-01-01")));
     let permission = policy.permits(std::slice::from_ref(&ci), &good, &[]);
     assert_eq!((permission.rule.as_deref(), permission.signers[0].person.as_deref()), (Some("reports"), Some("ci")));
@@ -226,12 +237,16 @@ fn a_rule_says_who_signs_what_for_where_and_when() {
 fn a_threshold_counts_people_and_not_keys() {
     let policy = ruled();
     let moment = Moment::now(time("2026-06-01"));
-    let act = Act { subject: Some(SubjectKind::Model), predicate: APPROVAL, environment: Some("staging"), moment: &moment };
+    let act =
+        Act { subject: Some(SubjectKind::Model), predicate: APPROVAL, environment: Some("staging"), moment: &moment };
     assert_eq!(codes(&policy.permits(&[by_key('a'), by_key('b')], &act, &[])), ["threshold"], "both keys are Ana's");
     assert_eq!(codes(&policy.permits(&[by_key('a'), by_key('a')], &act, &[])), ["threshold"]);
     assert_eq!(codes(&policy.permits(&[by_key('a'), by_key('e')], &act, &[])), ["unknown-signer", "threshold"]);
     assert!(policy.permits(&[by_key('b'), by_key('c')], &act, &[]).is_allowed());
-    assert!(policy.permits(&[by_key('e'), by_key('b'), by_key('c')], &act, &[]).is_allowed(), "a stranger takes nothing away");
+    assert!(
+        policy.permits(&[by_key('e'), by_key('b'), by_key('c')], &act, &[]).is_allowed(),
+        "a stranger takes nothing away"
+    );
 }
 
 #[test]
@@ -241,9 +256,7 @@ fn a_key_counts_in_its_time_and_rotation_may_overlap() {
         id('a'),
         id('b')
     ));
-    for (moment, old, new) in
-        [("2026-05-31", true, false), ("2026-06-15", true, true), ("2026-07-01", false, true)]
-    {
+    for (moment, old, new) in [("2026-05-31", true, false), ("2026-06-15", true, true), ("2026-07-01", false, true)] {
         let now = Moment::now(time(moment));
         let old_codes = codes(&signed(&policy, &[by_key('a')], &now));
         let new_codes = codes(&signed(&policy, &[by_key('b')], &now));
@@ -269,7 +282,8 @@ fn a_revoked_key_counts_only_for_what_is_proven_to_be_older() {
     assert_eq!(codes(&signed(&policy, &[by_key('a')], &proven("2026-03-02"))), ["key-revoked", "threshold"]);
     assert!(signed(&policy, &[by_key('a')], &proven("2026-02-28")).is_allowed());
     assert_eq!(codes(&signed(&policy, &[by_key('b')], &proven("1999-01-01"))), ["key-revoked", "threshold"]);
-    let message = signed(&policy, &[by_key('a')], &Moment::now(time("2026-04-01"))).signers[0].objections[0].to_string();
+    let message =
+        signed(&policy, &[by_key('a')], &Moment::now(time("2026-04-01"))).signers[0].objections[0].to_string();
     assert!(message.contains("since 2026-03-01T00:00:00Z: laptop stolen"), "{message}");
 }
 
@@ -382,8 +396,11 @@ fn damaged_files_are_refused_or_read() {
 
 #[test]
 fn the_example_that_says_everything_is_read() {
-    let policy =
-        TrustPolicy::parse("org.yaml", include_bytes!("../../../../testdata/trust/org.yaml"), &["baseline", "high-risk"]);
+    let policy = TrustPolicy::parse(
+        "org.yaml",
+        include_bytes!("../../../../testdata/trust/org.yaml"),
+        &["baseline", "high-risk"],
+    );
     let policy = policy.unwrap();
     assert_eq!((policy.rules.unwrap().len(), policy.witnesses.unwrap().quorum.get(), policy.people.len()), (3, 1, 3));
     assert_eq!(policy.environments["production"].tests.rows, Some(1_000));

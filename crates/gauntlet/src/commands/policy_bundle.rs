@@ -50,7 +50,10 @@ fn verify(args: &PolicyBundleArgs, config: &UserConfig) -> anyhow::Result<Exit> 
     let shown = args.file.display().to_string();
     let bytes = trust::read(&args.file)?;
     if !PolicyBundle::is_meant(&bytes) {
-        return Err(UsageError::new(format!("{shown} is a plain file that nobody signed; only a bundle can be verified")).into());
+        return Err(UsageError::new(format!(
+            "{shown} is a plain file that nobody signed; only a bundle can be verified"
+        ))
+        .into());
     }
     let roots = trust::roots(&args.trust_roots, config)?;
     let verified = trust::verify(&shown, &bytes, &roots)?;

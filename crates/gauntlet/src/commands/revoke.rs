@@ -152,7 +152,8 @@ pub(crate) fn approve(args: &ApproveArgs, global: &Global, config: &UserConfig) 
     let subject = ResourceDescriptor::from(&subject);
     let statement = Statement::about(vec![subject], predicate)?;
     let index = append(&args.project.dir, config, "approval", &statement, &digests, signer.as_ref(), now)?;
-    let text = format!("Approved as {} for {} (entry {index}, signed by {})\n", args.role, args.environment, signer.key_id());
+    let text =
+        format!("Approved as {} for {} (entry {index}, signed by {})\n", args.role, args.environment, signer.key_id());
     terminal::print(&text)?;
     Ok(Exit::Allowed)
 }

@@ -78,8 +78,10 @@ const SHARED: [&str; 4] = ["model", "keys", "format", "output"];
 
 impl Args for VerifyCommand {
     fn augment_args(command: Command) -> Command {
-        let signature: Vec<String> =
-            VerifyArgs::augment_args(Command::new("signature")).get_arguments().map(|arg| arg.get_id().to_string()).collect();
+        let signature: Vec<String> = VerifyArgs::augment_args(Command::new("signature"))
+            .get_arguments()
+            .map(|arg| arg.get_id().to_string())
+            .collect();
         let command = EvidenceOptions::augment_args(VerifyArgs::augment_args(command));
         let alone = signature.into_iter().filter(|id| !SHARED.contains(&id.as_str()));
         let command = alone.fold(command, |command, id| {

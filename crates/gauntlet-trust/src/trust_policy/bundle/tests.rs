@@ -88,10 +88,16 @@ fn a_chain_that_does_not_fit_is_refused() {
     for (successor, expected) in [
         (text(3, Some(&first), 1, &[a]), "where 2 follows"),
         (text(2, Some(b"other"), 1, &[a]), "does not name the text before it"),
-        (String::from_utf8(text(2, Some(&first), 1, &[a])).unwrap().replace("acme", "evil").into_bytes(), "its predecessor of `acme`"),
+        (
+            String::from_utf8(text(2, Some(&first), 1, &[a])).unwrap().replace("acme", "evil").into_bytes(),
+            "its predecessor of `acme`",
+        ),
         (b"version: 1\nname: acme\n".to_vec(), "no `version_number`"),
         (b"version: 1\nname: acme\nversion_number: x\n".to_vec(), "invalid u64"),
-        (format!("version: 1\nname: acme\nversion_number: 2\nprevious: {}\n", Digest::sha256(&first)).into_bytes(), "under `root`"),
+        (
+            format!("version: 1\nname: acme\nversion_number: 2\nprevious: {}\n", Digest::sha256(&first)).into_bytes(),
+            "under `root`",
+        ),
     ] {
         let error = PolicyBundle::sign(&successor, Some(v1.clone()), &[a]).unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");
