@@ -2,12 +2,14 @@
 
 #![forbid(unsafe_code)]
 
+mod attestation;
 mod cli;
 mod commands;
 mod decide;
 mod evidence;
 mod exit;
 mod gates;
+mod gather;
 mod hashing;
 mod judge;
 mod keys;
@@ -59,6 +61,10 @@ fn run(cli: &Cli) -> anyhow::Result<Exit> {
         Command::Convert(args) => commands::convert::run(args),
         Command::Key(command) => commands::key::run(command, &config()?),
         Command::Sign(args) => commands::sign::run(args, &cli.global),
+        Command::Verify(args) => commands::verify::run(args, &cli.global),
+        Command::Attest(args) => commands::attest::run(args, &cli.global, &config()?),
+        Command::Bom(args) => commands::bom::run(args, &cli.global, &config()?),
+        Command::Card(args) => commands::card::run(args, &cli.global, &config()?),
         Command::Verify(args) => commands::verify_evidence::run(args, &cli.global, config),
         Command::Approve(args) => commands::revoke::approve(args, &cli.global, &config()?),
         Command::Revoke(args) => commands::revoke::run(args, &cli.global, &config()?),

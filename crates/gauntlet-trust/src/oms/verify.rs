@@ -12,7 +12,7 @@ use super::manifest::{Manifest, Part, Root};
 use super::names::{Ignored, is_safe};
 use super::sign::leaving;
 use super::walk::{FoundFile, OddityKind, WalkError, Walked, walk};
-use super::{Reason, ReasonCode, Trust, Unsigned, UnsignedWhy, Verification, VerifyOptions, certificate};
+use super::{Reason, ReasonCode, Trust, Unsigned, UnsignedWhy, Verification, VerifyOptions, certificate, sigstore};
 use crate::dsse::{Envelope, IN_TOTO};
 use crate::keys::{KeyKind, VerifyingKey};
 use crate::shown;
@@ -31,11 +31,11 @@ pub fn verify(model: &Path, bundle: &[u8], trust: &Trust, options: &VerifyOption
 pub fn verify_any(model: &Path, bundle: &[u8], trust: &[Trust], options: &VerifyOptions) -> Verification {
     let mut judge = Judge { options, found: Verification::empty() };
     judge.verify(model, bundle, trust);
-    judge.conclude()
+    judge.found.conclude()
 }
 
 impl Verification {
-    fn empty() -> Self {
+    pub(super) fn empty() -> Self {
         Self {
             verdict: Verdict::Error,
             reasons: Vec::new(),
@@ -43,12 +43,26 @@ impl Verification {
             warnings: Vec::new(),
             signer: None,
             certificate: None,
+            identity: None,
             moment: None,
             root_digest: None,
             method: None,
             files: 0,
             bytes: 0,
         }
+    }
+
+    /// Orders what was found, and draws the verdict from it.
+    pub(super) fn conclude(mut self) -> Self {
+        self.reasons.sort();
+        self.reasons.dedup();
+        self.unsigned.sort();
+        self.verdict = match self.reasons.as_slice() {
+            [] => Verdict::Pass,
+            reasons if reasons.iter().all(|reason| self.is_open(reason)) => Verdict::Error,
+            _ => Verdict::Fail,
+        };
+        self
     }
 }
 
@@ -72,7 +86,7 @@ impl Judge<'_> {
             Err((code, message)) => return self.reason(code, None, message),
         };
         self.found.method = Some(bundle.material.method());
-        let Some(payload) = self.signed_payload(&bundle, trust) else { return };
+        let Some(payload) = self.signed_payload(&bundle, bytes, trust) else { return };
         match Manifest::parse(payload) {
             Ok(manifest) => self.model(model, &manifest),
             Err(reasons) => self.found.reasons.extend(reasons),
@@ -80,7 +94,7 @@ impl Judge<'_> {
     }
 
     /// The payload, if trust reaches it. Each method has its own way there.
-    fn signed_payload<'b>(&mut self, bundle: &'b Bundle, trust: &[Trust]) -> Option<&'b [u8]> {
+    fn signed_payload<'b>(&mut self, bundle: &'b Bundle, bytes: &[u8], trust: &[Trust]) -> Option<&'b [u8]> {
         let method = bundle.material.method();
         let Some(trust) = trust.iter().find(|one| one.method() == method) else {
             let trusted: Vec<&str> = trust.iter().map(|one| one.method().as_str()).collect();
@@ -100,13 +114,20 @@ impl Judge<'_> {
             (Trust::Certificates(trust), Material::Certificates { leaf, intermediates }) => {
                 let stamped = certificate::Stamped { envelope: &bundle.envelope, time_stamps: &bundle.time_stamps };
                 let key = certificate::judge(&mut self.found, leaf, intermediates, &stamped, trust)?;
-                self.signature(&bundle.envelope, &[key])
+                let payload = self.signature(&bundle.envelope, &[key]);
+                if payload.is_none() {
+                    // Nobody signed: a name would only look as if somebody had.
+                    (self.found.certificate, self.found.moment) = (None, None);
+                }
+                payload
             }
-            _ => {
-                let message = format!("signatures by {} are not judged by this version", method.as_str());
-                self.reason(ReasonCode::Unsupported, None, message);
-                None
+            (Trust::Sigstore(trust), Material::Sigstore) => {
+                sigstore::model(&mut self.found, bytes, trust)?;
+                self.payload_type(bundle.envelope.unverified_payload_type())?;
+                Some(bundle.envelope.unverified_payload())
             }
+            // The method of the trust is that of the bundle.
+            _ => None,
         }
     }
 
@@ -136,12 +157,17 @@ impl Judge<'_> {
                 return None;
             }
         };
-        if verified.payload_type != IN_TOTO {
-            self.reason(ReasonCode::WrongType, None, format!("payload type {}", shown(verified.payload_type)));
-            return None;
-        }
+        self.payload_type(verified.payload_type)?;
         self.found.signer = verified.signers.first().map(|key| key.key_id());
         Some(verified.payload)
+    }
+
+    fn payload_type(&mut self, kind: &str) -> Option<()> {
+        if kind != IN_TOTO {
+            self.reason(ReasonCode::WrongType, None, format!("payload type {}", shown(kind)));
+            return None;
+        }
+        Some(())
     }
 
     fn model(&mut self, model: &Path, manifest: &Manifest) {
@@ -290,19 +316,6 @@ impl Judge<'_> {
                 Err(error) => self.reason(ReasonCode::Unreadable, Some(name), error.to_string()),
             }
         }
-    }
-
-    fn conclude(mut self) -> Verification {
-        let found = &mut self.found;
-        found.reasons.sort();
-        found.reasons.dedup();
-        found.unsigned.sort();
-        found.verdict = match found.reasons.as_slice() {
-            [] => Verdict::Pass,
-            reasons if reasons.iter().all(|reason| found.is_open(reason)) => Verdict::Error,
-            _ => Verdict::Fail,
-        };
-        self.found
     }
 }
 

@@ -1,5 +1,7 @@
 //! `gauntlet sign`: an OpenSSF model signature for a file or folder.
 
+mod keyless;
+
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 
@@ -18,6 +20,9 @@ use crate::exit::{Exit, UsageError};
 use crate::{keys, terminal};
 
 pub(crate) fn run(args: &SignArgs, global: &Global) -> anyhow::Result<Exit> {
+    if args.keyless.keyless {
+        return keyless::run(args, clock(global)?.now());
+    }
     let certificates = certificates(args, clock(global)?.now())?;
     let authorities = (!args.tsa.is_empty()).then(|| authorities(&args.tsa)).transpose()?;
     let key = signer(args)?;

@@ -1,10 +1,12 @@
 //! `gauntlet verify`: checks a model against its OpenSSF signature.
 
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::Context;
 use gauntlet_core::{Digest, DigestSet, Input, Report, Subject, SubjectKind, canonical};
-use gauntlet_trust::oms::{self, CertificateTrust, Trust, Verification, VerifyOptions};
+use gauntlet_trust::oms::{self, CertificateTrust, SigstoreTrust, Trust, Verification, VerifyOptions};
+use gauntlet_trust::sigstore::{Identity, TrustedRoot};
 use gauntlet_trust::x509::Roots;
 use jiff::Timestamp;
 
@@ -30,7 +32,12 @@ pub(crate) fn run(args: &VerifyArgs, global: &Global) -> anyhow::Result<Exit> {
         ignore_unsigned: args.ignore_unsigned,
         signature_path: Some(signature.clone()),
     };
-    let verification = oms::verify_any(&args.model, &bundle, &trust, &options);
+    // What cosign, witness, npm or GitHub say about one file is no model signature.
+    let verification = if args.model.is_file() && oms::is_file_signature(&bundle) {
+        oms::verify_file(&args.model, &bundle, &trust)
+    } else {
+        oms::verify_any(&args.model, &bundle, &trust, &options)
+    };
     let report = report(args, &bundle, &verification, now)?;
     let exit = match report.verdict {
         gauntlet_core::Verdict::Fail => Exit::Refused,
@@ -57,24 +64,36 @@ fn trust(args: &VerifyArgs, now: Timestamp) -> anyhow::Result<Vec<Trust>> {
         let time_stamping = (!args.tsa.is_empty()).then(|| authorities(&args.tsa)).transpose()?;
         trust.push(Trust::Certificates(CertificateTrust { roots, time_stamping, at: now, known_at: None }));
     }
-    if args.trusted_root.is_some() {
-        trust.push(Trust::Sigstore);
+    if let Some(path) = &args.trusted_root {
+        let (root, identity) = (trusted_root(path)?, identity(args)?);
+        trust.push(Trust::Sigstore(Box::new(SigstoreTrust { root, identity, at: now })));
     }
     Ok(trust)
 }
 
+/// The Sigstore instance that a file describes.
+pub(crate) fn trusted_root(path: &Path) -> anyhow::Result<TrustedRoot> {
+    let refused = |error| UsageError::new(format!("cannot use the trusted root {}: {error}", path.display()));
+    Ok(TrustedRoot::read(path).map_err(refused)?)
+}
+
+fn identity(args: &VerifyArgs) -> anyhow::Result<Identity> {
+    let issuer = args.issuer.as_deref().unwrap_or_default();
+    let identity = match (&args.identity, &args.identity_regexp) {
+        (Some(name), _) => Identity::exact(name, issuer),
+        (None, expression) => Identity::matching(expression.as_deref().unwrap_or_default(), issuer),
+    };
+    Ok(identity.map_err(|error| UsageError::new(format!("cannot ask for this identity: {error}")))?)
+}
+
 /// The verification as the check `trust/signature`.
-fn report(
-    args: &VerifyArgs,
-    bundle: &[u8],
-    verification: &Verification,
-    now: Timestamp,
-) -> anyhow::Result<Report> {
+fn report(args: &VerifyArgs, bundle: &[u8], verification: &Verification, now: Timestamp) -> anyhow::Result<Report> {
     let name = args.model.canonicalize().ok().and_then(|p| p.file_name().map(|n| n.to_string_lossy().into_owned()));
     let digest = verification.root_digest.iter().fold(DigestSet::default(), DigestSet::with);
     let subject = Subject { name: name.unwrap_or_default(), kind: SubjectKind::Model, digest };
     let mut inputs = vec![Input { name: "signature".to_owned(), digest: Digest::sha256(bundle) }];
-    for (name, paths) in [("key", &args.keys), ("ca", &args.ca), ("tsa", &args.tsa)] {
+    let root: Vec<PathBuf> = args.trusted_root.iter().cloned().collect();
+    for (name, paths) in [("key", &args.keys), ("ca", &args.ca), ("tsa", &args.tsa), ("trusted-root", &root)] {
         for path in paths {
             let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
             inputs.push(Input { name: name.to_owned(), digest: Digest::sha256(&bytes) });
@@ -89,12 +108,19 @@ fn report(
     let timed = !args.ca.is_empty() || args.trusted_root.is_some();
     if let Some(config) = config.as_object_mut().filter(|_| timed) {
         config.insert("at".to_owned(), serde_json::json!(now));
+        for (name, value) in
+            [("identity", &args.identity), ("identity_regexp", &args.identity_regexp), ("issuer", &args.issuer)]
+        {
+            if let Some(value) = value {
+                config.insert(name.to_owned(), serde_json::json!(value));
+            }
+        }
     }
     Ok(verification.report(subject, inputs, canonical::digest(&config)?))
 }
 
 /// A signature is a small file; a larger one is no signature.
-fn read_signature(path: &std::path::Path) -> anyhow::Result<Vec<u8>> {
+fn read_signature(path: &Path) -> anyhow::Result<Vec<u8>> {
     use std::io::Read;
     let file = std::fs::File::open(path)
         .map_err(|error| UsageError::new(format!("cannot read the signature {}: {error}", path.display())))?;
@@ -106,6 +132,6 @@ fn read_signature(path: &std::path::Path) -> anyhow::Result<Vec<u8>> {
 }
 
 /// Paths of a verification are relative to the model folder, or name the model file itself.
-fn model_prefix(model: &std::path::Path) -> String {
+fn model_prefix(model: &Path) -> String {
     if model.is_dir() { gauntlet_core::display_path(model).0 } else { result::prefix(model) }
 }
