@@ -61,8 +61,6 @@ pub(crate) enum Command {
     Key(KeyCommand),
     /// Sign a model file or folder in the OpenSSF model-signing format.
     Sign(SignArgs),
-    /// Verify the signature of a model file or folder.
-    Verify(VerifyArgs),
     /// Wrap what somebody else found, or a step of a build, as signed evidence about a subject.
     Attest(crate::commands::attest::AttestArgs),
     /// Write the bill of materials of a model, as CycloneDX or SPDX.

@@ -61,7 +61,6 @@ fn run(cli: &Cli) -> anyhow::Result<Exit> {
         Command::Convert(args) => commands::convert::run(args),
         Command::Key(command) => commands::key::run(command, &config()?),
         Command::Sign(args) => commands::sign::run(args, &cli.global),
-        Command::Verify(args) => commands::verify::run(args, &cli.global),
         Command::Attest(args) => commands::attest::run(args, &cli.global, &config()?),
         Command::Bom(args) => commands::bom::run(args, &cli.global, &config()?),
         Command::Card(args) => commands::card::run(args, &cli.global, &config()?),

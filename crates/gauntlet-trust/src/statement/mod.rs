@@ -42,7 +42,9 @@ pub use runtime_trace::{Monitor, MonitorLog, MonitoredProcess, RUNTIME_TRACE, Ru
 pub use scai::{AttributeAssertion, AttributeReport, SCAI};
 pub use svr::{SVR, SimpleVerificationResult, SvrVerifier};
 pub use test_result::{REPORT_MEMBER, TEST_RESULT, TestOutcome, TestResult, test_result};
-pub use verification_summary::{DECISION_MEMBER, VERIFICATION_SUMMARY, VerificationResult, VerificationSummary, Verifier};
+pub use verification_summary::{
+    DECISION_MEMBER, VERIFICATION_SUMMARY, VerificationResult, VerificationSummary, Verifier,
+};
 pub use vulns::{Database, ScanMetadata, Scanner, Severity, VULNS, Vulnerabilities, Vulnerability};
 pub use waiver::{WAIVER, Waiver};
 
