@@ -44,6 +44,9 @@ pub enum NoteError {
     /// No signature is by a known key.
     #[error("no signature is by a known key")]
     NoKnownKey,
+    /// A signature by a key that is not among those that have to be known.
+    #[error("a signature line is by no known key")]
+    UnknownSignature,
     /// Two of the given keys have the same name and id.
     #[error("two known keys share the name {name} and the id")]
     AmbiguousKey {
