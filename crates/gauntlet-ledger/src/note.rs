@@ -4,6 +4,7 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use ed25519_dalek::pkcs8::DecodePrivateKey as _;
 use ed25519_dalek::{Signature as Ed25519Signature, Signer as _, SigningKey, VerifyingKey};
 use sha2::{Digest as _, Sha256};
 
@@ -317,6 +318,14 @@ impl SignerKey {
             return Err(NoteError::KeyName);
         }
         Ok(Self { name: name.to_owned(), key })
+    }
+
+    /// Reads an Ed25519 private key in PKCS#8 PEM, not encrypted, and names it.
+    ///
+    /// # Errors
+    /// When it is another key or the name cannot stand in a note.
+    pub fn from_pem(name: &str, pem: &str) -> Result<Self, NoteError> {
+        Self::new(name, SigningKey::from_pkcs8_pem(pem).map_err(|_| NoteError::Key)?)
     }
 
     /// The public key under which this key's plain signatures verify.

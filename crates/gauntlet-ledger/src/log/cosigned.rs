@@ -56,7 +56,7 @@ impl Ledger {
             }
             Backend::Objects { state, objects } => {
                 let _locked = home_lock.lock(*timeout)?;
-                let lease = Lease::acquire(objects, in_objects::LEASE, *timeout)?;
+                let lease = Lease::acquire(objects, state.fence(), in_objects::LEASE, *timeout)?;
                 let outcome = self
                     .merge_cosignatures(&view.tiles, checkpoint, signatures, witnesses)
                     .and_then(|signed| state.publish_cosigned(&signed).map(|()| signed));

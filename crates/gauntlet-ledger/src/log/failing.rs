@@ -26,6 +26,11 @@ fn record(place: &Place, key: &str) -> Record {
     }
 }
 
+/// A folder in memory where there is one: a sync is then free, and thousands of them are part of these tests.
+fn scratch() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
+
 /// Small enough that a few appends close it.
 fn options() -> Options {
     Options { journal_limit: 48 << 10, ..Options::default() }
@@ -79,7 +84,7 @@ fn assert_sound(place: &Place, acknowledged: &[(u64, String)], what: &str) -> Le
 fn fail_everywhere(mode: Mode) {
     let mut tried = 0;
     for after in 0.. {
-        let root = tempfile::tempdir().unwrap();
+        let root = scratch();
         let place = place(root.path());
         record(&place, "stored");
         // A log that is there, so that failing writes meet one with durable tiles.
@@ -129,7 +134,7 @@ fn survives_a_change_that_happened_but_was_reported_as_failed() {
 fn survives_failures_while_a_ledger_is_made() {
     for mode in [Mode::Full, Mode::Once, Mode::Late] {
         for after in 0.. {
-            let root = tempfile::tempdir().unwrap();
+            let root = scratch();
             let place = place(root.path());
             record(&place, "stored");
             let plan = Plan::new(root.path(), after, mode);
@@ -147,7 +152,7 @@ fn survives_failures_while_a_ledger_is_made() {
 
 #[test]
 fn a_last_write_that_was_cut_at_any_byte_loses_nothing() {
-    let root = tempfile::tempdir().unwrap();
+    let root = scratch();
     let place = place(root.path());
     let first = record(&place, "first");
     let ledger = Ledger::open_or_create(&place, &options()).unwrap();
@@ -188,7 +193,7 @@ fn a_last_write_that_was_cut_at_any_byte_loses_nothing() {
 /// Sectors of one write may reach the device in any order.
 #[test]
 fn a_last_write_whose_sectors_arrived_out_of_order_loses_nothing() {
-    let root = tempfile::tempdir().unwrap();
+    let root = scratch();
     let place = place(root.path());
     let first = record(&place, "first");
     let ledger = Ledger::open_or_create(&place, &Options::default()).unwrap();
@@ -233,7 +238,7 @@ struct Snapshot {
 }
 
 fn snapshot(place: &Place) -> Snapshot {
-    let (folder, config) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (folder, config) = (scratch(), scratch());
     copy(&place.log, folder.path());
     copy(&place.config, config.path());
     Snapshot { journal: fs::read(place.log.join(JOURNAL)).unwrap(), folder, config }

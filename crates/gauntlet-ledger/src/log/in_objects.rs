@@ -21,6 +21,10 @@ use crate::tree::empty_root;
 /// For how long a writer may be silent before others take over.
 pub(crate) const LEASE: Duration = Duration::from_secs(10);
 
+#[cfg(test)]
+#[path = "object_tests.rs"]
+mod tests;
+
 /// How often a commit is planned anew when writers without a lease were faster.
 const ROUNDS: usize = 16;
 

@@ -416,7 +416,7 @@ impl Ledger {
             }
             Backend::Objects { state, objects } => {
                 let _locked = home_lock.lock(*timeout)?;
-                let mut lease = objects::Lease::acquire(objects, in_objects::LEASE, *timeout)?;
+                let mut lease = objects::Lease::acquire(objects, state.fence(), in_objects::LEASE, *timeout)?;
                 *poisoned = true;
                 let outcome = self.commit_to_objects(requests, state, &mut lease, signer, home);
                 // Nothing depends on it: a lease that is not given back runs out.

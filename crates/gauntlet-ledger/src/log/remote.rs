@@ -17,7 +17,7 @@ use crate::log::state::CHECKPOINT;
 use crate::log::view::{Tiles, View};
 use crate::note::{MAX_NOTE, SignerKey, VerifierKey};
 use crate::objects::{Created, Objects, Version};
-use crate::tile::{TILE_WIDTH, Tile, TileKind};
+use crate::tile::{TILE_WIDTH, Tile};
 
 pub(crate) const FORMAT: &str = "format";
 pub(crate) const ORIGIN: &str = "origin";
@@ -257,10 +257,4 @@ impl RemoteState {
     pub(crate) fn fence(&self) -> u64 {
         self.fence
     }
-}
-
-/// Every tile of a log of this size.
-pub(crate) fn tiles_of(size: u64) -> impl Iterator<Item = Tile> {
-    let kinds = std::iter::once(TileKind::Entries).chain((0..8).map(TileKind::Hashes));
-    kinds.flat_map(move |kind| (0..).map_while(move |index| Tile::of(kind, index, size)))
 }

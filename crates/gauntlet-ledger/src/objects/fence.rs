@@ -45,8 +45,9 @@ pub(crate) struct Lease {
 }
 
 impl Lease {
-    /// Waits for the lease, at most `timeout`; a lease that is not renewed within its own time is taken over.
-    pub(crate) fn acquire(objects: &Objects, ttl: Duration, timeout: Duration) -> Result<Self, Error> {
+    /// Waits for the lease, at most `timeout`; a lease that is not renewed within its own time is taken over. Its fence is above
+    /// `floor`, also when the lease object was lost.
+    pub(crate) fn acquire(objects: &Objects, floor: u64, ttl: Duration, timeout: Duration) -> Result<Self, Error> {
         let start = Instant::now();
         let mut holder = [0; 16];
         OsRng.fill_bytes(&mut holder);
@@ -74,7 +75,7 @@ impl Lease {
             };
             let ran_out = since.elapsed() >= Duration::from_millis(there.ttl_ms);
             if there.holder.is_none() || ran_out {
-                let fence = there.fence.checked_add(1);
+                let fence = there.fence.max(floor).checked_add(1);
                 let fence = fence.ok_or_else(|| Error::damaged(objects.path(NAME), "no fence is left"))?;
                 let held = Held { fence, holder: Some(holder.clone()), renewals: 0, ttl_ms: ttl.as_millis() as u64 };
                 let renewed = Instant::now();
@@ -122,7 +123,7 @@ impl Lease {
 
     /// Takes the lease again after it was lost, waiting as long as at first.
     pub(crate) fn renew(&mut self, ttl: Duration) -> Result<(), Error> {
-        *self = Self::acquire(&self.objects, ttl, self.timeout)?;
+        *self = Self::acquire(&self.objects, self.held.fence, ttl, self.timeout)?;
         Ok(())
     }
 
@@ -156,33 +157,33 @@ mod tests {
     #[test]
     fn one_holds_it_and_the_next_waits_for_the_release() {
         let objects = objects();
-        let first = Lease::acquire(&objects, LONG, LONG).unwrap();
-        let refused = Lease::acquire(&objects, LONG, Duration::from_millis(30)).unwrap_err().to_string();
+        let first = Lease::acquire(&objects, 0, LONG, LONG).unwrap();
+        let refused = Lease::acquire(&objects, 0, LONG, Duration::from_millis(30)).unwrap_err().to_string();
         assert!(refused.contains(first.holder()), "{refused}");
         let fence = first.fence();
         first.release().unwrap();
-        assert!(Lease::acquire(&objects, LONG, LONG).unwrap().fence() > fence);
+        assert!(Lease::acquire(&objects, 0, LONG, LONG).unwrap().fence() > fence);
     }
 
     #[test]
     fn a_lease_that_is_not_renewed_runs_out_and_its_holder_notices() {
         let objects = objects();
-        let mut sleeper = Lease::acquire(&objects, Duration::from_millis(30), LONG).unwrap();
-        let heir = Lease::acquire(&objects, LONG, LONG).unwrap();
+        let mut sleeper = Lease::acquire(&objects, 0, Duration::from_millis(30), LONG).unwrap();
+        let heir = Lease::acquire(&objects, 0, LONG, LONG).unwrap();
         assert!(heir.fence() > sleeper.fence());
         assert!(!sleeper.keep().unwrap());
         // Giving back what was lost takes nothing from the heir.
         sleeper.release().unwrap();
-        assert!(Lease::acquire(&objects, LONG, Duration::ZERO).is_err());
+        assert!(Lease::acquire(&objects, 0, LONG, Duration::ZERO).is_err());
         drop(heir);
     }
 
     #[test]
     fn a_lease_that_is_renewed_does_not_run_out() {
         let objects = objects();
-        let mut lease = Lease::acquire(&objects, Duration::from_millis(300), LONG).unwrap();
+        let mut lease = Lease::acquire(&objects, 0, Duration::from_millis(300), LONG).unwrap();
         std::thread::scope(|scope| {
-            let waiting = scope.spawn(|| Lease::acquire(&objects, LONG, Duration::from_millis(1200)));
+            let waiting = scope.spawn(|| Lease::acquire(&objects, 0, LONG, Duration::from_millis(1200)));
             while !waiting.is_finished() {
                 assert!(lease.keep().unwrap());
                 std::thread::sleep(Duration::from_millis(20));
@@ -199,7 +200,7 @@ mod tests {
             for _ in 0..6 {
                 scope.spawn(|| {
                     for _ in 0..8 {
-                        let lease = Lease::acquire(&objects, LONG, LONG).unwrap();
+                        let lease = Lease::acquire(&objects, 0, LONG, LONG).unwrap();
                         assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0);
                         assert_eq!(inside.fetch_sub(1, Ordering::SeqCst), 1);
                         lease.release().unwrap();

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use crate::checkpoint::SignedCheckpoint;
 use crate::error::Error;
+use crate::frontier::Frontier;
 use crate::journal::{Journal, Tail};
 use crate::log::commit::Commit;
 use crate::log::remote::read_commit;
@@ -57,6 +58,7 @@ impl Verifier {
         let Tiles::Objects(objects) = &self.tiles else { return Ok(()) };
         let objects = objects.clone();
         let (mut next, mut fence, mut known) = (0, 0, 0usize);
+        let mut frontier = Frontier::default();
         loop {
             let path = objects.path(&Commit::name(next));
             let commit = match read_commit(&objects, next, &self.key) {
@@ -68,6 +70,10 @@ impl Verifier {
                 }
                 Err(error) => return Err(error),
             };
+            if let Err(error) = commit.apply(&mut frontier, &mut Vec::new()) {
+                self.report(path, Problem::Commit(error.to_string()));
+                break;
+            }
             if commit.fence < fence {
                 let problem = format!("its fence {} is below the fence {fence} before it", commit.fence);
                 self.report(path.clone(), Problem::Commit(problem));

@@ -157,8 +157,8 @@ impl Witness {
         let note = crate::note::Note::parse(&bytes).map_err(|error| refuse(error.into()))?;
         let known: Vec<VerifierKey> = keys.iter().chain([&own]).cloned().collect();
         let verified = note.verify(&known).map_err(|error| refuse(error.into()))?;
-        if !verified.iter().any(|signature| signature.key == own) {
-            return Err(Error::damaged(path, "not signed by this witness"));
+        if !verified.iter().any(|signature| signature.key == own) || verified.len() != note.signatures().len() {
+            return Err(Error::damaged(path, "not signed by this witness and a key of the log alone"));
         }
         let checkpoint = Checkpoint::parse(note.text()).map_err(refuse)?;
         if checkpoint.origin != origin {
