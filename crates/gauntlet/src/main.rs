@@ -59,7 +59,7 @@ fn run(cli: &Cli) -> anyhow::Result<Exit> {
         Command::Key(command) => commands::key::run(command, &config()?),
         Command::Sign(args) => commands::sign::run(args),
         Command::Verify(args) => commands::verify::run(args, &cli.global),
-        Command::Ledger(command) => commands::ledger::run(command, &config()?),
+        Command::Ledger(command) => commands::ledger::run(command, &cli.global, &config()?),
         Command::Policy(command) => commands::policy::run(command),
         Command::Rule(command) => commands::rule::run(command),
         Command::Config(command) => commands::config::run(command),

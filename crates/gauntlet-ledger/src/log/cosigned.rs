@@ -96,6 +96,18 @@ impl Ledger {
         tree::root(size, &*view)
     }
 
+    /// A proof that the log of `new` entries begins with the log of `old` entries.
+    ///
+    /// # Errors
+    /// When the log never had so many, or a tile cannot be read.
+    pub fn prove_consistency_between(&self, old: u64, new: u64) -> Result<Vec<Hash>, Error> {
+        let view = self.view();
+        if new > view.size() {
+            return Err(tree::ProofError::Shrunk { old: new, new: view.size() }.into());
+        }
+        Ok(tree::consistency_proof(old, new, &*view)??)
+    }
+
     fn merge_cosignatures(
         &self,
         tiles: &Tiles,
