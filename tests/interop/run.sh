@@ -29,3 +29,10 @@ python3 crates/gauntlet-pickle/tests/fuzz_differential.py \
 
 echo "== conversions, read by the safetensors library"
 "$venv/bin/python" tests/interop/convert.py "$program"
+
+echo "== the ledger: an independent implementation, an S3 server, a full disk"
+cargo build --quiet --workspace --example appender
+appender=${CARGO_TARGET_DIR:-target}/debug/examples/appender
+bash tests/interop/tlog.sh "$program" "$appender"
+bash tests/interop/s3-ledger.sh "$program" "$appender"
+bash tests/interop/full-disk.sh "$program" "$appender"
