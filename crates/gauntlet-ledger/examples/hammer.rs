@@ -2,7 +2,7 @@
 //!
 //! `hammer [ENTRIES] [SECONDS] [FOLDER]` (1000000, 20, `target/tmp`): FOLDER must lie on the disk that is to be measured. Prints
 //! acknowledged durable appends a second and the time of one proof, made and verified, with writers busy and with none.
-//! `cargo bench -p gauntlet-ledger --bench hammer` runs the same with the defaults.
+//! `cargo run --release -p gauntlet-ledger --example hammer` runs it.
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark prints its figures and may stop")]
 

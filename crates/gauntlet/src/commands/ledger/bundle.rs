@@ -145,7 +145,9 @@ fn add_reports(bundle: &mut Bundle, dir: &Path) -> anyhow::Result<usize> {
         }
     }
     let before = bundle.reports.len();
-    found.into_iter().for_each(|report| drop(bundle.add_report(report)));
+    for report in found {
+        bundle.add_report(report);
+    }
     Ok(bundle.reports.len() - before)
 }
 
