@@ -24,7 +24,9 @@ fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
     let number = |place: usize, default: u64| arguments.get(place).map_or(default, |text| text.parse().unwrap());
     let (entries, seconds) = (number(0, 1_000_000), number(1, 20));
-    let folder = arguments.get(2).map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../target/tmp"), PathBuf::from);
+    let folder = arguments
+        .get(2)
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../target/tmp"), PathBuf::from);
     std::fs::create_dir_all(&folder).unwrap();
     let root = tempfile::tempdir_in(folder).unwrap();
     let place = Place::in_state(&root.path().join("state"), &root.path().join("config"));
@@ -60,8 +62,7 @@ fn main() {
                 })
             })
             .collect();
-        let readers: Vec<_> =
-            (0..READERS).map(|_| scope.spawn(move || read_for(ledger, running, stop))).collect();
+        let readers: Vec<_> = (0..READERS).map(|_| scope.spawn(move || read_for(ledger, running, stop))).collect();
         let appended: u64 = writers.into_iter().map(|writer| writer.join().unwrap()).sum();
         let took = start.elapsed().as_secs_f64();
         stop.store(true, Ordering::Relaxed);

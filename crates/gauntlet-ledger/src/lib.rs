@@ -37,6 +37,6 @@ pub use export::Selection;
 pub use foreign::{Foreign, ForeignError, ForeignStore};
 pub use journal::read_all as read_journal;
 pub use lock::{Lease, LockError};
-pub use objects::Objects;
 pub use log::{Appended, JOURNAL_LIMIT, LOCK_TIMEOUT, Ledger, Options, Place, Repair};
+pub use objects::Objects;
 pub use verify::{Difference, Problem, Verification, verify, verify_in, verify_static};

@@ -10,7 +10,7 @@ use gauntlet_ledger::bundle::Bundle;
 use gauntlet_ledger::record::Record;
 use gauntlet_ledger::tree::Hash;
 use gauntlet_ledger::{
-    ERASURE_KIND, Error, Erasure, EvidenceStore, Ledger, Options, Place, Problem, Selection, verify,
+    ERASURE_KIND, Erasure, Error, EvidenceStore, Ledger, Options, Place, Problem, Selection, verify,
 };
 use gauntlet_trust::keys::{KeyKind, SigningKey};
 use support::{place, with_envelope};

@@ -71,7 +71,10 @@ fn evidence_travels_in_a_bundle_and_stays_foreign() {
 
     // A bundle in which anything was changed.
     let text = String::from_utf8(bytes).unwrap();
-    let forged = theirs.write("forged.gauntlet-bundle", text.replacen("\\\"kind\\\":\\\"report\\\"", "\\\"kind\\\":\\\"waiver\\\"", 1));
+    let forged = theirs.write(
+        "forged.gauntlet-bundle",
+        text.replacen("\\\"kind\\\":\\\"report\\\"", "\\\"kind\\\":\\\"waiver\\\"", 1),
+    );
     let refused = fails(&ours, 1, &["ledger", "import", forged.to_str().unwrap(), "--log-key", &their_key]);
     assert!(refused.contains("entry 0"), "{refused}");
     // One that was changed after it came in.

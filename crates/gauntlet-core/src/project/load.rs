@@ -52,7 +52,9 @@ impl Project {
         if let Some(url) = &project.ledger.url
             && !url.value.starts_with("s3://")
         {
-            errors.push(url.error(file, "a ledger's url begins with `s3://`; without one the ledger lies in the project"));
+            errors.push(
+                url.error(file, "a ledger's url begins with `s3://`; without one the ledger lies in the project"),
+            );
         }
         for witness in &project.ledger.witnesses {
             if !["http://", "https://"].iter().any(|scheme| witness.url.value.starts_with(scheme)) {
@@ -191,7 +193,9 @@ mod tests {
 
     #[test]
     fn a_ledger_for_a_team_is_named_by_url() {
-        let good = format!("{GOOD}ledger:\n  url: s3://bucket/prefix\n  origin: acme.example/l\n  witnesses:\n    - {{url: 'https://w.example', key: w+1+a}}\n");
+        let good = format!(
+            "{GOOD}ledger:\n  url: s3://bucket/prefix\n  origin: acme.example/l\n  witnesses:\n    - {{url: 'https://w.example', key: w+1+a}}\n"
+        );
         let project = Project::parse("gauntlet.yaml", good.as_bytes()).unwrap();
         assert_eq!(project.ledger.witnesses[0].key.value, "w+1+a");
         assert_eq!(

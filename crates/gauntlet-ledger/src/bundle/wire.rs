@@ -89,7 +89,9 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Bundle, BundleError> {
     let wire: WireBundle<'_> =
         strict_json::from_slice(bytes, &BOUNDS).map_err(|error| BundleError::Json(error.to_string()))?;
     if wire.media_type != MEDIA_TYPE {
-        return Err(BundleError::Version(wire.media_type.chars().take(80).collect::<String>().escape_debug().to_string()));
+        return Err(BundleError::Version(
+            wire.media_type.chars().take(80).collect::<String>().escape_debug().to_string(),
+        ));
     }
     let mut bundle = Bundle::default();
     for log in wire.logs {

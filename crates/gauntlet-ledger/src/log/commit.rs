@@ -107,7 +107,10 @@ impl Commit {
 
     fn text(&self, origin: &str) -> String {
         let Self { start, size, root, fence, writer, entries: _ } = self;
-        format!("{HEADER}\n{origin}\nstart {start}\nsize {size}\nroot {}\nfence {fence}\nwriter {writer}\n", root.to_base64())
+        format!(
+            "{HEADER}\n{origin}\nstart {start}\nsize {size}\nroot {}\nfence {fence}\nwriter {writer}\n",
+            root.to_base64()
+        )
     }
 
     fn parse_text(text: &str, origin: &str, entries: Vec<Vec<u8>>) -> Option<Self> {

@@ -119,7 +119,8 @@ impl Ledger {
         let refuse = |source| Error::Checkpoint { path: path.clone(), source };
         let signed = SignedCheckpoint::open(checkpoint.as_bytes(), &self.key, &[]).map_err(refuse)?;
         let view = self.view();
-        if signed.checkpoint.size > view.size() || tree::root(signed.checkpoint.size, &*view)? != signed.checkpoint.root {
+        if signed.checkpoint.size > view.size() || tree::root(signed.checkpoint.size, &*view)? != signed.checkpoint.root
+        {
             return Err(Error::damaged(path, "the cosigned checkpoint is not of this log"));
         }
         let mut keys = read_witnesses(tiles)?;

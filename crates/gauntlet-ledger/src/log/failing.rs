@@ -43,8 +43,7 @@ fn work(place: &Place, run: &str) -> Vec<(u64, String)> {
     for (batch, count) in [1usize, 40, 3, 90, 2, 1].into_iter().enumerate() {
         let keys: Vec<String> = (0..count).map(|n| format!("{run}-{batch}-{n}")).collect();
         let template = record_of(place);
-        let records: Vec<Record> =
-            keys.iter().map(|key| Record { key: key.clone(), ..template.clone() }).collect();
+        let records: Vec<Record> = keys.iter().map(|key| Record { key: key.clone(), ..template.clone() }).collect();
         match ledger.append(&records) {
             Ok(appended) => acknowledged.extend(appended.iter().map(|one| one.index()).zip(keys)),
             // A handle that failed is given up for a new one, as a careful caller would.

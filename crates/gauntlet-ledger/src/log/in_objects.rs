@@ -154,11 +154,9 @@ pub(crate) fn read_origin(objects: &Objects, options: &Options) -> Result<String
     }
     let found = origin_of(objects)?;
     match &options.origin {
-        Some(expected) if *expected != found => Err(Error::OtherLedger {
-            place: objects.name().to_owned(),
-            found,
-            expected: expected.clone(),
-        }),
+        Some(expected) if *expected != found => {
+            Err(Error::OtherLedger { place: objects.name().to_owned(), found, expected: expected.clone() })
+        }
         _ => Ok(found),
     }
 }

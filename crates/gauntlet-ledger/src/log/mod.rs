@@ -12,8 +12,8 @@ mod erase;
 #[cfg(test)]
 mod failing;
 mod group;
-mod index;
 pub(crate) mod in_objects;
+mod index;
 pub(crate) mod remote;
 pub(crate) mod state;
 pub(crate) mod view;
@@ -242,9 +242,8 @@ impl Ledger {
             if digest != named {
                 return Err(Error::WrongEnvelope { found: digest, named });
             }
-            let (known, erased) = self.with_index(|index| {
-                (!index.by_envelope(&digest).is_empty(), index.tombstone_of(&digest).is_some())
-            })?;
+            let (known, erased) = self
+                .with_index(|index| (!index.by_envelope(&digest).is_empty(), index.tombstone_of(&digest).is_some()))?;
             if erased {
                 return Err(Error::Erased(digest));
             }

@@ -162,9 +162,8 @@ fn every_changed_or_missing_object_is_found() {
     append(&ledger, ["b".into(), "c".into()]);
     drop(ledger);
     sound(&objects, config.path());
-    let noticed = || {
-        verify_in(&objects, config.path(), &options()).map_or(true, |verified| !verified.differences.is_empty())
-    };
+    let noticed =
+        || verify_in(&objects, config.path(), &options()).map_or(true, |verified| !verified.differences.is_empty());
     let mut flipped = 0;
     for name in objects.list("", 1000).unwrap().into_iter().filter(|name| name != "lease") {
         let whole = objects.get(&name, 1 << 20).unwrap().unwrap();

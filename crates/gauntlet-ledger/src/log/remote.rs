@@ -42,7 +42,8 @@ pub(crate) struct RemoteState {
 /// The checkpoint object with its version.
 pub(crate) fn read_checkpoint(objects: &Objects, key: &VerifierKey) -> Result<(SignedCheckpoint, Version), Error> {
     let there = objects.get_versioned(CHECKPOINT, MAX_NOTE as u64)?;
-    let (bytes, version) = there.ok_or_else(|| Error::damaged(objects.path(CHECKPOINT), "the checkpoint is missing"))?;
+    let (bytes, version) =
+        there.ok_or_else(|| Error::damaged(objects.path(CHECKPOINT), "the checkpoint is missing"))?;
     let signed = SignedCheckpoint::open(&bytes, key, &[])
         .map_err(|source| Error::Checkpoint { path: objects.path(CHECKPOINT), source })?;
     Ok((signed, version))
@@ -52,9 +53,8 @@ pub(crate) fn read_checkpoint(objects: &Objects, key: &VerifierKey) -> Result<(S
 pub(crate) fn read_commit(objects: &Objects, start: u64, key: &VerifierKey) -> Result<Option<Commit>, Error> {
     let name = Commit::name(start);
     let Some(bytes) = objects.get(&name, MAX_COMMIT)? else { return Ok(None) };
-    let commit = Commit::parse(&bytes, key).and_then(|commit| {
-        if commit.start == start { Ok(commit) } else { Err(CommitError::Content) }
-    });
+    let commit = Commit::parse(&bytes, key)
+        .and_then(|commit| if commit.start == start { Ok(commit) } else { Err(CommitError::Content) });
     commit.map(Some).map_err(|error| Error::damaged(objects.path(&name), error.to_string()))
 }
 
@@ -95,9 +95,9 @@ impl RemoteState {
         while let Some(commit) = read_commit(&self.objects, self.view.size(), &self.key)? {
             let view = Arc::make_mut(&mut self.view);
             let mut finished = Vec::new();
-            commit.apply(&mut view.frontier, &mut finished).map_err(|error| {
-                Error::damaged(self.objects.path(&Commit::name(commit.start)), error.to_string())
-            })?;
+            commit
+                .apply(&mut view.frontier, &mut finished)
+                .map_err(|error| Error::damaged(self.objects.path(&Commit::name(commit.start)), error.to_string()))?;
             view.pending.extend(finished);
             self.fence = self.fence.max(commit.fence);
             any = true;

@@ -47,7 +47,8 @@ impl Objects {
                 Arc::new(builder.build().map_err(Error::store(url))?)
             }
             "http" | "https" => {
-                let options = ClientOptions::new().with_allow_http(scheme == "http").with_timeout(Duration::from_secs(30));
+                let options =
+                    ClientOptions::new().with_allow_http(scheme == "http").with_timeout(Duration::from_secs(30));
                 let base = format!("{scheme}://{host}");
                 let builder = HttpBuilder::new().with_url(base).with_client_options(options).with_retry(retry);
                 Arc::new(builder.build().map_err(Error::store(url))?)
@@ -72,7 +73,8 @@ mod tests {
 
     #[test]
     fn refuses_urls_that_say_too_much_or_too_little() {
-        for url in ["bucket/prefix", "ftp://host/x", "s3:///x", "https://host/x?token=1", "https://user:secret@host/x"] {
+        for url in ["bucket/prefix", "ftp://host/x", "s3:///x", "https://host/x?token=1", "https://user:secret@host/x"]
+        {
             let refused = Objects::connect(url).unwrap_err().to_string();
             assert!(!refused.contains("secret"), "{refused}");
         }

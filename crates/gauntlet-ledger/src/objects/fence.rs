@@ -85,7 +85,8 @@ impl Lease {
             }
             let waited = start.elapsed();
             if waited >= timeout {
-                let holder = there.holder.map_or_else(|| "others in turn".to_owned(), |holder| format!("writer {holder}"));
+                let holder =
+                    there.holder.map_or_else(|| "others in turn".to_owned(), |holder| format!("writer {holder}"));
                 return Err(LockError::Held { path: objects.path(NAME), holder, waited }.into());
             }
             std::thread::sleep(pause.min(timeout - waited));

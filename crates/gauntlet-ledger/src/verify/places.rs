@@ -71,8 +71,7 @@ impl Verifier {
         for (tile, content) in edge {
             self.compare(tile, &content, false, listing);
         }
-        let mut needed: BTreeSet<Tile> =
-            Tile::partials(self.published.unwrap_or(self.base)).into_iter().collect();
+        let mut needed: BTreeSet<Tile> = Tile::partials(self.published.unwrap_or(self.base)).into_iter().collect();
         if matches!(listing, Listing::Folder) {
             needed.extend(Tile::partials(self.base));
         }
@@ -125,9 +124,9 @@ impl Verifier {
                 let known = match name.as_deref() {
                     Some(SCRATCH) if is_folder => continue,
                     Some(name) if is_folder => name == "tile" || name.starts_with("tile/"),
-                    Some(
-                        "format" | "origin" | "lock" | "lock.next" | CHECKPOINT | JOURNAL | COSIGNED | WITNESSES,
-                    ) => true,
+                    Some("format" | "origin" | "lock" | "lock.next" | CHECKPOINT | JOURNAL | COSIGNED | WITNESSES) => {
+                        true
+                    }
                     Some(name) => Tile::parse(name).is_some_and(|tile| self.compared.contains(&tile)),
                     None => false,
                 };

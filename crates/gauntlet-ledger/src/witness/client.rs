@@ -33,7 +33,9 @@ pub enum WitnessError {
         problem: String,
     },
     /// It knows a longer log than this one: this copy was rolled back, or another one was continued.
-    #[error("the witness {name} has seen {seen} entries of the log, which has {size} here: this is an old or forked copy")]
+    #[error(
+        "the witness {name} has seen {seen} entries of the log, which has {size} here: this is an old or forked copy"
+    )]
     Ahead {
         /// Name of the witness.
         name: String,

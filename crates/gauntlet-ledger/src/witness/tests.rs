@@ -83,7 +83,6 @@ fn cosigns_what_continues_and_answers_as_the_specification_says() {
     assert_eq!(status(&witness, &request(&log, 5)), 200);
 }
 
-
 #[test]
 fn refuses_forks_strangers_and_unsigned_checkpoints() {
     let root = tempfile::tempdir().unwrap();
@@ -183,7 +182,9 @@ fn serve_one(name: &str, seed: u8, log: &VerifierKey, state: &Path) -> (String, 
     let key = witness.verifier();
     let listening = Listening::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/w", listening.address());
-    std::thread::spawn(move || serve(std::sync::Arc::new(witness), listening, "/w", std::sync::Arc::new(|| 1_700_000_000)));
+    std::thread::spawn(move || {
+        serve(std::sync::Arc::new(witness), listening, "/w", std::sync::Arc::new(|| 1_700_000_000))
+    });
     (url, key)
 }
 

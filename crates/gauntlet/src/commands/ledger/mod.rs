@@ -11,9 +11,9 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use anyhow::Context;
+use gauntlet_ledger::Ledger;
 use gauntlet_ledger::record::Record;
 use gauntlet_ledger::tree::Hash;
-use gauntlet_ledger::Ledger;
 use gauntlet_trust::dsse::Envelope;
 use gauntlet_trust::statement::Statement;
 use serde_json::json;

@@ -56,8 +56,7 @@ fn configured(dir: &Path) -> anyhow::Result<LedgerConfig> {
     let file = dir.join(FILE_NAME);
     match std::fs::read(&file) {
         Ok(bytes) => {
-            let project =
-                Project::parse(&file.display().to_string(), &bytes).map_err(|errors| decide::all(&errors))?;
+            let project = Project::parse(&file.display().to_string(), &bytes).map_err(|errors| decide::all(&errors))?;
             Ok(project.ledger)
         }
         Err(_) => Ok(LedgerConfig::default()),
@@ -66,8 +65,7 @@ fn configured(dir: &Path) -> anyhow::Result<LedgerConfig> {
 
 /// The ledger of a project whose configuration is read already.
 pub(crate) fn find(dir: &Path, url: Option<&str>, config: LedgerConfig, user: &UserConfig) -> anyhow::Result<Found> {
-    let options =
-        Options { origin: config.origin.as_ref().map(|origin| origin.value.clone()), ..Options::default() };
+    let options = Options { origin: config.origin.as_ref().map(|origin| origin.value.clone()), ..Options::default() };
     let url = url.or_else(|| config.url.as_ref().map(|url| url.value.as_str()));
     let place = match url {
         Some(url) => {

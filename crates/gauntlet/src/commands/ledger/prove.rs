@@ -71,7 +71,8 @@ pub(crate) fn consistency(args: &ConsistencyArgs, user: &UserConfig) -> anyhow::
     }
     let proof = ledger.prove_consistency_between(old.0, new.0).map_err(super::explain)?;
     verify_consistency(old.0, &old.1, new.0, &new.1, &proof).map_err(|error| Refusal::new(error.to_string()))?;
-    let mut text = format!("The log of {} entries begins with the one of {}. The proof (RFC 6962, 2.1.2):\n", new.0, old.0);
+    let mut text =
+        format!("The log of {} entries begins with the one of {}. The proof (RFC 6962, 2.1.2):\n", new.0, old.0);
     for hash in &proof {
         let _ = writeln!(text, "{}", hash.to_base64());
     }
@@ -97,7 +98,8 @@ fn state(ledger: &Ledger, text: &str) -> anyhow::Result<(u64, Hash)> {
     let Checkpoint { size, root, .. } = signed.checkpoint;
     let now = ledger.checkpoint().size;
     if size > now {
-        let message = format!("{text} is signed over {size} entries, the ledger has {now}: it was rolled back or forked");
+        let message =
+            format!("{text} is signed over {size} entries, the ledger has {now}: it was rolled back or forked");
         return Err(Refusal::new(message).into());
     }
     if ledger.root_at(size).map_err(super::explain)? != root {

@@ -40,8 +40,7 @@ pub(crate) fn run(args: &VerifyLedgerArgs, user: &UserConfig) -> anyhow::Result<
         let connect = |url: &str| Objects::connect(url).map_err(|error| UsageError::new(error.to_string()));
         let evidence = args.evidence_url.as_deref().map(connect).transpose()?;
         let options = Options { erasers, ..Options::default() };
-        let verified =
-            gauntlet_ledger::verify_static(&connect(url)?, evidence.as_ref(), &place::key(key)?, &options);
+        let verified = gauntlet_ledger::verify_static(&connect(url)?, evidence.as_ref(), &place::key(key)?, &options);
         return report(&verified.map_err(super::explain)?, evidence.is_some(), 0);
     }
     let mut found = args.ledger.find(user)?;
