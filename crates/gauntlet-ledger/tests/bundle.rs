@@ -143,7 +143,7 @@ fn nothing_false_convinces() {
         assert!(verified.is_empty());
         refused.into_iter().next().unwrap().reason
     };
-    let reason = refuse(&|bundle| drop(part(bundle).entries.get_mut(&1).unwrap().proof.pop()));
+    let reason = refuse(&|bundle| part(bundle).entries.get_mut(&1).unwrap().proof.truncate(1));
     assert!(matches!(reason, BundleError::Proof { index: 1, .. }), "{reason}");
     let reason = refuse(&|bundle| {
         let moved = part(bundle).entries.remove(&2).unwrap();
@@ -173,9 +173,10 @@ fn there_is_one_spelling_and_everything_else_is_refused() {
     bundle.certificates.extend([vec![0x30, 0], vec![0x30, 1, 2]]);
     bundle.add_report(b"{\"report\":1}".to_vec());
     let envelope = *bundle.envelopes.keys().next().unwrap();
-    for number in 0..2 {
-        bundle.timestamps.insert(TimestampOf { envelope, signature: 0, number }, vec![0x30, number as u8]);
+    for token in [[0x30, 1], [0x30, 0], [0x30, 1]] {
+        bundle.add_timestamp(envelope, 0, token.to_vec());
     }
+    assert_eq!(bundle.timestamps.values().collect::<Vec<_>>(), [&[0x30, 0], &[0x30, 1]]);
     let good = bundle.to_bytes().unwrap();
     assert_eq!(Bundle::parse(&good).unwrap(), bundle);
     let text = String::from_utf8(good.clone()).unwrap();
