@@ -7,7 +7,7 @@ appender=$(realpath "$2")
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/gauntlet
 venv=$cache/s3-venv
 [ -x "$venv/bin/python" ] || { mkdir -p "$cache"; python3 -m venv "$venv"; }
-"$venv/bin/pip" install --quiet 'moto[server]>=5.1' boto3
+"$venv/bin/python" -c 'import boto3, moto.server' 2>/dev/null || "$venv/bin/pip" install --quiet 'moto[server]>=5.1' boto3
 work=$(mktemp -d)
 port=${S3_PORT:-15566}
 export AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test AWS_REGION=us-east-1 AWS_ALLOW_HTTP=true NO_PROXY=127.0.0.1
@@ -22,12 +22,15 @@ trap 'kill $server 2>/dev/null; rm -rf "$work"' EXIT
 import sys, time
 import boto3, botocore
 client = boto3.client("s3", endpoint_url=f"http://127.0.0.1:{sys.argv[1]}")
-for _ in range(100):
+started = time.monotonic()
+while True:
     try:
         client.create_bucket(Bucket="team")
         break
     except botocore.exceptions.EndpointConnectionError:
-        time.sleep(0.1)
+        if time.monotonic() - started > 120:
+            sys.exit("the S3 server does not answer")
+        time.sleep(0.2)
 
 def refused(**conditions):
     try:

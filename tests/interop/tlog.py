@@ -183,8 +183,10 @@ try:
             reader, old_size, new_size, tree(log / "checkpoint").size))
         assert first.startswith("\u2014 our.example/w "), first
         client.submit((log / "checkpoint").read_bytes(), proofs)
-        forged = (fork / ".gauntlet/ledger/checkpoint").read_bytes()
-        must_fail("a fork before our witness", lambda: client.submit(forged, proofs))
+        forged = fork / ".gauntlet" / "ledger"
+        must_fail("a fork before our witness", lambda: client.submit(
+            (forged / "checkpoint").read_bytes(),
+            lambda old_size, new_size: consistency_proof_from_tiles(FileSystemTileReader(forged), old_size, new_size)))
 finally:
     for server in services:
         server.terminate()

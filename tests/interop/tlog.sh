@@ -14,7 +14,7 @@ for candidate in "${PYTHON312:-}" python3.14 python3.13 python3.12 python3 "$HOM
 done
 [ -n "$python" ] || { echo "tlog: no Python 3.12 or later; name one in PYTHON312" >&2; exit 1; }
 [ -x "$venv/bin/python" ] || { mkdir -p "$cache"; "$python" -m venv "$venv"; }
-"$venv/bin/pip" install --quiet 'aics-tlog==0.2.1' 'aics-witness==0.1.0'
+"$venv/bin/python" -c 'import aics_tlog, aics_witness' 2>/dev/null || "$venv/bin/pip" install --quiet 'aics-tlog==0.2.1' 'aics-witness==0.1.0'
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 "$venv/bin/python" tlog.py "$(realpath "$1")" "$(realpath "$2")" "$work"

@@ -34,6 +34,15 @@ pub struct Foreign {
     pub checkpoints: Vec<Checkpoint>,
 }
 
+/// An envelope of an imported bundle.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ForeignEnvelope {
+    /// Its bytes.
+    pub envelope: Vec<u8>,
+    /// Names of the logs that have an entry for it, sorted.
+    pub origins: Vec<String>,
+}
+
 /// Why a bundle is not taken in.
 #[derive(Debug, thiserror::Error)]
 pub enum ForeignError {
@@ -147,7 +156,7 @@ impl ForeignStore {
     ///
     /// # Errors
     /// As [`ForeignStore::list`].
-    pub fn find(&self, envelope: &Hash) -> Result<Option<(Vec<u8>, Vec<String>)>, Error> {
+    pub fn find(&self, envelope: &Hash) -> Result<Option<ForeignEnvelope>, Error> {
         let mut bytes = None;
         let mut origins = Vec::new();
         for foreign in self.list()? {
@@ -161,7 +170,7 @@ impl ForeignStore {
         }
         origins.sort();
         origins.dedup();
-        Ok(bytes.map(|bytes| (bytes, origins)))
+        Ok(bytes.map(|envelope| ForeignEnvelope { envelope, origins }))
     }
 
     fn read(&self, digest: Hash) -> Result<Foreign, Error> {

@@ -34,7 +34,7 @@ pub use erasure::{ERASURE, ERASURE_KIND, Erasure};
 pub use error::Error;
 pub use evidence::{EvidenceStore, Held, MAX_ENVELOPE};
 pub use export::Selection;
-pub use foreign::{Foreign, ForeignError, ForeignStore};
+pub use foreign::{Foreign, ForeignEnvelope, ForeignError, ForeignStore};
 pub use journal::read_all as read_journal;
 pub use lock::{Lease, LockError};
 pub use log::{Appended, JOURNAL_LIMIT, LOCK_TIMEOUT, Ledger, Options, Place, Repair};

@@ -94,11 +94,10 @@ fn foreign_evidence_enters_with_its_proof_and_stays_foreign() {
     let first = store.import(&bytes, &known, &[], Some(&own)).unwrap();
     assert_eq!(store.import(&bytes, &known, &[], Some(&own)).unwrap(), first);
     assert_eq!(store.list().unwrap(), [first.clone()]);
-    let (envelope, origins) = store.find(first.bundle.envelopes.keys().next().unwrap()).unwrap().unwrap();
-    assert_eq!(
-        (Hash::of(&envelope), origins),
-        (*first.bundle.envelopes.keys().next().unwrap(), vec![theirs.verifier_key().name().to_owned()])
-    );
+    let digest = *first.bundle.envelopes.keys().next().unwrap();
+    let found = store.find(&digest).unwrap().unwrap();
+    assert_eq!(Hash::of(&found.envelope), digest);
+    assert_eq!(found.origins, [theirs.verifier_key().name()]);
     // The local log does not know it.
     assert_eq!(ours.checkpoint(), before);
     assert!(first.bundle.envelopes.keys().all(|digest| ours.by_envelope(digest).unwrap().is_empty()));
