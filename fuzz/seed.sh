@@ -11,7 +11,7 @@ targets="pickle zip tar sevenz streams documents safetensors convert gguf tflite
 targets="pickle zip tar sevenz streams documents safetensors convert gguf tflite models onnx hdf5 template dsse checkpoint project python patterns facts statement bom card import"
 targets="pickle zip tar sevenz streams documents safetensors convert gguf tflite models onnx hdf5 template dsse bundle certificates timestamp checkpoint project python patterns facts"
 targets="$targets attestation sigstore trusted_root"
-targets="pickle zip tar sevenz streams documents safetensors convert gguf tflite models onnx hdf5 template dsse checkpoint trust_policy judge project python patterns facts evidence_bundle witness tiles trusted_root certificates timestamp bundle attestation sigstore"
+targets="pickle zip tar sevenz streams documents safetensors convert gguf tflite models onnx hdf5 template dsse checkpoint trust_policy judge project python patterns facts evidence_bundle witness tiles trusted_root certificates timestamp bundle attestation sigstore statement bom card import"
 for target in $targets; do
     mkdir -p "corpus/$target"
 done
@@ -96,6 +96,7 @@ for folder in ../testdata "$@"; do
         for suffix in pb pbtxt meta mlmodel pdmodel; do
             put_all "$folder" "*.$suffix"
         done
+    done
     seeds=corpus/hdf5
     for suffix in h5 hdf5 keras weights; do
         put_all "$folder" "*.$suffix"
