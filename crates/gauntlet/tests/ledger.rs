@@ -63,6 +63,10 @@ fn evidence_travels_in_a_bundle_and_stays_foreign() {
     let (their_key, our_key) = (log_key(&theirs), log_key(&ours));
     let text = fails(&ours, 3, &["ledger", "import", bundle, "--log-key", &our_key]);
     assert!(text.contains("no key is known for the log"), "{text}");
+    fails(&ours, 2, &["ledger", "import", bundle]);
+    let policy = format!("version: 1\nname: acme\nlogs: ['{their_key}']\n");
+    let policy = ours.write("../trust.yaml", policy);
+    ok(&ours, &["ledger", "import", bundle, "--trust-policy", policy.to_str().unwrap()]);
     let said = ok(&ours, &["ledger", "import", bundle, "--log-key", &their_key]);
     assert!(said.contains("Kept as foreign evidence"), "{said}");
     assert_eq!(ok(&ours, &["ledger", "log", "--json"]), before, "nothing of it became ours");

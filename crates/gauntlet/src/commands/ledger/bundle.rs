@@ -16,6 +16,7 @@ use crate::hashing::hash_tree;
 use crate::progress::Meter;
 use crate::state::{State, UserConfig};
 use crate::terminal;
+use crate::trust::TrustArgs;
 
 /// What to export.
 #[derive(Debug, Args)]
@@ -44,12 +45,15 @@ pub(crate) struct ExportArgs {
 pub(crate) struct ImportArgs {
     /// The bundle.
     bundle: PathBuf,
-    /// Key of a log whose entries count, as its operator publishes it: `name+id+base64`; may be given several times.
-    #[arg(long = "log-key", value_name = "VKEY", required = true)]
+    /// Key of a log whose entries count, as its operator publishes it: `name+id+base64`; may be given several times, and counts
+    /// besides those of the trust policy.
+    #[arg(long = "log-key", value_name = "VKEY")]
     log_keys: Vec<String>,
     /// Key of a witness whose cosignatures are to be checked; may be given several times.
     #[arg(long = "witness-key", value_name = "VKEY")]
     witness_keys: Vec<String>,
+    #[command(flatten)]
+    trust: TrustArgs,
     #[command(flatten)]
     ledger: LedgerArg,
 }
@@ -92,7 +96,17 @@ pub(crate) fn export(args: &ExportArgs, user: &UserConfig) -> anyhow::Result<Exi
 }
 
 pub(crate) fn import(args: &ImportArgs, user: &UserConfig) -> anyhow::Result<Exit> {
-    let (logs, witnesses) = (place::keys(&args.log_keys)?, place::keys(&args.witness_keys)?);
+    let (mut logs, mut witnesses) = (args.log_keys.clone(), args.witness_keys.clone());
+    if let Some(trust) = args.trust.load(user)? {
+        logs.extend(trust.policy.logs.iter().map(|key| key.as_str().to_owned()));
+        witnesses.extend(trust.policy.witnesses.iter().flat_map(|all| &all.keys).map(|key| key.as_str().to_owned()));
+    }
+    if logs.is_empty() {
+        let message =
+            "name the keys of the logs that count with --log-key, or a trust policy that has any under `logs`";
+        return Err(UsageError::new(message).into());
+    }
+    let (logs, witnesses) = (place::keys(&logs)?, place::keys(&witnesses)?);
     let bytes = read(&args.bundle)?;
     let state = State::folder(&args.ledger.dir);
     // The own ledger need not be there yet; when it is, its own evidence must not come back as foreign.
