@@ -22,7 +22,6 @@ mod journal;
 pub mod judge;
 mod lock;
 mod log;
-pub mod note;
 mod objects;
 pub mod proof;
 pub mod record;

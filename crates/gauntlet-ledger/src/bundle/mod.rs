@@ -151,7 +151,8 @@ impl Bundle {
 
     /// Adds a token over a signature of an envelope; adding it again changes nothing.
     pub fn add_timestamp(&mut self, envelope: Hash, signature: u32, token: Vec<u8>) {
-        let range = TimestampOf { envelope, signature, number: 0 }..=TimestampOf { envelope, signature, number: u32::MAX };
+        let range =
+            TimestampOf { envelope, signature, number: 0 }..=TimestampOf { envelope, signature, number: u32::MAX };
         let mut tokens: BTreeSet<Vec<u8>> = self.timestamps.range(range).map(|(_, token)| token.clone()).collect();
         tokens.insert(token);
         for (number, token) in (0..).zip(tokens) {
