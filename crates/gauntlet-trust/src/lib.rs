@@ -1,7 +1,7 @@
 //! Keys, signed envelopes (DSSE), in-toto statements, and model signatures in the OpenSSF format.
 //!
 //! Everything here works on bytes and paths that strangers may have made. It signs and verifies; it decides nothing
-//! about policy, stores nothing but key files, and asks neither a clock nor a network.
+//! about policy, and asks no clock. It reads the network through [`source`] alone, and only at an address that the caller names.
 
 #![forbid(unsafe_code)]
 
@@ -10,6 +10,7 @@ mod base64;
 pub mod dsse;
 pub mod keys;
 pub mod oms;
+pub mod source;
 pub mod statement;
 pub mod strict_json;
 

@@ -5,9 +5,15 @@
 
 mod bundle;
 mod claims;
+mod digests;
+mod fetch;
 mod hash;
+mod install;
 mod manifest;
 mod names;
+mod partial;
+mod pipe;
+mod place;
 mod report;
 mod sign;
 mod verify;
@@ -26,7 +32,12 @@ use crate::keys::{KeyError, VerifyingKey};
 
 pub use bundle::Method;
 pub use claims::{Claims, claims};
-pub use hash::HashType;
+pub use digests::{DigestList, DigestListError, MAX_LIST_BYTES, sign_digests};
+pub use fetch::{Origin, verify_source, verify_source_only};
+pub use hash::{HashType, Hashing, KnownDigests, blake3_file};
+pub use install::{InstallError, install};
+pub use partial::{Partial, PartialVerdict, Selection, verify_only};
+pub use pipe::{Stream, verify_stream};
 pub use report::SIGNATURE;
 pub use sign::{Signed, sign};
 pub use verify::verify;
@@ -65,6 +76,8 @@ pub struct SignOptions {
     pub signature_path: Option<PathBuf>,
     /// Name the only resource of a single-file model `.`, as the reference implementation does, not by its base name.
     pub dot_for_single_file: bool,
+    /// What may help with hashing.
+    pub hashing: Hashing,
 }
 
 /// How to verify.
@@ -78,6 +91,8 @@ pub struct VerifyOptions {
     pub ignore_unsigned: bool,
     /// Where the signature lies; left out when that is inside the model.
     pub signature_path: Option<PathBuf>,
+    /// What may help with hashing.
+    pub hashing: Hashing,
 }
 
 /// Whose signature counts.

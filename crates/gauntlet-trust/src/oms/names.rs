@@ -35,6 +35,11 @@ impl Ignored {
         }
     }
 
+    /// Leaves out the signature under this name inside the model.
+    pub(super) fn signature_name(&mut self, name: &str) {
+        self.0.insert(name.to_owned(), UnsignedWhy::Signature);
+    }
+
     /// `path` is met on the way down, so whatever lies above it is known not to be ignored.
     pub(super) fn entry(&self, path: &str) -> Option<UnsignedWhy> {
         self.0.get(path).copied()
