@@ -8,7 +8,7 @@ use std::num::NonZeroUsize;
 use serde::{Deserialize, Serialize};
 
 use crate::base64;
-use crate::keys::{KeyError, Message, SigningKey, VerifyingKey};
+use crate::keys::{KeyError, Message, Signer, VerifyingKey};
 use crate::strict_json::{self, Bounds, JsonError};
 
 /// The payload type of every in-toto statement.
@@ -50,9 +50,9 @@ impl Envelope {
     ///
     /// # Errors
     /// [`DsseError::NoSignature`] without keys; [`DsseError::Key`] when a key refuses.
-    pub fn sign(payload_type: &str, payload: Vec<u8>, keys: &[&SigningKey]) -> Result<Self, DsseError> {
+    pub fn sign(payload_type: &str, payload: Vec<u8>, keys: &[&dyn Signer]) -> Result<Self, DsseError> {
         let message = pae(payload_type, &payload);
-        let sign = |key: &&SigningKey| Ok(Signature { key_id: key.key_id(), bytes: key.sign(&message)? });
+        let sign = |key: &&dyn Signer| Ok(Signature { key_id: key.key_id(), bytes: key.sign(&message)? });
         let signatures = keys.iter().map(sign).collect::<Result<Vec<_>, KeyError>>()?;
         if signatures.is_empty() {
             return Err(DsseError::NoSignature);
@@ -97,6 +97,14 @@ impl Envelope {
             return Err(DsseError::Untrusted { valid: signers.len(), threshold: threshold.get() });
         }
         Ok(Verified { payload_type: &self.payload_type, payload: &self.payload, signers })
+    }
+
+    /// The signature that `key` made over this payload, if there is one.
+    #[must_use]
+    pub fn signature_by(&self, key: &VerifyingKey) -> Option<&Signature> {
+        let message = pae(&self.payload_type, &self.payload);
+        let message = Message::new(&message);
+        self.signatures.iter().find(|one| key.verify_hashed(&message, &one.bytes))
     }
 
     /// The signatures, trusted or not.
@@ -208,7 +216,7 @@ pub enum DsseError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::keys::KeyKind;
+    use crate::keys::{KeyKind, SigningKey};
     use proptest::prelude::*;
 
     const ONE: NonZeroUsize = NonZeroUsize::MIN;

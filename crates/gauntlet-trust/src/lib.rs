@@ -1,7 +1,10 @@
-//! Keys, signed envelopes (DSSE), in-toto statements, and model signatures in the OpenSSF format.
+//! Keys, certificates, time stamps, signed envelopes (DSSE), in-toto statements, and model signatures in the OpenSSF
+//! format.
 //!
 //! Everything here works on bytes and paths that strangers may have made. It signs and verifies; it decides nothing
 //! about policy, and asks no clock. It reads the network through [`source`] alone, and only at an address that the caller names.
+//! about policy, stores nothing but key files, and asks no clock. A network is asked only by functions that are handed
+//! an address.
 
 #![forbid(unsafe_code)]
 
@@ -13,6 +16,8 @@ pub mod oms;
 pub mod source;
 pub mod statement;
 pub mod strict_json;
+pub mod timestamp;
+pub mod x509;
 
 /// A stranger's text for a message: quoted, with control characters escaped, at most 80 characters of it.
 fn shown(text: &str) -> String {

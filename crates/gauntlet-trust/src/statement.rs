@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::dsse::{DsseError, Envelope, IN_TOTO, Verified};
-use crate::keys::SigningKey;
+use crate::keys::Signer;
 use crate::shown;
 use crate::strict_json::{self, Bounds, JsonError};
 
@@ -104,7 +104,7 @@ impl<P: Serialize> Statement<P> {
     ///
     /// # Errors
     /// [`StatementError`] as for [`Self::to_bytes`], or when a key refuses.
-    pub fn sign(&self, keys: &[&SigningKey]) -> Result<Envelope, StatementError> {
+    pub fn sign(&self, keys: &[&dyn Signer]) -> Result<Envelope, StatementError> {
         Ok(Envelope::sign(IN_TOTO, self.to_bytes()?, keys)?)
     }
 }

@@ -131,10 +131,11 @@ pub(crate) struct RunArgs {
     /// The organisation's trust policy.
     #[arg(long, value_name = "FILE", env = "GAUNTLET_TRUST_POLICY", hide_env_values = true)]
     pub(crate) trust_policy: Option<PathBuf>,
-    /// The key that signs evidence [default: a local development key, and the evidence is marked `local`].
+    /// The key that signs evidence: a PEM file, or `pkcs11:token=…;object=…?module-path=…` [default: a local development
+    /// key, and the evidence is marked `local`].
     #[arg(long, value_name = "KEY")]
     pub(crate) key: Option<PathBuf>,
-    /// Environment variable that holds the key's passphrase.
+    /// Environment variable that holds the key's passphrase, or the token's PIN.
     #[arg(long, value_name = "NAME", requires = "key")]
     pub(crate) passphrase_env: Option<String>,
     /// Take a file for unchanged when its inode, size and times are, without reading it.
@@ -345,8 +346,32 @@ pub(crate) struct SignArgs {
     /// Model file or folder.
     pub(crate) model: PathBuf,
     /// PEM file of the private key.
-    #[arg(long, value_name = "KEY")]
-    pub(crate) key: PathBuf,
+    #[arg(long, value_name = "KEY", required_unless_present = "pkcs11")]
+    pub(crate) key: Option<PathBuf>,
+    /// Sign with a key in a hardware token: `pkcs11:token=…;object=…` (RFC 7512).
+    #[arg(long, value_name = "URI", conflicts_with_all = ["key", "passphrase_env"])]
+    pub(crate) pkcs11: Option<String>,
+    /// Library of the token's PKCS#11 module [default: `module-path` of the URI].
+    #[arg(long, value_name = "PATH", requires = "pkcs11")]
+    pub(crate) pkcs11_module: Option<PathBuf>,
+    /// Environment variable that holds the token's PIN [default: ask on a terminal].
+    #[arg(long, value_name = "NAME", requires = "pkcs11", conflicts_with = "pin_file")]
+    pub(crate) pin_env: Option<String>,
+    /// File that holds the token's PIN.
+    #[arg(long, value_name = "FILE", requires = "pkcs11")]
+    pub(crate) pin_file: Option<PathBuf>,
+    /// Certificate of the key (PEM or DER); further ones in the file are taken as its issuers.
+    #[arg(long, value_name = "PEM")]
+    pub(crate) certificate: Option<PathBuf>,
+    /// Certificates between that one and an authority; may be given several times. Roots are left out.
+    #[arg(long, value_name = "PEM", requires = "certificate")]
+    pub(crate) chain: Vec<PathBuf>,
+    /// Have the signature time-stamped by this authority (RFC 3161), so that it outlives the certificate.
+    #[arg(long, value_name = "URL")]
+    pub(crate) timestamp: Option<String>,
+    /// Certificates of the time stamping authority: check what it answers before anything is written.
+    #[arg(long, value_name = "PEM", requires = "timestamp")]
+    pub(crate) tsa: Vec<PathBuf>,
     /// Where the signature goes [default: MODEL/model.sig for a folder, MODEL.sig for a file].
     #[arg(long, value_name = "FILE")]
     pub(crate) signature: Option<PathBuf>,
@@ -390,8 +415,26 @@ pub(crate) struct VerifyArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) signature: Option<PathBuf>,
     /// PEM file of a public key to trust; may be given several times.
-    #[arg(long = "key", value_name = "PUB", required = true)]
+    #[arg(long = "key", value_name = "PUB", required_unless_present_any = ["ca", "trusted_root"])]
     pub(crate) keys: Vec<PathBuf>,
+    /// Certificates of an authority to trust (PEM or DER); may be given several times.
+    #[arg(long, value_name = "PEM")]
+    pub(crate) ca: Vec<PathBuf>,
+    /// Certificates of a time stamping authority to trust: its stamp shows when a signature was made.
+    #[arg(long, value_name = "PEM")]
+    pub(crate) tsa: Vec<PathBuf>,
+    /// Trusted root of a Sigstore instance (`trusted_root.json`).
+    #[arg(long, value_name = "JSON", requires_all = ["identity", "issuer"])]
+    pub(crate) trusted_root: Option<PathBuf>,
+    /// Who must have signed, as Sigstore names them: an e-mail address or a URI.
+    #[arg(long, value_name = "IDENTITY", requires = "trusted_root")]
+    pub(crate) identity: Option<String>,
+    /// Who must have vouched for that identity: the URL of an OpenID Connect provider.
+    #[arg(long, value_name = "URL", requires = "trusted_root")]
+    pub(crate) issuer: Option<String>,
+    /// Follow links to files where the signature allows them, which is the default.
+    #[arg(long, conflicts_with = "refuse_symlinks")]
+    pub(crate) allow_symlinks: bool,
     /// Refuse links even where the signature allows them.
     #[arg(long)]
     pub(crate) refuse_symlinks: bool,

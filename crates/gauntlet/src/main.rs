@@ -57,7 +57,7 @@ fn run(cli: &Cli) -> anyhow::Result<Exit> {
         Command::Hunt(args) => commands::hunt::run(args, &cli.global, &config()?),
         Command::Convert(args) => commands::convert::run(args),
         Command::Key(command) => commands::key::run(command, &config()?),
-        Command::Sign(args) => commands::sign::run(args),
+        Command::Sign(args) => commands::sign::run(args, &cli.global),
         Command::Verify(args) => commands::verify::run(args, &cli.global),
         Command::Ledger(command) => commands::ledger::run(command, &config()?),
         Command::Policy(command) => commands::policy::run(command),

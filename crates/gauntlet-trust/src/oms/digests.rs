@@ -6,8 +6,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::names::{ancestry, is_safe};
-use super::{MAX_BUNDLE_BYTES, OmsError, SignOptions, Signed, sign};
-use crate::keys::SigningKey;
+use super::{Endorse, MAX_BUNDLE_BYTES, OmsError, SignOptions, Signed, sign};
 use crate::shown;
 use crate::strict_json::{self, Bounds, JsonError};
 
@@ -151,14 +150,14 @@ impl DigestList {
 /// Signs the list as the model `name`: `files` serialization under SHA-256. No file is read.
 ///
 /// # Errors
-/// [`OmsError`] as for [`sign::sign`]; nothing is left when everything in the list is ignored.
+/// [`OmsError`] as for [`super::sign_as`]; nothing is left when everything in the list is ignored.
 pub fn sign_digests(
     name: &str,
     list: &DigestList,
-    key: &SigningKey,
+    endorser: &dyn Endorse,
     options: &SignOptions,
 ) -> Result<Signed, OmsError> {
-    sign::listed(name, list, key, options)
+    sign::listed(name, list, endorser, options)
 }
 
 /// Digest and name of one line, unescaped.

@@ -44,7 +44,7 @@ pub fn verify_source(
     source: &dyn Source,
     signature: Option<&str>,
     bundle: &[u8],
-    trust: &Trust,
+    trust: &[Trust],
     options: &VerifyOptions,
 ) -> Verification {
     let place = Streamed::new(Origin::Source { source, signature }, options, None);
@@ -56,7 +56,7 @@ pub fn verify_source(
 pub fn verify_source_only(
     source: &dyn Source,
     bundle: &[u8],
-    trust: &Trust,
+    trust: &[Trust],
     options: &VerifyOptions,
     only: &[Selection],
 ) -> Partial {

@@ -41,7 +41,7 @@ pub enum InstallError {
 pub fn install(
     origin: Origin<'_>,
     bundle: &[u8],
-    trust: &Trust,
+    trust: &[Trust],
     options: &VerifyOptions,
     target: &Path,
 ) -> Result<Verification, InstallError> {

@@ -13,7 +13,7 @@ use super::names::Ignored;
 use super::place::Place;
 use super::verify::Judge;
 use super::walk::{WalkError, Walked, pick};
-use super::{Method, Reason, ReasonCode, Trust, VerifyOptions};
+use super::{Method, Moment, Reason, ReasonCode, SignerCertificate, Trust, VerifyOptions};
 use crate::shown;
 
 /// What to look at: `PATH`, or `PATH:START:END` for the signed shards that make up exactly these bytes.
@@ -33,6 +33,10 @@ pub struct Partial {
     pub warnings: Vec<String>,
     /// Key id of the trusted key that signed.
     pub signer: Option<String>,
+    /// The certificate it is in, where trust came by one.
+    pub certificate: Option<SignerCertificate>,
+    /// What fixed the time at which the certificate had to be valid.
+    pub moment: Option<Moment>,
     /// The signed root digest of the whole model.
     pub root_digest: Option<Digest>,
     /// How the bundle was signed, once it could be read.
@@ -75,7 +79,7 @@ pub struct LookedAt {
 pub fn verify_only(
     model: &Path,
     bundle: &[u8],
-    trust: &Trust,
+    trust: &[Trust],
     options: &VerifyOptions,
     only: &[Selection],
 ) -> Partial {
@@ -86,7 +90,7 @@ pub fn verify_only(
 pub(super) fn only_at(
     place: &dyn Place,
     bundle: &[u8],
-    trust: &Trust,
+    trust: &[Trust],
     options: &VerifyOptions,
     only: &[Selection],
 ) -> Partial {
@@ -110,6 +114,8 @@ pub(super) fn only_at(
         reasons: found.reasons,
         warnings: found.warnings,
         signer: found.signer,
+        certificate: found.certificate,
+        moment: found.moment,
         root_digest: found.root_digest,
         method: found.method,
         looked_at,
@@ -231,7 +237,7 @@ mod tests {
     impl Model {
         fn only(&self, only: &[&str]) -> Partial {
             let only: Vec<Selection> = only.iter().map(|text| Selection((*text).to_owned())).collect();
-            verify_only(self.folder.path(), &self.bundle, &self.trust, &VerifyOptions::default(), &only)
+            verify_only(self.folder.path(), &self.bundle, std::slice::from_ref(&self.trust), &VerifyOptions::default(), &only)
         }
 
         fn codes(&self, only: &[&str]) -> Vec<ReasonCode> {
@@ -306,7 +312,7 @@ mod tests {
         let other = SigningKey::generate(KeyKind::P256).unwrap();
         let trust = Trust::Keys(vec![other.verifying_key().clone()]);
         let only = [Selection("a.bin".to_owned())];
-        let found = verify_only(model.folder.path(), &model.bundle, &trust, &VerifyOptions::default(), &only);
+        let found = verify_only(model.folder.path(), &model.bundle, &[trust], &VerifyOptions::default(), &only);
         assert_eq!(found.verdict, PartialVerdict::Fail);
         assert!(found.looked_at.is_empty() && found.bytes == 0 && found.root_digest.is_none());
     }

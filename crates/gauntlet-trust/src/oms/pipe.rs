@@ -27,7 +27,7 @@ pub enum Stream<'a> {
 pub fn verify_stream(
     from: Stream<'_>,
     bundle: &[u8],
-    trust: &Trust,
+    trust: &[Trust],
     options: &VerifyOptions,
     out: &mut dyn Write,
 ) -> Verification {
@@ -191,7 +191,7 @@ mod tests {
     fn run(bytes: &[u8], bundle: &[u8], trust: &Trust) -> (Verification, Vec<u8>) {
         let mut out = Vec::new();
         let from = &mut &bytes[..];
-        let found = verify_stream(Stream::Reader(from), bundle, trust, &VerifyOptions::default(), &mut out);
+        let found = verify_stream(Stream::Reader(from), bundle, std::slice::from_ref(trust), &VerifyOptions::default(), &mut out);
         (found, out)
     }
 
@@ -257,7 +257,7 @@ mod tests {
         }
         let (bundle, trust) = signed(b"x", Serialization::Files);
         let from = &mut &b"x"[..];
-        let found = verify_stream(Stream::Reader(from), &bundle, &trust, &VerifyOptions::default(), &mut Full);
+        let found = verify_stream(Stream::Reader(from), &bundle, &[trust], &VerifyOptions::default(), &mut Full);
         assert_eq!(found.verdict, Verdict::Error);
     }
 }

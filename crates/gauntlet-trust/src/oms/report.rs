@@ -12,7 +12,7 @@ pub static SIGNATURE: CheckInfo = CheckInfo {
     version: 1,
     stage: Stage::Package,
     title: "Is the model the one that a trusted key signed?",
-    rules: &RULES,
+    rules: RULES,
     page: include_str!("../../../../docs/src/checks/trust-signature.md"),
 };
 
@@ -28,7 +28,7 @@ const fn rule(
     RuleInfo { id, severity, title, fix, references, since: "0.1.0", renamed_from: &[], retired: None }
 }
 
-static RULES: [RuleInfo; 15] = [
+static RULES: &[RuleInfo] = &[
     rule(
         "trust/signature/bad-signature",
         Severity::Critical,
@@ -49,6 +49,34 @@ static RULES: [RuleInfo; 15] = [
         "signed by another method than the one trusted here",
         "Name the kind of trust that fits this signature (a key, or a certificate authority), or have it signed anew.",
         &SUPPLY_CHAIN,
+    ),
+    rule(
+        "trust/signature/untrusted-chain",
+        Severity::High,
+        "the signer's certificate does not lead to a trusted authority",
+        "Ask the signer over another channel which authority issued the certificate, and trust that one only if you would trust everything it signs. A missing intermediate is given with --ca as well.",
+        &["CWE-295", "CWE-296", "OWASP ML06:2023", "MITRE ATLAS AML.T0010"],
+    ),
+    rule(
+        "trust/signature/key-usage",
+        Severity::High,
+        "the signer's certificate is not meant for signing",
+        "Have the model signed with a certificate that has key usage digitalSignature or extended key usage codeSigning.",
+        &["CWE-295", "OWASP ML06:2023"],
+    ),
+    rule(
+        "trust/signature/expired",
+        Severity::High,
+        "a certificate had ended",
+        "Have the model signed anew. If it is time-stamped, name the time stamping authority with --tsa.",
+        &["CWE-298", "OWASP ML06:2023"],
+    ),
+    rule(
+        "trust/signature/not-yet-valid",
+        Severity::High,
+        "a certificate was not valid yet",
+        "Check the clock of this machine; if it is right, ask the signer why the certificate begins later.",
+        &["CWE-298", "OWASP ML06:2023"],
     ),
     rule(
         "trust/signature/wrong-type",
@@ -128,6 +156,13 @@ static RULES: [RuleInfo; 15] = [
         &["CWE-59"],
     ),
     rule(
+        "trust/signature/signer",
+        Severity::Info,
+        "who signed, as a certificate that was followed to a trusted authority says",
+        "Compare the name with the one you expect: an authority vouches for everybody it issues certificates to.",
+        &[],
+    ),
+    rule(
         "trust/signature/notice",
         Severity::Info,
         "something unusual that changes nothing",
@@ -173,6 +208,11 @@ impl Verification {
             };
             coverage.skip(&unsigned.path, None, code, detail);
         }
+        if let (Some(rule), Some(certificate)) = (SIGNATURE.rule("signer"), &self.certificate) {
+            drafts.push(Draft::new(rule, Location::default(), certificate.to_string()));
+            let moment = self.moment.iter().map(|moment| format!("signed before {moment}"));
+            drafts.extend(moment.map(|text| Draft::new(rule, Location::default(), text)));
+        }
         if let Some(rule) = SIGNATURE.rule("notice") {
             drafts.extend(self.warnings.iter().map(|text| Draft::new(rule, Location::default(), text)));
         }
@@ -216,7 +256,7 @@ mod tests {
 
     #[test]
     fn every_rule_is_valid_and_has_a_section_in_the_manual() {
-        for rule in &RULES {
+        for rule in RULES {
             assert!(valid_rule_id(rule.id), "{}", rule.id);
             let name = rule.id.rsplit('/').next().unwrap();
             assert!(SIGNATURE.page.contains(&format!("\n## {name}\n")), "{} has no section", rule.id);
@@ -229,7 +269,7 @@ mod tests {
     fn reports_agree_with_the_verdict() {
         let subject =
             Subject { name: "m".to_owned(), kind: SubjectKind::Model, digest: DigestSet::sha256_of(b"model") };
-        let mut found = verify(Path::new("m"), b"", &Trust::Certificates, &VerifyOptions::default());
+        let mut found = verify(Path::new("m"), b"", &Trust::Sigstore, &VerifyOptions::default());
         let mut judge = |code, verdict, signer: Option<&str>| {
             found.reasons = vec![Reason { path: Some("f".to_owned()), code, message: "seen".to_owned() }];
             found.unsigned = vec![Unsigned { path: ".git".to_owned(), why: UnsignedWhy::Ignored }];

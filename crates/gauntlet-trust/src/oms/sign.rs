@@ -13,9 +13,8 @@ use super::manifest::{
 };
 use super::names::{Ignored, ancestry, is_safe};
 use super::walk::{FoundFile, OddityKind, WalkError, Walked, walk};
-use super::{MAX_BUNDLE_BYTES, OmsError, PREDICATE_TYPE, Serialization, SignOptions, bundle};
-use crate::dsse::{DsseError, Envelope, IN_TOTO};
-use crate::keys::{KeyKind, SigningKey};
+use super::{Endorse, KeyEndorser, MAX_BUNDLE_BYTES, OmsError, PREDICATE_TYPE, Serialization, SignOptions, bundle};
+use crate::keys::Signer;
 use crate::statement::TYPE as STATEMENT_TYPE;
 
 /// No resource takes fewer bytes in a bundle, so more of them cannot fit into [`MAX_BUNDLE_BYTES`].
@@ -45,10 +44,16 @@ pub struct Signed {
 /// # Errors
 /// [`OmsError`] when the model has what cannot be signed (links, pipes, names that are not UTF-8), cannot be read, or
 /// is empty; or when the key is of a kind the format does not have.
-pub fn sign(model: &Path, key: &SigningKey, options: &SignOptions) -> Result<Signed, OmsError> {
-    if key.kind() == KeyKind::Ed25519 {
-        return Err(OmsError::KeyKind(key.kind().as_str()));
-    }
+pub fn sign(model: &Path, key: &dyn Signer, options: &SignOptions) -> Result<Signed, OmsError> {
+    sign_as(model, &KeyEndorser(key), options)
+}
+
+/// As [`sign`], with a certificate, a time stamp, or whatever else stands behind the signature.
+///
+/// # Errors
+/// As [`sign`], and what `endorser` says.
+pub fn sign_as(model: &Path, endorser: &dyn Endorse, options: &SignOptions) -> Result<Signed, OmsError> {
+    endorser.ready()?;
     if let Some(bad) = options.ignore.iter().find(|path| !is_safe(path)) {
         return Err(OmsError::IgnorePath(bad.clone()));
     }
@@ -75,7 +80,7 @@ pub fn sign(model: &Path, key: &SigningKey, options: &SignOptions) -> Result<Sig
         },
         resources,
     };
-    let (bundle, root_digest) = seal(&subject_name(model)?, &root, predicate, key)?;
+    let (bundle, root_digest) = seal(&subject_name(model)?, &root, predicate, endorser)?;
     let mut unsigned: Vec<String> = walked.left_out.iter().map(|(path, _)| path.clone()).collect();
     unsigned.extend(plan.empty.iter().map(|file| file.name.clone()));
     unsigned.sort();
@@ -94,9 +99,10 @@ pub fn sign(model: &Path, key: &SigningKey, options: &SignOptions) -> Result<Sig
 pub(super) fn listed(
     name: &str,
     list: &DigestList,
-    key: &SigningKey,
+    endorser: &dyn Endorse,
     options: &SignOptions,
 ) -> Result<Signed, OmsError> {
+    endorser.ready()?;
     if let Some(bad) = options.ignore.iter().find(|path| !is_safe(path)) {
         return Err(OmsError::IgnorePath(bad.clone()));
     }
@@ -122,7 +128,7 @@ pub(super) fn listed(
         },
         resources: kept.iter().map(resource).collect(),
     };
-    let (bundle, root_digest) = seal(name, &root, predicate, key)?;
+    let (bundle, root_digest) = seal(name, &root, predicate, endorser)?;
     Ok(Signed {
         bundle,
         root_digest,
@@ -139,22 +145,16 @@ fn seal(
     name: &str,
     root: &[u8; 32],
     predicate: WrittenPredicate<'_>,
-    key: &SigningKey,
+    endorser: &dyn Endorse,
 ) -> Result<(Vec<u8>, Digest), OmsError> {
-    if key.kind() == KeyKind::Ed25519 {
-        return Err(OmsError::KeyKind(key.kind().as_str()));
-    }
     let statement = WrittenStatement {
         kind: STATEMENT_TYPE,
         subject: [WrittenSubject { name, digest: WrittenDigest { sha256: hex::encode(root) } }],
         predicate_type: PREDICATE_TYPE,
         predicate,
     };
-    let envelope = Envelope::sign(IN_TOTO, serde_json::to_vec(&statement)?, &[key]).map_err(|e| match e {
-        DsseError::Key(key) => OmsError::Key(key),
-        _ => OmsError::Empty,
-    })?;
-    let bundle = bundle::write(bundle::hint(key.verifying_key())?, &envelope)?;
+    let endorsed = endorser.endorse(serde_json::to_vec(&statement)?)?;
+    let bundle = bundle::write(&endorsed.material, &endorsed.envelope)?;
     if bundle.len() > MAX_BUNDLE_BYTES {
         return Err(OmsError::TooLarge);
     }

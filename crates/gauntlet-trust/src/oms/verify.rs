@@ -6,14 +6,14 @@ use std::path::Path;
 
 use gauntlet_core::{Algorithm, Digest, Verdict};
 
-use super::bundle::{Bundle, Method, hint};
+use super::bundle::{Bundle, Material, hint};
 use super::hash::Job;
 use super::manifest::{Manifest, Part, Root};
 use super::names::{Ignored, is_safe};
 use super::place::{Local, Place};
 use super::sign::leaving;
 use super::walk::{FoundFile, OddityKind, WalkError, Walked};
-use super::{Reason, ReasonCode, Trust, Unsigned, UnsignedWhy, Verification, VerifyOptions};
+use super::{Reason, ReasonCode, Trust, Unsigned, UnsignedWhy, Verification, VerifyOptions, certificate};
 use crate::dsse::{Envelope, IN_TOTO};
 use crate::keys::{KeyKind, VerifyingKey};
 use crate::shown;
@@ -24,11 +24,17 @@ use crate::shown;
 /// something else already makes it `fail`.
 #[must_use]
 pub fn verify(model: &Path, bundle: &[u8], trust: &Trust, options: &VerifyOptions) -> Verification {
+    verify_any(model, bundle, std::slice::from_ref(trust), options)
+}
+
+/// As [`verify`], for a caller who trusts in several ways: the one that fits the method of the bundle counts.
+#[must_use]
+pub fn verify_any(model: &Path, bundle: &[u8], trust: &[Trust], options: &VerifyOptions) -> Verification {
     verify_at(&Local { model, options }, bundle, trust, options)
 }
 
 /// Verifies the model at `place`, wherever its bytes lie.
-pub(super) fn verify_at(place: &dyn Place, bundle: &[u8], trust: &Trust, options: &VerifyOptions) -> Verification {
+pub(super) fn verify_at(place: &dyn Place, bundle: &[u8], trust: &[Trust], options: &VerifyOptions) -> Verification {
     let mut judge = Judge::new(options);
     if let Some(manifest) = judge.manifest(bundle, trust) {
         judge.model(place, &manifest);
@@ -44,6 +50,8 @@ impl Verification {
             unsigned: Vec::new(),
             warnings: Vec::new(),
             signer: None,
+            certificate: None,
+            moment: None,
             root_digest: None,
             method: None,
             files: 0,
@@ -71,17 +79,17 @@ impl<'a> Judge<'a> {
     }
 
     /// What is signed, if trust reaches it and its shape holds.
-    pub(super) fn manifest(&mut self, bundle: &[u8], trust: &Trust) -> Option<Manifest> {
-        let bundle = match Bundle::parse(bundle) {
+    pub(super) fn manifest(&mut self, bytes: &[u8], trust: &[Trust]) -> Option<Manifest> {
+        let bundle = match Bundle::parse(bytes) {
             Ok(bundle) => bundle,
             Err((code, message)) => {
                 self.reason(code, None, message);
                 return None;
             }
         };
-        self.found.method = Some(bundle.method);
+        self.found.method = Some(bundle.material.method());
         let payload = self.signed_payload(&bundle, trust)?;
-        let manifest = Manifest::parse(payload).map_err(|reasons| self.found.reasons = reasons).ok()?;
+        let manifest = Manifest::parse(payload).map_err(|reasons| self.found.reasons.extend(reasons)).ok()?;
         match &manifest.root {
             Root::Right(bytes) => self.found.root_digest = Digest::new(Algorithm::Sha256, bytes).ok(),
             Root::Wrong(message) => self.reason(ReasonCode::RootDigestMismatch, None, message),
@@ -89,33 +97,39 @@ impl<'a> Judge<'a> {
         Some(manifest)
     }
 
-    /// The payload, if trust reaches it.
-    fn signed_payload<'b>(&mut self, bundle: &'b Bundle, trust: &Trust) -> Option<&'b [u8]> {
-        let (trusted_method, keys) = match trust {
-            Trust::Keys(keys) => (Method::Key, keys.as_slice()),
-            Trust::Certificates => (Method::Certificate, [].as_slice()),
-            Trust::Sigstore => (Method::Sigstore, [].as_slice()),
-        };
-        if bundle.method != trusted_method {
+    /// The payload, if trust reaches it. Each method has its own way there.
+    fn signed_payload<'b>(&mut self, bundle: &'b Bundle, trust: &[Trust]) -> Option<&'b [u8]> {
+        let method = bundle.material.method();
+        let Some(trust) = trust.iter().find(|one| one.method() == method) else {
+            let trusted: Vec<&str> = trust.iter().map(|one| one.method().as_str()).collect();
             let message = format!(
                 "signed by {}, but only signatures by {} are trusted here",
-                bundle.method.as_str(),
-                trusted_method.as_str()
+                method.as_str(),
+                trusted.join(" or ")
             );
             self.reason(ReasonCode::WrongMethod, None, message);
             return None;
+        };
+        match (trust, &bundle.material) {
+            (Trust::Keys(keys), Material::Key(named)) => {
+                self.hint(named.as_deref(), keys)?;
+                self.signature(&bundle.envelope, keys)
+            }
+            (Trust::Certificates(trust), Material::Certificates { leaf, intermediates }) => {
+                let stamped = certificate::Stamped { envelope: &bundle.envelope, time_stamps: &bundle.time_stamps };
+                let key = certificate::judge(&mut self.found, leaf, intermediates, &stamped, trust)?;
+                self.signature(&bundle.envelope, &[key])
+            }
+            _ => {
+                let message = format!("signatures by {} are not judged by this version", method.as_str());
+                self.reason(ReasonCode::Unsupported, None, message);
+                None
+            }
         }
-        if trusted_method != Method::Key {
-            let message = format!("signatures by {} are not judged by this version", trusted_method.as_str());
-            self.reason(ReasonCode::Unsupported, None, message);
-            return None;
-        }
-        self.hint(bundle, keys)?;
-        self.signature(&bundle.envelope, keys)
     }
 
-    fn hint(&mut self, bundle: &Bundle, keys: &[VerifyingKey]) -> Option<()> {
-        let Some(named) = &bundle.hint else {
+    fn hint(&mut self, named: Option<&str>, keys: &[VerifyingKey]) -> Option<()> {
+        let Some(named) = named else {
             self.found.warnings.push("the signature does not say which key it was made with".to_owned());
             return Some(());
         };

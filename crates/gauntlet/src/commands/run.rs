@@ -10,7 +10,7 @@ use gauntlet_core::{
 };
 use gauntlet_ledger::{Ledger, Options, Place};
 use gauntlet_report::{DecisionView, ReasonView};
-use gauntlet_trust::keys::{KeyStore, SigningKey};
+use gauntlet_trust::keys::{KeyStore, Signer};
 use serde_json::json;
 
 use crate::cli::{Global, RunArgs};
@@ -53,7 +53,7 @@ pub(crate) fn run(args: &RunArgs, global: &Global, config: &UserConfig) -> anyho
     let ledger = Ledger::open_or_create(&place, &Options::default()).map_err(explain)?;
     // A key that no trust policy knows vouches for no more than a development key does.
     let local = development || rules.trust.as_ref().is_none_or(|trust| trust.holder(&key.key_id()).is_none());
-    let evidence = Evidence { state: &state, ledger: &ledger, key: &key, local, now, cache_key };
+    let evidence = Evidence { state: &state, ledger: &ledger, key: key.as_ref(), local, now, cache_key };
 
     let mask = MaskKey::for_project(&project.project.value);
     let bench = Bench { limits: &project.limits, mask: &mask, now, meter: &meter };
@@ -139,9 +139,9 @@ fn question(task: &Task, project: &Project, evidence: &Evidence<'_>) -> anyhow::
     }))?)
 }
 
-fn signing_key(args: &RunArgs, config: &UserConfig) -> anyhow::Result<(SigningKey, bool)> {
+fn signing_key(args: &RunArgs, config: &UserConfig) -> anyhow::Result<(Box<dyn Signer>, bool)> {
     if let Some(path) = &args.key {
-        return Ok((keys::signing_key(path, args.passphrase_env.as_deref())?, false));
+        return Ok((keys::signer(path, args.passphrase_env.as_deref())?, false));
     }
     let local = KeyStore::new(config.dir()).local_key().context("cannot make a local development key")?;
     if local.created {
@@ -150,7 +150,7 @@ fn signing_key(args: &RunArgs, config: &UserConfig) -> anyhow::Result<(SigningKe
             local.path.display()
         ));
     }
-    Ok((local.key, true))
+    Ok((Box::new(local.key), true))
 }
 
 /// The enforced decision decides; without one, the worst verdict does.

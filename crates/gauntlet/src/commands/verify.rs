@@ -4,17 +4,21 @@ use std::time::Instant;
 
 use anyhow::Context;
 use gauntlet_core::{Digest, DigestSet, Input, Report, Subject, SubjectKind, canonical};
-use gauntlet_trust::oms::{self, Trust, Verification, VerifyOptions};
+use gauntlet_trust::oms::{self, CertificateTrust, Trust, Verification, VerifyOptions};
+use gauntlet_trust::x509::Roots;
+use jiff::Timestamp;
 
 use crate::cli::{Global, VerifyArgs};
-use crate::commands::sign::ignored;
+use crate::commands::run::clock;
+use crate::commands::sign::{authorities, certificate_files, ignored};
 use crate::exit::{Exit, UsageError};
 use crate::keys;
 use crate::result::{self, RunResult};
 
 pub(crate) fn run(args: &VerifyArgs, global: &Global) -> anyhow::Result<Exit> {
     let started = Instant::now();
-    let trusted = args.keys.iter().map(|path| keys::verifying_key(path)).collect::<Result<Vec<_>, _>>()?;
+    let now = clock(global)?.now();
+    let trust = trust(args, now)?;
     let signature = args.signature.clone().unwrap_or_else(|| oms::default_signature_path(&args.model));
     if !args.model.exists() {
         return Err(UsageError::new(format!("{} is not there", args.model.display())).into());
@@ -26,8 +30,8 @@ pub(crate) fn run(args: &VerifyArgs, global: &Global) -> anyhow::Result<Exit> {
         ignore_unsigned: args.ignore_unsigned,
         signature_path: Some(signature.clone()),
     };
-    let verification = oms::verify(&args.model, &bundle, &Trust::Keys(trusted), &options);
-    let report = report(args, &bundle, &verification)?;
+    let verification = oms::verify_any(&args.model, &bundle, &trust, &options);
+    let report = report(args, &bundle, &verification, now)?;
     let exit = match report.verdict {
         gauntlet_core::Verdict::Fail => Exit::Refused,
         gauntlet_core::Verdict::Error => Exit::Inconclusive,
@@ -40,22 +44,53 @@ pub(crate) fn run(args: &VerifyArgs, global: &Global) -> anyhow::Result<Exit> {
     Ok(exit)
 }
 
+/// Whose signature counts, by method.
+fn trust(args: &VerifyArgs, now: Timestamp) -> anyhow::Result<Vec<Trust>> {
+    let mut trust = Vec::new();
+    if !args.keys.is_empty() {
+        let keys = args.keys.iter().map(|path| keys::verifying_key(path)).collect::<Result<Vec<_>, _>>()?;
+        trust.push(Trust::Keys(keys));
+    }
+    if !args.ca.is_empty() {
+        let roots = Roots::new(certificate_files(&args.ca)?)
+            .map_err(|error| UsageError::new(format!("cannot use the certificates of --ca: {error}")))?;
+        let time_stamping = (!args.tsa.is_empty()).then(|| authorities(&args.tsa)).transpose()?;
+        trust.push(Trust::Certificates(CertificateTrust { roots, time_stamping, at: now, known_at: None }));
+    }
+    if args.trusted_root.is_some() {
+        trust.push(Trust::Sigstore);
+    }
+    Ok(trust)
+}
+
 /// The verification as the check `trust/signature`.
-fn report(args: &VerifyArgs, bundle: &[u8], verification: &Verification) -> anyhow::Result<Report> {
+fn report(
+    args: &VerifyArgs,
+    bundle: &[u8],
+    verification: &Verification,
+    now: Timestamp,
+) -> anyhow::Result<Report> {
     let name = args.model.canonicalize().ok().and_then(|p| p.file_name().map(|n| n.to_string_lossy().into_owned()));
     let digest = verification.root_digest.iter().fold(DigestSet::default(), DigestSet::with);
     let subject = Subject { name: name.unwrap_or_default(), kind: SubjectKind::Model, digest };
     let mut inputs = vec![Input { name: "signature".to_owned(), digest: Digest::sha256(bundle) }];
-    for path in &args.keys {
-        let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-        inputs.push(Input { name: "key".to_owned(), digest: Digest::sha256(&bytes) });
+    for (name, paths) in [("key", &args.keys), ("ca", &args.ca), ("tsa", &args.tsa)] {
+        for path in paths {
+            let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+            inputs.push(Input { name: name.to_owned(), digest: Digest::sha256(&bytes) });
+        }
     }
-    let config = canonical::digest(&serde_json::json!({
+    let mut config = serde_json::json!({
         "refuse_symlinks": args.refuse_symlinks,
         "ignore_unsigned": args.ignore_unsigned,
         "ignore": args.ignore.iter().map(|p| p.to_string_lossy()).collect::<Vec<_>>(),
-    }))?;
-    Ok(verification.report(subject, inputs, config))
+    });
+    // Bare keys do not end, so the answer for them does not depend on the time.
+    let timed = !args.ca.is_empty() || args.trusted_root.is_some();
+    if let Some(config) = config.as_object_mut().filter(|_| timed) {
+        config.insert("at".to_owned(), serde_json::json!(now));
+    }
+    Ok(verification.report(subject, inputs, canonical::digest(&config)?))
 }
 
 /// A signature is a small file; a larger one is no signature.
