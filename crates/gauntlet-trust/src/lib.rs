@@ -12,6 +12,7 @@ mod atomic;
 mod base64;
 pub mod dsse;
 pub mod keys;
+pub mod oci;
 pub mod oms;
 pub mod source;
 pub mod statement;

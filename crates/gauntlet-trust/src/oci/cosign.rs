@@ -5,6 +5,7 @@
 
 use std::num::NonZeroUsize;
 
+use gauntlet_core::Algorithm;
 use serde::Deserialize;
 
 use super::{BlobDigest, Descriptor, Layout, ManifestKind, SIGSTORE_BUNDLE, SIMPLE_SIGNING};
@@ -132,7 +133,7 @@ fn bundle(
     }
     let statement: Statement = Statement::from_verified(&verified).map_err(|error| error.to_string())?;
     let named = |sha256: Option<&str>| sha256.is_some_and(|hex| hex.eq_ignore_ascii_case(image.hex()));
-    let about = statement.subject.iter().any(|subject| named(subject.digest.get("sha256")));
+    let about = statement.subject.iter().any(|subject| named(subject.digest.get(Algorithm::Sha256)));
     if statement.predicate_type != SIGN_PREDICATE || !about {
         return Ok(None);
     }

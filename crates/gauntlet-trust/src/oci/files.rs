@@ -1,21 +1,9 @@
 //! The files of a model inside a layout: layers that hold one raw file each, under the path they name.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
-use std::path::PathBuf;
 
-use super::{Descriptor, FILE_PATH, Layout, MODEL_ARTIFACT, Manifest, ManifestKind};
-use crate::oms::{HashType, ReasonCode, is_safe_name};
-
-/// A file of a model and the layer that is it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct LayerFile {
-    pub(crate) name: String,
-    pub(crate) path: PathBuf,
-    pub(crate) size: u64,
-    /// SHA-256 of the blob, which was compared with its bytes.
-    pub(crate) sha256: Vec<u8>,
-}
+use super::{BlobDigest, Descriptor, FILE_PATH, Layout, MODEL_ARTIFACT, Manifest, ManifestKind};
+use crate::oms::{LayerFile, Reason, ReasonCode, is_safe_name};
 
 /// Where an image keeps a file's path, if it says so.
 fn file_path(layer: &Descriptor) -> Option<&str> {
@@ -35,45 +23,46 @@ fn is_archive(layer: &Descriptor) -> bool {
     [".tar", "+gzip", "+zstd", ".gzip", ".zstd"].iter().any(|end| kind.ends_with(end))
 }
 
-/// The files of a model, or everything that keeps its layers from being files.
-pub(super) fn files(layout: &Layout, manifest: &Manifest) -> Result<Vec<LayerFile>, Vec<(ReasonCode, String, String)>> {
-    let mut files: BTreeMap<&str, LayerFile> = BTreeMap::new();
+/// The layers of a model by the path of the file that each is, or everything that keeps them from being files.
+pub(super) fn named_layers(manifest: &Manifest) -> Result<BTreeMap<&str, &Descriptor>, Vec<Reason>> {
+    let mut layers = BTreeMap::new();
     let mut wrong = Vec::new();
+    let mut refuse = |code, path: &str, message: &str| {
+        wrong.push(Reason { path: Some(path.to_owned()), code, message: message.to_owned() });
+    };
     for layer in &manifest.layers {
-        let path = format!("blobs/sha256/{}", layer.digest.hex());
+        let blob = format!("blobs/sha256/{}", layer.digest.hex());
         let Some(name) = file_path(layer) else {
-            wrong.push((ReasonCode::Unsupported, path, "a layer that names no file".to_owned()));
+            refuse(ReasonCode::Unsupported, &blob, "a layer that names no file");
             continue;
         };
         if is_archive(layer) {
-            let message = "a layer that is an archive: what is in it is not signed by file".to_owned();
-            wrong.push((ReasonCode::Unsupported, path, message));
-            continue;
-        }
-        if !is_safe_name(name) {
-            wrong.push((ReasonCode::UnsafePath, name.to_owned(), "a layer whose path leads out of the model".to_owned()));
-            continue;
-        }
-        let sha256 = hex::decode(layer.digest.hex()).unwrap_or_default();
-        let file = LayerFile { name: name.to_owned(), path: layout.blob_path(&layer.digest), size: layer.size, sha256 };
-        if files.insert(name, file).is_some() {
-            wrong.push((ReasonCode::Duplicate, name.to_owned(), "two layers have this path".to_owned()));
+            refuse(ReasonCode::Unsupported, &blob, "a layer that is an archive: the files in it are not seen");
+        } else if !is_safe_name(name) {
+            refuse(ReasonCode::UnsafePath, name, "a layer whose path leads out of the model");
+        } else if layers.insert(name, layer).is_some() {
+            refuse(ReasonCode::Duplicate, name, "two layers have this path");
         }
     }
-    let names: BTreeSet<&str> = files.keys().copied().collect();
+    let names: BTreeSet<&str> = layers.keys().copied().collect();
     for name in &names {
-        let inside = name.match_indices('/').any(|(at, _)| names.contains(&name[..at]));
-        if inside {
-            wrong.push((ReasonCode::Malformed, (*name).to_owned(), "a file above it is a file itself".to_owned()));
+        if name.match_indices('/').any(|(at, _)| names.contains(&name[..at])) {
+            refuse(ReasonCode::Malformed, name, "a file above it is a file itself");
         }
     }
-    if wrong.is_empty() { Ok(files.into_values().collect()) } else { Err(wrong) }
+    if wrong.is_empty() { Ok(layers) } else { Err(wrong) }
 }
 
-impl LayerFile {
-    /// The digest that is known without reading.
-    pub(crate) fn known(&self, hash: HashType, start: u64, end: u64) -> Option<io::Result<Vec<u8>>> {
-        let whole = hash == HashType::Sha256 && start == 0 && end == self.size;
-        whole.then(|| Ok(self.sha256.clone()))
-    }
+/// The files of a model as they lie in the layout. `right` are the blobs whose bytes were compared with their digest.
+pub(super) fn layer_files(
+    layout: &Layout,
+    layers: &BTreeMap<&str, &Descriptor>,
+    right: &BTreeSet<BlobDigest>,
+) -> Vec<LayerFile> {
+    let file = |(name, layer): (&&str, &&Descriptor)| {
+        let size = *layout.blobs.get(&layer.digest)?;
+        let sha256 = hex::decode(layer.digest.hex()).ok().filter(|_| right.contains(&layer.digest));
+        Some(LayerFile { name: (*name).to_owned(), path: layout.blob_path(&layer.digest), size, sha256 })
+    };
+    layers.iter().filter_map(file).collect()
 }

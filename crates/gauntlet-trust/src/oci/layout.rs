@@ -1,6 +1,6 @@
 //! Reading a layout: every file of the folder accounted for, every manifest read only once its digest is right.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
@@ -137,11 +137,12 @@ impl Layout {
     }
 
     fn unreadable(&mut self, path: &str, error: &io::Error) {
+        let linked = rustix::io::Errno::from_io_error(error) == Some(rustix::io::Errno::LOOP);
         let code = match error.kind() {
+            _ if linked => ReasonCode::Symlink,
             io::ErrorKind::NotFound => ReasonCode::MissingFile,
             io::ErrorKind::FileTooLarge => ReasonCode::Limit,
             io::ErrorKind::InvalidData => ReasonCode::DigestMismatch,
-            io::ErrorKind::FilesystemLoop => ReasonCode::Symlink,
             _ => ReasonCode::Unreadable,
         };
         self.reason(code, path, error.to_string());
@@ -334,11 +335,6 @@ impl Layout {
         }
         self.reasons.append(&mut reasons);
     }
-
-    /// Digests of manifests: those were read, so they are right.
-    pub(super) fn read_digests(&self) -> BTreeSet<&BlobDigest> {
-        self.manifests.keys().collect()
-    }
 }
 
 fn is_manifest(media_type: &str) -> bool {
@@ -395,11 +391,7 @@ fn agrees(manifest: Manifest, referred: &str) -> Result<Manifest, Refusal> {
 fn read_file(path: &Path, most: usize) -> io::Result<Vec<u8>> {
     use rustix::fs::{Mode, OFlags};
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let file = rustix::fs::open(path, flags, Mode::empty()).map_err(|error| match error {
-        rustix::io::Errno::LOOP => io::Error::new(io::ErrorKind::FilesystemLoop, "a link, which a layout does not have"),
-        error => error.into(),
-    })?;
-    let file = File::from(file);
+    let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
     if !file.metadata()?.is_file() {
         return Err(io::Error::other("not a regular file"));
     }

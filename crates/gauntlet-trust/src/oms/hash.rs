@@ -6,7 +6,7 @@
 use std::fmt;
 use std::fs::{File, Metadata, OpenOptions};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -74,7 +74,7 @@ impl fmt::Debug for Hashing {
 }
 
 impl Hashing {
-    pub(super) fn done(&self, bytes: u64) {
+    pub(crate) fn done(&self, bytes: u64) {
         if let Some(progress) = &self.progress {
             progress(bytes);
         }
@@ -126,6 +126,15 @@ pub(super) fn hash_all(hash: HashType, jobs: &[Job<'_>], hashing: &Hashing) -> V
         })
         .collect();
     in_order(jobs.len(), done)
+}
+
+/// Hashes whole files that are no links, each of the size that it was seen with.
+pub(crate) fn hash_whole(hash: HashType, files: &[(PathBuf, u64)], hashing: &Hashing) -> Vec<io::Result<Vec<u8>>> {
+    let jobs: Vec<Job<'_>> = files
+        .iter()
+        .map(|(path, size)| Job { name: "", path, follow: false, size: *size, start: 0, end: *size, signed: None })
+        .collect();
+    hash_all(hash, &jobs, hashing)
 }
 
 /// Largest first, so that no long file is left for the end when the other cores have nothing more to do.

@@ -1,20 +1,18 @@
 //! Putting a model in place only once every byte of it is the signed one.
 
-use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 
 use gauntlet_core::Verdict;
-use rustix::fs::{CWD, OFlags, RenameFlags};
-use tempfile::TempDir;
+use rustix::fs::OFlags;
 
 use super::fetch::{Origin, Streamed};
-use super::names::{ancestry, is_safe};
+use super::names::is_safe;
 use super::verify::verify_at;
 use super::{Trust, Verification, VerifyOptions};
+use crate::atomic::NewFolder;
 
 /// Why nothing was installed although the model may be good.
 #[derive(Debug, thiserror::Error)]
@@ -45,70 +43,43 @@ pub fn install(
     options: &VerifyOptions,
     target: &Path,
 ) -> Result<Verification, InstallError> {
-    let failed = |source| InstallError::Io { path: target.to_owned(), source };
-    if target.symlink_metadata().is_ok() {
-        return Err(InstallError::Exists(target.to_owned()));
-    }
-    let staging = Staging::beside(target).map_err(failed)?;
+    let failed = |source: io::Error| match source.kind() {
+        io::ErrorKind::AlreadyExists => InstallError::Exists(target.to_owned()),
+        _ => InstallError::Io { path: target.to_owned(), source },
+    };
+    let staging = Staging(NewFolder::beside(target).map_err(failed)?);
     let found = verify_at(&Streamed::new(origin, options, Some(&staging)), bundle, trust, options);
     if found.verdict == Verdict::Pass {
-        staging.commit(bundle).map_err(|source| match source.kind() {
-            io::ErrorKind::AlreadyExists => InstallError::Exists(target.to_owned()),
-            _ => failed(source),
-        })?;
+        staging.commit(bundle).map_err(failed)?;
     }
     Ok(found)
 }
 
 /// A folder beside its target. Dropped, it is gone with everything in it.
-pub(super) struct Staging {
-    folder: TempDir,
-    target: PathBuf,
-    /// Folders that were made in it, relative.
-    folders: Mutex<BTreeSet<String>>,
-}
+pub(super) struct Staging(NewFolder);
 
 impl Staging {
-    fn beside(target: &Path) -> io::Result<Self> {
-        let folder = tempfile::Builder::new().prefix(".gauntlet-").tempdir_in(parent(target))?;
-        Ok(Self { folder, target: target.to_owned(), folders: Mutex::default() })
-    }
-
     /// A file to write at offsets. Shards of one file open it several times, so an existing one is not cut.
     pub(super) fn file(&self, name: &str) -> io::Result<File> {
         if !is_safe(name) {
             return Err(io::ErrorKind::InvalidInput.into());
         }
-        if let Some((folder, _)) = name.rsplit_once('/') {
-            std::fs::create_dir_all(self.folder.path().join(folder))?;
-            let mut folders = self.folders.lock().unwrap_or_else(PoisonError::into_inner);
-            folders.extend(ancestry(folder).map(str::to_owned));
+        let path = self.0.path().join(name);
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder)?;
         }
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(false).mode(0o644).custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
-        options.open(self.folder.path().join(name))
+        options.open(path)
     }
 
-    /// Adds the signature, makes everything durable, and moves the folder to its place in one step.
+    /// Adds the signature and moves the folder to its place.
     fn commit(self, bundle: &[u8]) -> io::Result<()> {
-        let root = self.folder.path();
-        let signature = root.join("model.sig");
+        let signature = self.0.path().join("model.sig");
         // A model may hold a signed file of that name; then the caller keeps the signature elsewhere.
         if !signature.exists() {
             gauntlet_core::write_durably(&signature, bundle, 0o644)?;
         }
-        for folder in self.folders.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-            File::open(root.join(folder))?.sync_all()?;
-        }
-        std::fs::set_permissions(root, std::fs::Permissions::from_mode(0o755))?;
-        File::open(root)?.sync_all()?;
-        rustix::fs::renameat_with(CWD, root, CWD, &self.target, RenameFlags::NOREPLACE)?;
-        // Nothing lies at the temporary name any more.
-        let _ = self.folder.keep();
-        File::open(parent(&self.target))?.sync_all()
+        self.0.finish()
     }
-}
-
-fn parent(path: &Path) -> &Path {
-    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }

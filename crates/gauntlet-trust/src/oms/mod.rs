@@ -11,6 +11,7 @@ mod endorse;
 mod fetch;
 mod hash;
 mod install;
+mod layers;
 mod manifest;
 mod names;
 mod partial;
@@ -42,6 +43,11 @@ pub use fetch::{Origin, verify_source, verify_source_only};
 pub use hash::{HashType, Hashing, KnownDigests, blake3_file};
 pub use install::{InstallError, install};
 pub use partial::{Partial, PartialVerdict, Selection, verify_only};
+pub(crate) use hash::hash_whole;
+pub(crate) use layers::{
+    LayerFile, ModelFile, bundle_envelope, differences, model_files, read_model_file, verify_layers,
+};
+pub(crate) use names::is_safe as is_safe_name;
 pub use pipe::{Stream, verify_stream};
 pub use report::SIGNATURE;
 pub use sign::{Signed, sign, sign_as};

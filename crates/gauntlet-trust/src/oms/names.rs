@@ -7,7 +7,7 @@ use std::path::Path;
 use super::{DEFAULT_IGNORED, UnsignedWhy};
 
 /// Whether `name` is a relative path with plain parts that stays inside the model on every system we run on.
-pub(super) fn is_safe(name: &str) -> bool {
+pub(crate) fn is_safe(name: &str) -> bool {
     let plain = |part: &str| !matches!(part, "" | "." | "..");
     let foreign = cfg!(windows) && name.contains(['\\', ':']);
     !name.contains('\0') && !foreign && name.split('/').all(plain)

@@ -172,7 +172,7 @@ pub(super) fn leaving(files: &[FoundFile]) -> Vec<String> {
     lines
 }
 
-fn signable(walked: &Walked) -> Result<(), OmsError> {
+pub(super) fn signable(walked: &Walked) -> Result<(), OmsError> {
     // The first in the order of paths, so that the same model gives the same message.
     let Some(first) = walked.oddities.iter().min_by_key(|oddity| &oddity.path) else { return Ok(()) };
     let what = match &first.kind {
