@@ -6,16 +6,19 @@
 
 use std::collections::HashMap;
 use std::io::{self, Read};
-use std::path::Path;
-use std::sync::Mutex;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use anyhow::Context;
 use gauntlet_core::{Stamp, Tree, TreeFile, open_regular};
-use gauntlet_trust::oms::{HashType, KnownDigests, blake3_file};
+use gauntlet_trust::oms::{HashType, Hashing, KnownDigests, blake3_file};
 use rayon::prelude::*;
 use sha2::{Digest as _, Sha256};
 
+use crate::cli::Global;
 use crate::progress::Meter;
+use crate::state::UserConfig;
 
 const MAGIC: &[u8; 8] = b"GNTHASH1";
 const RECORD: usize = 32 + 32 + 56;
@@ -154,6 +157,44 @@ impl KnownDigests for KnownHashes {
         if let (HashType::Sha256, Ok(sha256)) = (hash, Hash::try_from(digest)) {
             self.note(SMALL_FILE, sha256, *stamp);
         }
+    }
+}
+
+/// What helps a model signature with hashing: a meter, and the table of known hashes when the user trusts times.
+pub(crate) struct SignatureHashing {
+    pub(crate) hashing: Hashing,
+    meter: Arc<Meter>,
+    known: Option<(Arc<KnownHashes>, PathBuf, Hash)>,
+}
+
+impl SignatureHashing {
+    /// `trusted` opens the user's folder, where the table lies, and names the time of this run.
+    pub(crate) fn new(global: &Global, what: &str, trusted: Option<(UserConfig, i64)>) -> anyhow::Result<Self> {
+        let meter = Arc::new(Meter::new(!global.quiet && !global.no_progress));
+        meter.step(what);
+        let known = match trusted {
+            None => None,
+            Some((config, now)) => {
+                let (path, key) = (config.hashes()?, config.cache_key()?);
+                Some((Arc::new(KnownHashes::load(&path, &key, true, now)), path, key))
+            }
+        };
+        let ticking = Arc::clone(&meter);
+        let hashing = Hashing {
+            known: known.as_ref().map(|(known, ..)| Arc::clone(known) as Arc<dyn KnownDigests>),
+            progress: Some(Arc::new(move |bytes| ticking.tick(bytes))),
+        };
+        Ok(Self { hashing, meter, known })
+    }
+
+    /// Clears the meter and keeps what was learned. A sentence when times were believed: it belongs into the result.
+    pub(crate) fn finish(&self) -> anyhow::Result<Option<String>> {
+        self.meter.finish();
+        let Some((known, path, key)) = &self.known else { return Ok(None) };
+        known.store(path, key).with_context(|| format!("cannot write {}", path.display()))?;
+        let count = known.believed();
+        let text = format!("{count} file(s) were not read: inode, size and times are those of an earlier run");
+        Ok((count > 0).then_some(text))
     }
 }
 

@@ -3,6 +3,7 @@
 //! Media types of models are those of the CNCF ModelPack specification. A layout is read from a folder of this machine;
 //! pushing and pulling is the business of registry tools.
 
+mod attachment;
 mod cosign;
 mod descriptor;
 mod files;
@@ -11,6 +12,7 @@ mod package;
 mod report;
 mod verify;
 
+pub use attachment::AttachmentError;
 pub use descriptor::{BlobDigest, BlobDigestError, Descriptor};
 pub use layout::{Layout, Manifest, ManifestKind};
 pub use package::{Attachment, PackageError, PackageOptions, Packaged, package};
