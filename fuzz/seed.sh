@@ -7,7 +7,7 @@ targets="pickle zip tar sevenz streams documents safetensors onnx dsse checkpoin
 targets="pickle zip tar safetensors onnx dsse checkpoint project python patterns facts"
 targets="pickle zip tar safetensors convert onnx dsse checkpoint project python patterns"
 targets="pickle zip tar safetensors onnx dsse checkpoint project python patterns hdf5"
-targets="pickle zip tar sevenz streams documents safetensors convert gguf tflite models onnx hdf5 template dsse checkpoint project python patterns facts"
+targets="pickle zip tar sevenz streams documents safetensors convert gguf tflite models onnx hdf5 template dsse bundle certificates timestamp checkpoint project python patterns facts"
 for target in $targets; do
     mkdir -p "corpus/$target"
 done
@@ -88,6 +88,12 @@ for folder in ../testdata "$@"; do
     done
     seeds=corpus/dsse
     put_all "$folder" '*.sig'
+    seeds=corpus/bundle
+    put_all "$folder" '*.sig'
+    seeds=corpus/timestamp
+    put_all "$folder" '*.tsr'
+    seeds=corpus/certificates
+    put_all "$folder" '*.pem'
     seeds=corpus/python
     for suffix in py ipynb; do
         put_all "$folder" "*.$suffix"
@@ -148,6 +154,11 @@ for path in glob.glob("../testdata/artifact/convert/*.pt"):
         for name in archive.namelist():
             if name.endswith("/data.pkl"):
                 put("convert", archive.read(name))
+
+for path in glob.glob("../testdata/**/*.pem", recursive=True):
+    with open(path, encoding="utf-8") as file:
+        for block in file.read().split("-----BEGIN CERTIFICATE-----")[1:]:
+            put("certificates", base64.b64decode(block.split("-----END")[0]))
 
 for path in glob.glob("../testdata/vectors/oms/bundles/*.sig"):
     with open(path, "rb") as file:

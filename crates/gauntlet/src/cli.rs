@@ -428,7 +428,7 @@ pub(crate) struct VerifyArgs {
     #[arg(long, value_name = "PEM")]
     pub(crate) tsa: Vec<PathBuf>,
     /// Trusted root of a Sigstore instance (`trusted_root.json`).
-    #[arg(long, value_name = "JSON", requires_all = ["identity", "issuer"])]
+    #[arg(long, value_name = "JSON", requires = "identity", requires = "issuer")]
     pub(crate) trusted_root: Option<PathBuf>,
     /// Who must have signed, as Sigstore names them: an e-mail address or a URI.
     #[arg(long, value_name = "IDENTITY", requires = "trusted_root")]

@@ -87,7 +87,7 @@ pub(super) fn judge(
     stamped: &Stamped<'_>,
     trust: &CertificateTrust,
 ) -> Option<VerifyingKey> {
-    let mut refuse = |found: &mut Verification, code, message: String| {
+    let refuse = |found: &mut Verification, code, message: String| {
         found.reasons.push(Reason { path: None, code, message });
     };
     let key = match leaf.public_key() {

@@ -159,8 +159,10 @@ fn granted<'a>(answer: &[AnyRef<'a>]) -> Result<AnyRef<'a>, TimeStampError> {
     let status = sequence(*status)?;
     let code = status.first().ok_or_else(|| malformed("an answer without status"))?.decode_as::<u8>()?;
     if code > 1 {
-        let words = status.get(1).map(|words| String::from_utf8_lossy(words.value()).into_owned()).unwrap_or_default();
-        return Err(TimeStampError::Refused(format!("status {code} {}", crate::shown(&words))));
+        // PKIFreeText: texts in several languages, the first of which will do.
+        let words = status.get(1).and_then(|words| Some(*sequence(*words).ok()?.first()?));
+        let words = words.map(|words| String::from_utf8_lossy(words.value()).into_owned()).unwrap_or_default();
+        return Err(TimeStampError::Refused(format!("status {code}, {}", crate::shown(&words))));
     }
     match rest {
         [token] => Ok(*token),
