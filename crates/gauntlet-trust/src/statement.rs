@@ -384,7 +384,7 @@ mod tests {
     use gauntlet_core::{Coverage, Input, Metric, SkipCode, SubjectKind};
 
     use super::*;
-    use crate::keys::KeyKind;
+    use crate::keys::{KeyKind, SigningKey};
 
     fn report(verdict: Verdict) -> Report {
         let mut coverage = Coverage { looked_at: 3, ..Coverage::default() };
