@@ -40,3 +40,9 @@ python3 crates/gauntlet-pickle/tests/fuzz_differential.py \
 
 echo "== conversions, read by the safetensors library"
 "$venv/bin/python" tests/interop/convert.py "$program"
+
+echo "== models in buckets and on web servers, with a real S3 server"
+tests/interop/remote.sh "$program"
+
+echo "== packages and images, with skopeo and openssl"
+tests/interop/oci.sh "$program"
