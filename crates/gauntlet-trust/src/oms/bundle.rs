@@ -62,10 +62,7 @@ pub(super) enum Material {
     /// Which key the bundle says it is signed with: [`hint`] of it. Never a reason to trust a key.
     Key(Option<String>),
     /// The signer's certificate and those that may stand between it and a trusted authority.
-    Certificates {
-        leaf: Box<Certificate>,
-        intermediates: Vec<Certificate>,
-    },
+    Certificates { leaf: Box<Certificate>, intermediates: Vec<Certificate> },
     /// Read by the `sigstore` module from the bytes of the bundle.
     Sigstore,
 }
@@ -114,7 +111,11 @@ pub(super) fn write(material: &serde_json::Value, envelope: &Envelope) -> Result
     let mut envelope = envelope.raw();
     // The format has no use for key ids; the material says it all.
     envelope.clear_key_ids();
-    serde_json::to_vec(&WrittenBundle { media_type: MEDIA_TYPE, verification_material: material, dsse_envelope: envelope })
+    serde_json::to_vec(&WrittenBundle {
+        media_type: MEDIA_TYPE,
+        verification_material: material,
+        dsse_envelope: envelope,
+    })
 }
 
 #[derive(Deserialize)]

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::bundle::hint;
 use super::OmsError;
+use super::bundle::hint;
 use crate::base64;
 use crate::dsse::{DsseError, Envelope, IN_TOTO};
 use crate::keys::{KeyKind, Signer};

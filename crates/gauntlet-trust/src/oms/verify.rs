@@ -118,7 +118,12 @@ impl<'a> Judge<'a> {
             (Trust::Certificates(trust), Material::Certificates { leaf, intermediates }) => {
                 let stamped = certificate::Stamped { envelope: &bundle.envelope, time_stamps: &bundle.time_stamps };
                 let key = certificate::judge(&mut self.found, leaf, intermediates, &stamped, trust)?;
-                self.signature(&bundle.envelope, &[key])
+                let payload = self.signature(&bundle.envelope, &[key]);
+                if payload.is_none() {
+                    // Nobody signed: a name would only look as if somebody had.
+                    (self.found.certificate, self.found.moment) = (None, None);
+                }
+                payload
             }
             _ => {
                 let message = format!("signatures by {} are not judged by this version", method.as_str());

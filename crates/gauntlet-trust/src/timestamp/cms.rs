@@ -57,7 +57,9 @@ impl<'a> SignedData<'a> {
     }
 
     fn members(members: &[AnyRef<'a>]) -> Result<Self, TimeStampError> {
-        let [_version, _hashes, content, rest @ ..] = members else { return Err(malformed("signed data is cut short")) };
+        let [_version, _hashes, content, rest @ ..] = members else {
+            return Err(malformed("signed data is cut short"));
+        };
         let content = match sequence(*content)?.as_slice() {
             [kind, content] if kind.decode_as::<ObjectIdentifier>()? == TST_INFO => explicit(*content, 0)?,
             _ => return Err(malformed("what is signed is no time stamp")),
@@ -112,7 +114,8 @@ impl<'a> SignerInfo<'a> {
         let tbs = &certificate.parsed().tbs_certificate;
         if is_context(self.id.tag(), 0) {
             let own = certificate.extension(SUBJECT_KEY_IDENTIFIER).map(|(value, _)| value);
-            return own.is_some_and(|own| OctetStringRef::from_der(own).is_ok_and(|own| own.as_bytes() == self.id.value()));
+            return own
+                .is_some_and(|own| OctetStringRef::from_der(own).is_ok_and(|own| own.as_bytes() == self.id.value()));
         }
         let Ok(members) = sequence(self.id) else { return false };
         let [issuer, serial] = members.as_slice() else { return false };

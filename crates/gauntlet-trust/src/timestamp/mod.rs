@@ -89,10 +89,7 @@ pub fn verify(token: &[u8], message: &[u8], authorities: &Authorities) -> Result
 }
 
 /// The certificate that the signer of a token names, from the token or from the caller.
-fn signer<'a>(
-    signed: &'a SignedData<'_>,
-    authorities: &'a Authorities,
-) -> Result<&'a Certificate, TimeStampError> {
+fn signer<'a>(signed: &'a SignedData<'_>, authorities: &'a Authorities) -> Result<&'a Certificate, TimeStampError> {
     let known = signed.certificates.iter().chain(&authorities.certificates).chain(authorities.roots.certificates());
     let mut known = known.filter(|one| signed.signer.names(one));
     known.next().ok_or(TimeStampError::NoCertificate)
@@ -104,18 +101,15 @@ const SIGNING_CERTIFICATE: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.
 const SIGNING_CERTIFICATE_V2: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.16.2.47");
 
 /// RFC 5652, section 5.3 and RFC 3161, section 2.4.2: what must be among the signed attributes, and fit.
-fn check_attributes(
-    signer: &SignerInfo<'_>,
-    content: &[u8],
-    certificate: &Certificate,
-) -> Result<(), TimeStampError> {
+fn check_attributes(signer: &SignerInfo<'_>, content: &[u8], certificate: &Certificate) -> Result<(), TimeStampError> {
     let wrong = TimeStampError::Attributes;
     let kind = signer.attribute(CONTENT_TYPE)?.ok_or(wrong("no content type is signed"))?;
     if kind.decode_as::<ObjectIdentifier>().ok() != Some(cms::TST_INFO) {
         return Err(wrong("the signed content type is not that of a time stamp"));
     }
     let digest = signer.attribute(MESSAGE_DIGEST)?.ok_or(wrong("no message digest is signed"))?;
-    let digest = digest.decode_as::<der::asn1::OctetStringRef<'_>>().map_err(|_| wrong("the message digest is malformed"))?;
+    let digest =
+        digest.decode_as::<der::asn1::OctetStringRef<'_>>().map_err(|_| wrong("the message digest is malformed"))?;
     if digest.as_bytes() != signer.hash.of(content) {
         return Err(wrong("the signed message digest is not that of the content"));
     }
@@ -140,7 +134,8 @@ fn check_attributes(
             }
             [algorithm, value, ..] => {
                 let algorithm = cms::algorithm(*algorithm)?;
-                let hash = Hash::from_oid(algorithm).ok_or(wrong("the signing certificate is named by an unknown hash"))?;
+                let hash =
+                    Hash::from_oid(algorithm).ok_or(wrong("the signing certificate is named by an unknown hash"))?;
                 (hash.of(certificate.der()), value.value())
             }
             _ => return Err(wrong("the named signing certificate is malformed")),

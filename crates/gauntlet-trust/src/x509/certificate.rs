@@ -261,7 +261,8 @@ impl std::fmt::Debug for Certificate {
 /// # Errors
 /// [`CertificateError::InFile`] names the file and what is wrong with it.
 pub fn read_certificates(path: &Path) -> Result<Vec<Certificate>, CertificateError> {
-    let in_file = |source: CertificateError| CertificateError::InFile { path: path.to_owned(), source: Box::new(source) };
+    let in_file =
+        |source: CertificateError| CertificateError::InFile { path: path.to_owned(), source: Box::new(source) };
     let bytes = read(path).map_err(|e| in_file(e.into()))?;
     if bytes.first() == Some(&DER_SEQUENCE) {
         return Ok(vec![Certificate::from_der(&bytes).map_err(in_file)?]);

@@ -69,9 +69,8 @@ impl Roots {
         let mut anchors = Vec::with_capacity(certificates.len());
         for certificate in &certificates {
             let der = CertificateDer::from(certificate.der());
-            let anchor = webpki::anchor_from_trusted_cert(&der).map_err(|e| {
-                CertificateError::Malformed(format!("{}: {e:?}", shown(&certificate.subject())))
-            })?;
+            let anchor = webpki::anchor_from_trusted_cert(&der)
+                .map_err(|e| CertificateError::Malformed(format!("{}: {e:?}", shown(&certificate.subject()))))?;
             anchors.push(anchor.to_owned());
         }
         Ok(Self { certificates, anchors })
@@ -128,8 +127,7 @@ impl Roots {
         }
         let der = CertificateDer::from(leaf.der());
         let entity = EndEntityCert::try_from(&der).map_err(|e| translate(&e, &[leaf]))?;
-        let others: Vec<CertificateDer<'_>> =
-            intermediates.iter().map(|one| CertificateDer::from(one.der())).collect();
+        let others: Vec<CertificateDer<'_>> = intermediates.iter().map(|one| CertificateDer::from(one.der())).collect();
         let seconds = u64::try_from(at.as_second())
             .map_err(|_| ChainError::Untrusted("certificates cannot be judged before 1970".to_owned()))?;
         let time = UnixTime::since_unix_epoch(Duration::from_secs(seconds));
@@ -137,10 +135,12 @@ impl Roots {
         let accept = |path: &VerifiedPath<'_>| judge.accept(path);
         let path = entity
             .verify_for_usage(&ALGORITHMS, &self.anchors, &others, time, AnyPurpose, None, Some(&accept))
-            .map_err(|error| judge.refusal.take().unwrap_or_else(|| {
-                let met: Vec<&Certificate> = std::iter::once(leaf).chain(intermediates).collect();
-                translate(&error, &met)
-            }))?;
+            .map_err(|error| {
+                judge.refusal.take().unwrap_or_else(|| {
+                    let met: Vec<&Certificate> = std::iter::once(leaf).chain(intermediates).collect();
+                    translate(&error, &met)
+                })
+            })?;
         let mut certificates = vec![leaf.clone()];
         for issuer in path.intermediate_certificates() {
             let issuer = issuer.der();
@@ -232,7 +232,9 @@ impl Judge<'_> {
             return Err(ChainError::Untrusted(format!("{name} may not sign certificates (key usage)")));
         }
         if uses.path_length.is_some_and(|most| below > usize::from(most)) {
-            return Err(ChainError::Untrusted(format!("{name} has more authorities below it than it may (path length)")));
+            return Err(ChainError::Untrusted(format!(
+                "{name} has more authorities below it than it may (path length)"
+            )));
         }
         if !self.purpose.within(&uses) {
             return Err(ChainError::KeyUsage(format!("{name} may not vouch for this purpose (extended key usage)")));
@@ -286,7 +288,9 @@ fn translate(error: &Error, met: &[&Certificate]) -> ChainError {
             Some(leaf) => format!("no chain leads from {} to a trusted authority", shown(&leaf.subject())),
             None => "no chain leads to a trusted authority".to_owned(),
         }),
-        Error::CaUsedAsEndEntity => ChainError::Untrusted("the signer's certificate is that of an authority".to_owned()),
+        Error::CaUsedAsEndEntity => {
+            ChainError::Untrusted("the signer's certificate is that of an authority".to_owned())
+        }
         Error::EndEntityUsedAsCa => ChainError::Untrusted("an issuer is no authority (basic constraints)".to_owned()),
         Error::PathLenConstraintViolated => {
             ChainError::Untrusted("an authority has more authorities below it than it may (path length)".to_owned())

@@ -51,8 +51,15 @@ fn a_mutated_certificate_is_the_same_or_not_trusted() {
         let leaf_bytes = random.mutate(leaf.der(), between.certificate.der());
         if let Ok(mutated) = Certificate::from_der(&leaf_bytes) {
             read += 1;
-            let _ = (mutated.subject(), mutated.alt_names(), mutated.public_key(), mutated.not_after(), format!("{mutated:?}"));
-            let held = trusted.verify(&mutated, &[between.certificate.clone()], Purpose::ModelSigning, at("2030-01-01"));
+            let _ = (
+                mutated.subject(),
+                mutated.alt_names(),
+                mutated.public_key(),
+                mutated.not_after(),
+                format!("{mutated:?}"),
+            );
+            let held =
+                trusted.verify(&mutated, &[between.certificate.clone()], Purpose::ModelSigning, at("2030-01-01"));
             assert!(held.is_err() || mutated == leaf, "{mutated:?}");
         }
         let between_bytes = random.mutate(between.certificate.der(), leaf.der());

@@ -103,12 +103,14 @@ fn a_certificate_of_another_key_or_for_something_else_signs_nothing() {
     let swapped = with_certificates(&bundle, &[&other]);
     let found = verify(&model, &swapped, trust(&root, at("2030-01-01")));
     assert_eq!((found.verdict, codes(&found)), (Verdict::Fail, vec![ReasonCode::BadSignature]));
+    assert!(found.certificate.is_none() && found.signer.is_none(), "nobody is named who did not sign");
     let unfit = root.certify_key("unfit", &key, encipher);
     let found = verify(&model, &with_certificates(&bundle, &[&unfit]), trust(&root, at("2030-01-01")));
     assert_eq!(codes(&found), [ReasonCode::KeyUsage]);
-    assert_eq!(codes(&verify(&model, &with_certificates(&bundle, &[]), trust(&root, at("2030-01-01")))), [
-        ReasonCode::Malformed
-    ]);
+    assert_eq!(
+        codes(&verify(&model, &with_certificates(&bundle, &[]), trust(&root, at("2030-01-01")))),
+        [ReasonCode::Malformed]
+    );
     let crowd: Vec<&Certificate> = std::iter::once(&leaf).chain(std::iter::repeat_n(&root.certificate, 20)).collect();
     let found = verify(&model, &with_certificates(&bundle, &crowd), trust(&root, at("2030-01-01")));
     assert_eq!(codes(&found), [ReasonCode::Malformed]);
@@ -122,9 +124,7 @@ fn a_certificate_of_another_key_or_for_something_else_signs_nothing() {
 fn with_certificates(bundle: &[u8], certificates: &[&Certificate]) -> Vec<u8> {
     use base64::Engine as _;
     let mut bundle: Value = serde_json::from_slice(bundle).unwrap();
-    let raw = |one: &&Certificate| {
-        serde_json::json!({"rawBytes": base64::engine::general_purpose::STANDARD.encode(one.der())})
-    };
+    let raw = |one: &&Certificate| serde_json::json!({"rawBytes": base64::engine::general_purpose::STANDARD.encode(one.der())});
     bundle["verificationMaterial"]["x509CertificateChain"]["certificates"] = certificates.iter().map(raw).collect();
     serde_json::to_vec(&bundle).unwrap()
 }
@@ -172,7 +172,14 @@ fn a_time_stamp_lets_a_signature_outlive_its_certificate() {
     expired(&stamped(&model, &key, &leaf, &tsa, "20280601000000Z", Twist::None));
     let found = expired(&stamped(&model, &key, &leaf, &tsa, "20270601000000Z", Twist::BadSignature));
     assert!(found.warnings[0].contains("does not count"), "{:?}", found.warnings);
-    expired(&stamped(&model, &key, &leaf, &Tsa::new(&Authority::root("stamps", |_| {})), "20270601000000Z", Twist::None));
+    expired(&stamped(
+        &model,
+        &key,
+        &leaf,
+        &Tsa::new(&Authority::root("stamps", |_| {})),
+        "20270601000000Z",
+        Twist::None,
+    ));
     // A stamp from after the judging moment cannot be there yet.
     let found = judge(&stamped(&model, &key, &leaf, &tsa, "20270601000000Z", Twist::None), "2026-01-01", true);
     assert_eq!(codes(&found), [ReasonCode::NotYetValid]);
@@ -182,7 +189,8 @@ fn a_time_stamp_lets_a_signature_outlive_its_certificate() {
     fs::write(elsewhere.path.join("weights.bin"), "another model").unwrap();
     let other = stamped(&elsewhere, &key, &leaf, &tsa, "20270601000000Z", Twist::None);
     let plain = stamped(&model, &key, &leaf, &tsa, "20290601000000Z", Twist::None);
-    let (mut one, two): (Value, Value) = (serde_json::from_slice(&plain).unwrap(), serde_json::from_slice(&other).unwrap());
+    let (mut one, two): (Value, Value) =
+        (serde_json::from_slice(&plain).unwrap(), serde_json::from_slice(&other).unwrap());
     let stamps_of = |bundle: &Value| bundle["verificationMaterial"]["timestampVerificationData"].clone();
     one["verificationMaterial"]["timestampVerificationData"] = stamps_of(&two);
     let found = expired(&serde_json::to_vec(&one).unwrap());

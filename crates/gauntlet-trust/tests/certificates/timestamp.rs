@@ -29,12 +29,16 @@ fn what_openssl_stamps_holds_under_its_authority_only() {
     let message = read("message.bin");
     for (name, authority) in [("p256", "tsa-p256"), ("rsa", "tsa-rsa"), ("p384", "tsa-p384")] {
         let token = read(&format!("{name}.tsr"));
-        let stamp = timestamp::verify(&token, &message, &trusted(&["root.pem"])).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let stamp =
+            timestamp::verify(&token, &message, &trusted(&["root.pem"])).unwrap_or_else(|e| panic!("{name}: {e}"));
         assert!(stamp.authority.contains(&format!("CN={authority}")), "{stamp:?}");
         assert_eq!(stamp.time.to_string().get(..11), Some("2026-11-21T"));
         assert_eq!(stamp.policy, "1.2.3.4.1");
         assert_eq!(stamp.time.subsec_nanosecond() != 0, name == "rsa", "milliseconds are kept");
-        assert!(matches!(timestamp::verify(&token, b"else", &trusted(&["root.pem"])), Err(TimeStampError::OtherMessage)));
+        assert!(matches!(
+            timestamp::verify(&token, b"else", &trusted(&["root.pem"])),
+            Err(TimeStampError::OtherMessage)
+        ));
         let strangers = Authority::root("strangers", |_| {});
         let strangers = Authorities::new(vec![strangers.certificate.clone()]).unwrap();
         assert!(matches!(timestamp::verify(&token, &message, &strangers), Err(TimeStampError::Chain(_))));

@@ -155,7 +155,9 @@ impl Tsa {
         match twist {
             Twist::NoName => {}
             Twist::OldName | Twist::OtherOldName => {
-                let hash: [u8; 20] = sha1::Digest::finalize(sha1::Digest::chain_update(<sha1::Sha1 as sha1::Digest>::new(), named)).into();
+                let hash: [u8; 20] =
+                    sha1::Digest::finalize(sha1::Digest::chain_update(<sha1::Sha1 as sha1::Digest>::new(), named))
+                        .into();
                 all.push(attribute("1.2.840.113549.1.9.16.2.12", &name(&hash)));
             }
             _ => all.push(attribute("1.2.840.113549.1.9.16.2.47", &name(&Sha256::digest(named)))),

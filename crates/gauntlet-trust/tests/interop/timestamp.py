@@ -3,7 +3,7 @@
 
     timestamp.py --ours 'target/debug/gauntlet'
 
-Needs the `openssl` program. Exit 0 when every check holds; every check that does not is named.
+Needs the `openssl` program. Run it with the Python that has `model-signing` installed. Exit 0 when every check holds; every check that does not is named.
 """
 
 import argparse
@@ -126,6 +126,8 @@ def main():
             check(f"{name}: sign", [*sign, "--tsa", authority.root], 0)
             verify = [*ours, "verify", model, "--signature", signature, "--ca", top / "ca.pem"]
             check(f"{name}: now", verify, 0)
+            they = [sys.executable, "-m", "model_signing", "verify", "certificate", model, "--signature", signature]
+            check(f"{name}: the reference passes over the stamp", [*they, "--certificate_chain", top / "ca.pem"], 0)
             check(f"{name}: later", [*verify, *later], 1, "trust/signature/expired")
             check(f"{name}: later, with the authority", [*verify, *later, "--tsa", authority.root], 0, "time stamp")
             other = authorities[at - 1].root

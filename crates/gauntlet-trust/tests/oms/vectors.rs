@@ -1,9 +1,7 @@
 //! Every case of the interoperability vectors: verdict and reason code.
 
 use gauntlet_core::Verdict;
-use gauntlet_trust::oms::{
-    self, CertificateTrust, HashType, Method, ReasonCode, Trust, Verification, VerifyOptions,
-};
+use gauntlet_trust::oms::{self, CertificateTrust, HashType, Method, ReasonCode, Trust, Verification, VerifyOptions};
 use gauntlet_trust::x509::{Certificate, Roots};
 use serde_json::Value;
 
@@ -40,12 +38,7 @@ fn certificates(trust: &Value, options: &Value, clock: &Value) -> CertificateTru
     let read = |name: &Value| Certificate::all_from_pem(&read(name.as_str().unwrap())).unwrap();
     let all: Vec<Certificate> = trust["ca"].as_array().unwrap().iter().flat_map(read).collect();
     let time = options.get("now").unwrap_or(clock).as_str().unwrap();
-    CertificateTrust {
-        roots: Roots::new(all).unwrap(),
-        time_stamping: None,
-        at: time.parse().unwrap(),
-        known_at: None,
-    }
+    CertificateTrust { roots: Roots::new(all).unwrap(), time_stamping: None, at: time.parse().unwrap(), known_at: None }
 }
 
 #[test]

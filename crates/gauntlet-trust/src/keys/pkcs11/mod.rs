@@ -139,11 +139,8 @@ fn log_in(session: &Session, info: &TokenInfo, pin: AskPin<'_>) -> Result<(), Ke
     if info.user_pin_locked() {
         return Err(token(format!("the PIN of {} is locked", shown(label))));
     }
-    let given = if info.protected_authentication_path() {
-        None
-    } else {
-        Some(AuthPin::new(pin(label)?.as_str().into()))
-    };
+    let given =
+        if info.protected_authentication_path() { None } else { Some(AuthPin::new(pin(label)?.as_str().into())) };
     match session.login(UserType::User, given.as_ref()) {
         Ok(()) | Err(Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => Ok(()),
         Err(Error::Pkcs11(RvError::PinIncorrect | RvError::PinLenRange | RvError::PinInvalid, _)) => {
@@ -171,7 +168,9 @@ fn find_key(session: &Session, uri: &Pkcs11Uri) -> Result<ObjectHandle, KeyError
         match attribute {
             Attribute::Sign(false) => return Err(token("the key may not sign (CKA_SIGN)")),
             Attribute::AlwaysAuthenticate(true) => {
-                return Err(token("the key wants its PIN for each signature (CKA_ALWAYS_AUTHENTICATE), which is not supported"));
+                return Err(token(
+                    "the key wants its PIN for each signature (CKA_ALWAYS_AUTHENTICATE), which is not supported",
+                ));
             }
             _ => {}
         }
@@ -181,9 +180,8 @@ fn find_key(session: &Session, uri: &Pkcs11Uri) -> Result<ObjectHandle, KeyError
 
 /// The public half, from wherever the token keeps it: the public key object, the private key itself, a certificate.
 fn public_key(session: &Session, private: ObjectHandle) -> Result<VerifyingKey, KeyError> {
-    let read = |handle, wants: &[AttributeType]| {
-        session.get_attributes(handle, wants).map_err(failed("read the public key"))
-    };
+    let read =
+        |handle, wants: &[AttributeType]| session.get_attributes(handle, wants).map_err(failed("read the public key"));
     // Objects that belong together have the same identifier, or where there is none the same label.
     let mut same = Vec::new();
     for attribute in read(private, &[AttributeType::Id, AttributeType::Label])? {

@@ -153,9 +153,20 @@ mod tests {
     #[test]
     fn what_would_be_passed_over_is_refused() {
         for odd in [
-            "", "token=t", "PKCS11:token=t", "pkcs11:token", "pkcs11:token=a;token=b", "pkcs11:colour=red",
-            "pkcs11:token=%2", "pkcs11:token=%zz", "pkcs11:token=%ff", "pkcs11:type=cert", "pkcs11:slot-id=x",
-            "pkcs11:token=t?module-name=softhsm2", "pkcs11:token=t?module-path=a&module-path=b", "pkcs11:?x=y",
+            "",
+            "token=t",
+            "PKCS11:token=t",
+            "pkcs11:token",
+            "pkcs11:token=a;token=b",
+            "pkcs11:colour=red",
+            "pkcs11:token=%2",
+            "pkcs11:token=%zz",
+            "pkcs11:token=%ff",
+            "pkcs11:type=cert",
+            "pkcs11:slot-id=x",
+            "pkcs11:token=t?module-name=softhsm2",
+            "pkcs11:token=t?module-path=a&module-path=b",
+            "pkcs11:?x=y",
         ] {
             assert!(odd.parse::<Pkcs11Uri>().is_err(), "{odd}");
         }
