@@ -10,6 +10,10 @@ fuzz_target!(|data: &[u8]| {
     for list in [DigestList::parse(data), DigestList::parse_dvc(data)].into_iter().flatten() {
         let names: Vec<&str> = list.iter().map(|(name, _)| name).collect();
         assert!(!names.is_empty() && names.iter().collect::<BTreeSet<_>>().len() == names.len());
-        assert!(names.iter().all(|name| !name.starts_with('/') && name.split('/').all(|part| !matches!(part, "" | "." | ".."))));
+        assert!(
+            names
+                .iter()
+                .all(|name| !name.starts_with('/') && name.split('/').all(|part| !matches!(part, "" | "." | "..")))
+        );
     }
 });

@@ -89,11 +89,15 @@ mod tests {
         let bom = |text: &str| Attachment::bom("b", text.as_bytes().to_vec()).map(|a| a.media_type);
         assert_eq!(bom(r#"{"bomFormat":"CycloneDX"}"#).unwrap(), "application/vnd.cyclonedx+json");
         assert_eq!(bom(r#"{"spdxVersion":"SPDX-2.3"}"#).unwrap(), "application/spdx+json");
-        assert_eq!(bom(r#"{"@context":"https://spdx.org/rdf/3.0.1/spdx-context.jsonld"}"#).unwrap(), "application/spdx+json");
+        assert_eq!(
+            bom(r#"{"@context":"https://spdx.org/rdf/3.0.1/spdx-context.jsonld"}"#).unwrap(),
+            "application/spdx+json"
+        );
         for text in ["{}", "[]", "bomFormat", r#"{"bomFormat":"CycloneDX","bomFormat":"CycloneDX"}"#] {
             assert!(bom(text).is_err(), "{text}");
         }
-        let evidence = |name: &str, text: &str| Attachment::evidence(name, text.as_bytes().to_vec()).map(|a| a.media_type);
+        let evidence =
+            |name: &str, text: &str| Attachment::evidence(name, text.as_bytes().to_vec()).map(|a| a.media_type);
         assert_eq!(evidence("e", r#"{"payloadType":"x"}"#).unwrap(), "application/vnd.dsse.envelope.v1+json");
         assert_eq!(evidence("e.jsonl", "{}\n{}\n").unwrap(), "application/vnd.in-toto.bundle");
         assert!(evidence("e.txt", "hello").is_err());

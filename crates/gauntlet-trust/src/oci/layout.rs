@@ -305,7 +305,8 @@ impl Layout {
             if let Some(before) = self.references.insert(descriptor.digest.clone(), descriptor.size)
                 && before != descriptor.size
             {
-                let message = format!("{} is referred to with {before} and with {} bytes", descriptor.digest, descriptor.size);
+                let message =
+                    format!("{} is referred to with {before} and with {} bytes", descriptor.digest, descriptor.size);
                 self.reason(ReasonCode::Malformed, path, message);
             }
             let nested = manifest.kind == ManifestKind::Index && !is_subject;

@@ -203,12 +203,7 @@ impl Writer {
         Ok(descriptor)
     }
 
-    fn model(
-        &self,
-        name: &str,
-        layers: Vec<Descriptor>,
-        options: &PackageOptions,
-    ) -> Result<Descriptor, PackageError> {
+    fn model(&self, name: &str, layers: Vec<Descriptor>, options: &PackageOptions) -> Result<Descriptor, PackageError> {
         let config = ModelConfig {
             descriptor: ModelDescriptor {
                 created_at: options.created.as_deref(),
@@ -242,8 +237,15 @@ impl Writer {
         subject: Option<Descriptor>,
         annotations: BTreeMap<String, String>,
     ) -> Result<Descriptor, PackageError> {
-        let manifest =
-            WrittenManifest { schema_version: 2, media_type: MANIFEST, artifact_type, config, layers, subject, annotations };
+        let manifest = WrittenManifest {
+            schema_version: 2,
+            media_type: MANIFEST,
+            artifact_type,
+            config,
+            layers,
+            subject,
+            annotations,
+        };
         let bytes = serde_json::to_vec(&manifest)?;
         if bytes.len() > MAX_MANIFEST_BYTES {
             return Err(PackageError::TooLarge);
@@ -276,9 +278,11 @@ fn media_type(name: &str) -> &'static str {
     let suffix = base.rsplit_once('.').map_or("", |(_, suffix)| suffix);
     let document = ["readme", "license", "licence", "notice", "model_card", "copying"];
     match suffix {
-        "safetensors" | "bin" | "pt" | "pth" | "ckpt" | "onnx" | "onnx_data" | "gguf" | "ggml" | "h5" | "hdf5" | "keras"
-        | "pkl" | "pickle" | "joblib" | "npy" | "npz" | "pb" | "tflite" | "mlmodel" | "pdiparams" | "pdmodel" | "ubj"
-        | "cbm" | "msgpack" | "skops" | "data" | "weights" | "pmml" => "application/vnd.cncf.model.weight.v1.raw",
+        "safetensors" | "bin" | "pt" | "pth" | "ckpt" | "onnx" | "onnx_data" | "gguf" | "ggml" | "h5" | "hdf5"
+        | "keras" | "pkl" | "pickle" | "joblib" | "npy" | "npz" | "pb" | "tflite" | "mlmodel" | "pdiparams"
+        | "pdmodel" | "ubj" | "cbm" | "msgpack" | "skops" | "data" | "weights" | "pmml" => {
+            "application/vnd.cncf.model.weight.v1.raw"
+        }
         "md" | "pdf" | "rst" | "html" => "application/vnd.cncf.model.doc.v1.raw",
         "py" | "ipynb" | "sh" | "c" | "cpp" | "cu" | "rs" | "js" => "application/vnd.cncf.model.code.v1.raw",
         _ if document.iter().any(|start| base.starts_with(start)) => "application/vnd.cncf.model.doc.v1.raw",

@@ -66,8 +66,7 @@ pub fn verify_model(root: &Path, signature: Option<&[u8]>, trust: &[Trust], opti
     let layout = Layout::open(root);
     let mut found = judged(&layout);
     let right = blobs(&layout, options, &mut found);
-    let mut package =
-        ModelPackage { package: found, digest: None, name: None, signature: None, model: None };
+    let mut package = ModelPackage { package: found, digest: None, name: None, signature: None, model: None };
     match model_of(&layout) {
         Err(reason) => package.package.reasons.push(reason),
         Ok((digest, manifest)) => {
@@ -102,12 +101,7 @@ pub fn verify_model(root: &Path, signature: Option<&[u8]>, trust: &[Trust], opti
 
 /// Judges a layout and whether one of `keys` signed the image with this digest, in the way of cosign.
 #[must_use]
-pub fn verify_image(
-    root: &Path,
-    digest: &BlobDigest,
-    keys: &[VerifyingKey],
-    options: &VerifyOptions,
-) -> SignedImage {
+pub fn verify_image(root: &Path, digest: &BlobDigest, keys: &[VerifyingKey], options: &VerifyOptions) -> SignedImage {
     let layout = Layout::open(root);
     let mut package = judged(&layout);
     blobs(&layout, options, &mut package);
@@ -219,8 +213,7 @@ fn blobs(layout: &Layout, options: &VerifyOptions, found: &mut Judged) -> BTreeS
     let mut right: BTreeSet<BlobDigest> = layout.manifests.keys().cloned().collect();
     let open: Vec<(&BlobDigest, u64)> =
         layout.blobs.iter().filter(|(digest, _)| !right.contains(*digest)).map(|(d, size)| (d, *size)).collect();
-    let files: Vec<(PathBuf, u64)> =
-        open.iter().map(|(digest, size)| (layout.blob_path(digest), *size)).collect();
+    let files: Vec<(PathBuf, u64)> = open.iter().map(|(digest, size)| (layout.blob_path(digest), *size)).collect();
     for ((digest, size), result) in open.iter().zip(hash_whole(HashType::Sha256, &files, &options.hashing)) {
         let path = Some(format!("blobs/sha256/{}", digest.hex()));
         match result {

@@ -129,8 +129,10 @@ impl DigestList {
     }
 
     fn lines(bytes: &[u8]) -> Result<Self, DigestListError> {
-        let malformed =
-            |number: usize, what: &str| DigestListError::Malformed { place: format!("line {number}"), what: what.to_owned() };
+        let malformed = |number: usize, what: &str| DigestListError::Malformed {
+            place: format!("line {number}"),
+            what: what.to_owned(),
+        };
         let mut items = Vec::new();
         for (number, line) in bytes.split(|byte| *byte == b'\n').enumerate().map(|(i, line)| (i + 1, line)) {
             let line = std::str::from_utf8(line).map_err(|_| malformed(number, "not UTF-8"))?;
@@ -282,21 +284,28 @@ mod tests {
             format!("# comment\r\n{ONE}  ./a\r\n{ONE}  ./sub/b c"),
             format!("SHA256 (a) = {ONE}\nSHA256 (sub/b c) = {}\n", ONE.to_uppercase()),
             format!(r#"{{"sub/b c": "sha256:{ONE}", "a": "{ONE}"}}"#),
-            format!(r#" [{{"name": "a", "sha256": "{ONE}"}}, {{"path": "sub/b c", "digest": "sha256:{ONE}", "size": 3}}]"#),
+            format!(
+                r#" [{{"name": "a", "sha256": "{ONE}"}}, {{"path": "sub/b c", "digest": "sha256:{ONE}", "size": 3}}]"#
+            ),
         ];
         for form in forms {
             assert_eq!(names(&form), ["a", "sub/b c"], "{form}");
         }
         assert_eq!(names(&format!("\\{ONE}  a\\nb\\\\c")), ["a\nb\\c"]);
         let dvc = format!("outs:\n- sha256: {ONE}\n  hash: sha256\n  size: 1\n  path: a\n");
-        assert_eq!(DigestList::parse_dvc(dvc.as_bytes()).unwrap(), DigestList::parse(format!("{ONE}  a").as_bytes()).unwrap());
+        assert_eq!(
+            DigestList::parse_dvc(dvc.as_bytes()).unwrap(),
+            DigestList::parse(format!("{ONE}  a").as_bytes()).unwrap()
+        );
     }
 
     #[test]
     fn weak_digests_are_refused_with_the_reason() {
         assert!(refusal("c4ca4238a0b923820dcc509a6f75849b  a").contains("MD5"));
         assert!(refusal("356a192b7913b04c54574d18c28d46e6395428ab  a").contains("SHA-1"));
-        for dvc in ["outs:\n- md5: c4ca4238a0b923820dcc509a6f75849b\n  path: a\n", "outs:\n- md5: x\n  hash: md5\n  path: a\n"] {
+        for dvc in
+            ["outs:\n- md5: c4ca4238a0b923820dcc509a6f75849b\n  path: a\n", "outs:\n- md5: x\n  hash: md5\n  path: a\n"]
+        {
             let error = DigestList::parse_dvc(dvc.as_bytes()).unwrap_err().to_string();
             assert!(error.contains("MD5 has collisions"), "{error}");
         }

@@ -11,7 +11,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use blake2::Blake2b512;
-use blake3::hazmat::{ChainingValue, HasherExt as _, Mode, left_subtree_len, merge_subtrees_non_root, merge_subtrees_root};
+use blake3::hazmat::{
+    ChainingValue, HasherExt as _, Mode, left_subtree_len, merge_subtrees_non_root, merge_subtrees_root,
+};
 use gauntlet_core::Stamp;
 use gauntlet_limits::ReadAt as _;
 use rayon::iter::{IndexedParallelIterator as _, IntoParallelIterator as _, ParallelIterator as _};
@@ -348,11 +350,7 @@ mod tests {
         fn job(path: &Path, size: u64) -> Job<'_> {
             Job { name: "f", path, follow: false, size, start: 0, end: size, signed: None }
         }
-        let jobs = [
-            job(&path, 4),
-            job(&path, 3),
-            job(folder.path(), 3),
-        ];
+        let jobs = [job(&path, 4), job(&path, 3), job(folder.path(), 3)];
         let results = hash_all(HashType::Sha256, &jobs, &Hashing::default());
         assert!(results[0].as_ref().unwrap_err().to_string().contains("changed"));
         assert!(results[1].is_ok());

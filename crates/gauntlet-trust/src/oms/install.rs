@@ -69,7 +69,12 @@ impl Staging {
             std::fs::create_dir_all(folder)?;
         }
         let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(false).mode(0o644).custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
+        options
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o644)
+            .custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
         options.open(path)
     }
 

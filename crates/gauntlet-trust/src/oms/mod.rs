@@ -40,14 +40,14 @@ pub use claims::{Claims, claims};
 pub use digests::{DigestList, DigestListError, MAX_LIST_BYTES, sign_digests};
 pub use endorse::{CertificateEndorser, Endorse, Endorsed, KeyEndorser, TimeStamped};
 pub use fetch::{Origin, verify_source, verify_source_only};
+pub(crate) use hash::hash_whole;
 pub use hash::{HashType, Hashing, KnownDigests, blake3_file};
 pub use install::{InstallError, install};
-pub use partial::{Partial, PartialVerdict, Selection, verify_only};
-pub(crate) use hash::hash_whole;
 pub(crate) use layers::{
     LayerFile, ModelFile, bundle_envelope, differences, model_files, read_model_file, verify_layers,
 };
 pub(crate) use names::is_safe as is_safe_name;
+pub use partial::{Partial, PartialVerdict, Selection, verify_only};
 pub use pipe::{Stream, verify_stream};
 pub use report::SIGNATURE;
 pub use sign::{Signed, sign, sign_as};

@@ -237,7 +237,13 @@ mod tests {
     impl Model {
         fn only(&self, only: &[&str]) -> Partial {
             let only: Vec<Selection> = only.iter().map(|text| Selection((*text).to_owned())).collect();
-            verify_only(self.folder.path(), &self.bundle, std::slice::from_ref(&self.trust), &VerifyOptions::default(), &only)
+            verify_only(
+                self.folder.path(),
+                &self.bundle,
+                std::slice::from_ref(&self.trust),
+                &VerifyOptions::default(),
+                &only,
+            )
         }
 
         fn codes(&self, only: &[&str]) -> Vec<ReasonCode> {

@@ -191,7 +191,13 @@ mod tests {
     fn run(bytes: &[u8], bundle: &[u8], trust: &Trust) -> (Verification, Vec<u8>) {
         let mut out = Vec::new();
         let from = &mut &bytes[..];
-        let found = verify_stream(Stream::Reader(from), bundle, std::slice::from_ref(trust), &VerifyOptions::default(), &mut out);
+        let found = verify_stream(
+            Stream::Reader(from),
+            bundle,
+            std::slice::from_ref(trust),
+            &VerifyOptions::default(),
+            &mut out,
+        );
         (found, out)
     }
 

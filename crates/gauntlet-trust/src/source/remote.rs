@@ -126,8 +126,7 @@ impl Remote {
         let wanted = range.end - range.start;
         // Not every web server knows ranges, so a whole object is asked for without one.
         let whole = range.start == 0 && range.end == size;
-        let options =
-            GetOptions { range: (!whole).then(|| GetRange::Bounded(range.clone())), ..GetOptions::default() };
+        let options = GetOptions { range: (!whole).then(|| GetRange::Bounded(range.clone())), ..GetOptions::default() };
         let answer = timeout(self.timeout, self.store.get_opts(location, options)).await;
         let answer = answer.map_err(|_| self.silent())?.map_err(failed)?;
         if answer.meta.size != size || answer.range != range {
@@ -192,7 +191,8 @@ impl Source for Remote {
     fn size(&self, name: &str) -> Result<Option<u64>, SourceError> {
         let location = self.location(name)?;
         let options = GetOptions { head: true, ..GetOptions::default() };
-        let head = self.runtime.block_on(async { timeout(self.timeout, self.store.get_opts(&location, options)).await });
+        let head =
+            self.runtime.block_on(async { timeout(self.timeout, self.store.get_opts(&location, options)).await });
         match head.map_err(|_| self.silent())? {
             Ok(answer) => Ok(Some(answer.meta.size)),
             Err(object_store::Error::NotFound { .. }) => Ok(None),

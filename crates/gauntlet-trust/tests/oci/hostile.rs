@@ -176,8 +176,12 @@ fn sizes_and_depths_are_bounded() {
     std::fs::write(root.join("index.json"), format!("{{\"pad\":\"{}\"}}", "x".repeat(5 << 20))).unwrap();
     assert!(codes(root).contains(&ReasonCode::Limit));
     // A million references within one index do not fit into it; what fits is refused by its count of values.
-    let many = vec![r#"{"mediaType":"m","digest":"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855","size":0}"#; 30_000];
-    std::fs::write(root.join("index.json"), format!(r#"{{"schemaVersion":2,"manifests":[{}]}}"#, many.join(","))).unwrap();
+    let many = vec![
+        r#"{"mediaType":"m","digest":"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855","size":0}"#;
+        30_000
+    ];
+    std::fs::write(root.join("index.json"), format!(r#"{{"schemaVersion":2,"manifests":[{}]}}"#, many.join(",")))
+        .unwrap();
     assert_ne!(codes(root), Vec::<ReasonCode>::new());
     // A blob that says to be small and is not.
     let mut liar = plain;

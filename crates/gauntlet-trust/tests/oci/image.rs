@@ -32,7 +32,8 @@ fn payload(digest: &str, kind: &str) -> String {
 fn sig(root: &Path, payload: &str, key: &SigningKey) -> Value {
     let layer = typed(blob(root, payload.as_bytes()), "application/vnd.dev.cosign.simplesigning.v1+json");
     let mut layer = layer;
-    layer["annotations"] = json!({"dev.cosignproject.cosign/signature": encode(&key.sign(payload.as_bytes()).unwrap())});
+    layer["annotations"] =
+        json!({"dev.cosignproject.cosign/signature": encode(&key.sign(payload.as_bytes()).unwrap())});
     let config = typed(blob(root, b"{\"config\":{}}"), "application/vnd.oci.image.config.v1+json");
     let manifest = json!({"schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": [layer]});
     typed(blob(root, manifest.to_string().as_bytes()), MANIFEST)

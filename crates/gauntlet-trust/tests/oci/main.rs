@@ -22,7 +22,9 @@ struct Bench {
 impl Bench {
     fn new() -> Self {
         let bench = Self { folder: tempfile::tempdir().unwrap(), key: SigningKey::generate(KeyKind::P256).unwrap() };
-        for (name, text) in [("README.md", "# m"), ("config.json", "{}"), ("model.safetensors", "weights"), ("sub/merges.txt", "a b")] {
+        for (name, text) in
+            [("README.md", "# m"), ("config.json", "{}"), ("model.safetensors", "weights"), ("sub/merges.txt", "a b")]
+        {
             let path = bench.model().join(name);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, text).unwrap();
@@ -52,7 +54,8 @@ impl Bench {
 
     /// The model, signed and packaged.
     fn packaged(&self, name: &str) -> Packaged {
-        let options = PackageOptions { signature: Some(self.signature(SignOptions::default())), ..PackageOptions::default() };
+        let options =
+            PackageOptions { signature: Some(self.signature(SignOptions::default())), ..PackageOptions::default() };
         package(&self.model(), &self.layout(name), &options).unwrap()
     }
 }
@@ -102,7 +105,10 @@ fn bytes(root: &Path) -> Vec<(String, Vec<u8>)> {
             if path.is_dir() {
                 folders.push(path);
             } else {
-                files.push((path.strip_prefix(root).unwrap().to_string_lossy().into_owned(), std::fs::read(&path).unwrap()));
+                files.push((
+                    path.strip_prefix(root).unwrap().to_string_lossy().into_owned(),
+                    std::fs::read(&path).unwrap(),
+                ));
             }
         }
     }

@@ -14,7 +14,12 @@ fn equal_inputs_give_equal_bytes() {
     let bench = Bench::new();
     let one = bench.packaged("one");
     // Times, modes and links of the files do not matter.
-    std::fs::File::options().append(true).open(bench.model().join("config.json")).unwrap().set_modified(std::time::UNIX_EPOCH).unwrap();
+    std::fs::File::options()
+        .append(true)
+        .open(bench.model().join("config.json"))
+        .unwrap()
+        .set_modified(std::time::UNIX_EPOCH)
+        .unwrap();
     let two = bench.packaged("two");
     assert_eq!(one.digest, two.digest);
     assert!(bytes(&bench.layout("one")) == bytes(&bench.layout("two")));
@@ -50,7 +55,8 @@ fn a_package_says_what_it_is_and_verifies_by_itself() {
     assert_eq!(manifest["artifactType"], "application/vnd.cncf.model.manifest.v1+json");
     assert_eq!(manifest["annotations"]["org.opencontainers.image.created"], "2026-01-01T00:00:00Z");
     let layers = manifest["layers"].as_array().unwrap();
-    let paths: Vec<&str> = layers.iter().map(|l| l["annotations"]["org.cncf.model.filepath"].as_str().unwrap()).collect();
+    let paths: Vec<&str> =
+        layers.iter().map(|l| l["annotations"]["org.cncf.model.filepath"].as_str().unwrap()).collect();
     assert_eq!(paths, ["README.md", "config.json", "model.safetensors", "sub/merges.txt"]);
     assert_eq!(layers[2]["mediaType"], "application/vnd.cncf.model.weight.v1.raw");
     assert_eq!(layers[0]["mediaType"], "application/vnd.cncf.model.doc.v1.raw");
@@ -96,7 +102,8 @@ fn any_flipped_byte_of_any_file_is_found() {
             changed[at] ^= 1;
             std::fs::write(root.join(&name), &changed).unwrap();
             let found = verify_model(&root, None, &bench.trust(), &VerifyOptions::default());
-            let passes = found.package.verdict == Verdict::Pass && found.model.is_some_and(|m| m.verdict == Verdict::Pass);
+            let passes =
+                found.package.verdict == Verdict::Pass && found.model.is_some_and(|m| m.verdict == Verdict::Pass);
             // In index.json a flipped tag or artifact type means nothing; everything else has a digest.
             assert!(!passes || name == "index.json", "{name} at {at}");
         }
@@ -153,7 +160,8 @@ fn layers_can_be_signed_by_their_digests() {
     assert!(signed.precomputed && signed.files == 4 && signed.bytes == 0);
     let found = verify_model(&bench.layout("l"), Some(&signed.bundle), &bench.trust(), &VerifyOptions::default());
     assert_eq!(found.model.unwrap().verdict, Verdict::Pass);
-    let on_disk = gauntlet_trust::oms::verify_any(&bench.model(), &signed.bundle, &bench.trust(), &VerifyOptions::default());
+    let on_disk =
+        gauntlet_trust::oms::verify_any(&bench.model(), &signed.bundle, &bench.trust(), &VerifyOptions::default());
     assert_eq!(on_disk.verdict, Verdict::Pass, "{:?}", on_disk.reasons);
     std::fs::write(bench.layout("l").join("index.json"), "{}").unwrap();
     assert!(digest_list(&bench.layout("l")).is_err());

@@ -18,10 +18,11 @@ struct Model {
 }
 
 fn model(serialization: Serialization) -> Model {
-    let files: Vec<(String, Vec<u8>)> = [("config.json", 20), ("sub/a b.bin", 700_000), ("weights.safetensors", 3_000_017)]
-        .into_iter()
-        .map(|(name, size)| (name.to_owned(), (0..size).map(|i: usize| (i * 31 + i / 251) as u8).collect()))
-        .collect();
+    let files: Vec<(String, Vec<u8>)> =
+        [("config.json", 20), ("sub/a b.bin", 700_000), ("weights.safetensors", 3_000_017)]
+            .into_iter()
+            .map(|(name, size)| (name.to_owned(), (0..size).map(|i: usize| (i * 31 + i / 251) as u8).collect()))
+            .collect();
     let folder = tempfile::tempdir().unwrap();
     for (name, bytes) in &files {
         let path = folder.path().join(name);

@@ -189,7 +189,14 @@ fn only_a_model_that_passes_is_installed_and_nothing_else_stays() {
         for (name, bytes) in &model.files {
             assert!(std::fs::read(target.join(name)).unwrap() == *bytes, "{name}");
         }
-        let names = ["model", "model/config.json", "model/model.sig", "model/sub", "model/sub/a b.bin", "model/weights.safetensors"];
+        let names = [
+            "model",
+            "model/config.json",
+            "model/model.sig",
+            "model/sub",
+            "model/sub/a b.bin",
+            "model/weights.safetensors",
+        ];
         assert_eq!(everything(place.path()), names);
         assert!(matches!(run(&Memory::of(&model)), Err(InstallError::Exists(_))));
         let options = VerifyOptions { signature_path: Some(target.join("model.sig")), ..VerifyOptions::default() };

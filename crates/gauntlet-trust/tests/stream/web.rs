@@ -115,7 +115,10 @@ fn serve(mut stream: TcpStream, files: &HashMap<String, Answer>, log: &Mutex<Vec
             }
         }
         Some(Answer::Redirect(to)) => {
-            send(format!("HTTP/1.1 302 Found\r\nLocation: {to}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"), b"");
+            send(
+                format!("HTTP/1.1 302 Found\r\nLocation: {to}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"),
+                b"",
+            );
         }
         Some(Answer::Status(code)) => {
             send(format!("HTTP/1.1 {code} No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"), b"");

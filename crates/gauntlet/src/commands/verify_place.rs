@@ -250,7 +250,9 @@ fn partial(scene: &Scene<'_>, mut found: Partial, hashing: &SignatureHashing) ->
 fn human(found: &Partial, quiet: bool) -> String {
     let total = found.looked_at.len();
     let mut text = match found.verdict {
-        PartialVerdict::Partial => format!("PARTIAL    {total} part(s) are what was signed; the rest was not looked at\n"),
+        PartialVerdict::Partial => {
+            format!("PARTIAL    {total} part(s) are what was signed; the rest was not looked at\n")
+        }
         PartialVerdict::Fail => "FAIL       what was asked for is not what was signed\n".to_owned(),
         PartialVerdict::Error => "ERROR      could not be judged\n".to_owned(),
     };
