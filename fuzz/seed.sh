@@ -9,6 +9,7 @@ targets="pickle zip tar safetensors convert onnx dsse checkpoint project python 
 targets="pickle zip tar safetensors onnx dsse checkpoint project python patterns hdf5"
 targets="pickle zip tar sevenz streams documents safetensors convert gguf tflite models onnx hdf5 template dsse bundle certificates timestamp checkpoint project python patterns facts"
 targets="$targets digests oci"
+targets="$targets attestation sigstore trusted_root"
 for target in $targets; do
     mkdir -p "corpus/$target"
 done
@@ -107,6 +108,11 @@ done
 
 seeds=corpus/facts
 put ../testdata/facts/*.parquet
+for seeds in corpus/sigstore corpus/attestation; do
+    put ../testdata/sigstore/bundles/*.json
+done
+seeds=corpus/trusted_root
+put ../testdata/sigstore/roots/*.json
 
 seeds=corpus/project
 put ../testdata/project/*.yaml

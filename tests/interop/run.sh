@@ -28,6 +28,11 @@ if ! command -v softhsm2-util >/dev/null || ! command -v pkcs11-tool >/dev/null;
 fi
 crates/gauntlet-trust/tests/interop/pkcs11.sh "$program" "$venv/bin/python"
 
+echo "== Sigstore: verdicts on genuine and broken bundles, and signing for each other"
+"$venv/bin/pip" install --quiet 'sigstore==4.5.1'
+cargo build --quiet -p gauntlet-trust --example sigstore_stand_in
+"$venv/bin/python" tests/interop/sigstore.py "$program" "${CARGO_TARGET_DIR:-target}/debug/examples/sigstore_stand_in"
+
 echo "== pickles: which globals are reached, against CPython"
 python3 corpus/make_models.py "$work/models" >/dev/null
 cargo build --quiet --workspace --example globals

@@ -17,16 +17,15 @@ mod home;
 mod journal;
 mod lock;
 mod log;
-pub mod note;
 pub mod proof;
 pub mod record;
 pub mod tile;
-pub mod tree;
 mod verify;
 
 pub use error::Error;
 pub use evidence::{EvidenceStore, Held, MAX_ENVELOPE};
 pub use journal::read_all as read_journal;
 pub use lock::{Lease, LockError};
+pub use gauntlet_trust::tlog::{note, tree};
 pub use log::{Appended, JOURNAL_LIMIT, LOCK_TIMEOUT, Ledger, Options, Place, Repair};
 pub use verify::{Difference, Problem, Verification, verify};

@@ -9,15 +9,18 @@
 #![forbid(unsafe_code)]
 
 mod atomic;
+pub mod attestation;
 mod base64;
 pub mod dsse;
 pub mod keys;
 pub mod oci;
 pub mod oms;
+pub mod sigstore;
 pub mod source;
 pub mod statement;
 pub mod strict_json;
 pub mod timestamp;
+pub mod tlog;
 pub mod x509;
 
 /// A stranger's text for a message: quoted, with control characters escaped, at most 80 characters of it.

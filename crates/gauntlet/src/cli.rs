@@ -350,7 +350,7 @@ pub(crate) struct SignArgs {
     #[command(flatten)]
     pub(crate) given: crate::commands::sign_given::GivenArgs,
     /// PEM file of the private key.
-    #[arg(long, value_name = "KEY", required_unless_present = "pkcs11")]
+    #[arg(long, value_name = "KEY", required_unless_present_any = ["pkcs11", "keyless"])]
     pub(crate) key: Option<PathBuf>,
     /// Sign with a key in a hardware token: `pkcs11:token=…;object=…` (RFC 7512).
     #[arg(long, value_name = "URI", conflicts_with_all = ["key", "passphrase_env"])]
@@ -376,6 +376,8 @@ pub(crate) struct SignArgs {
     /// Certificates of the time stamping authority: check what it answers before anything is written.
     #[arg(long, value_name = "PEM", requires = "timestamp")]
     pub(crate) tsa: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) keyless: KeylessArgs,
     /// Where the signature goes [default: MODEL/model.sig for a folder, MODEL.sig for a file].
     #[arg(long, value_name = "FILE")]
     pub(crate) signature: Option<PathBuf>,
@@ -397,6 +399,29 @@ pub(crate) struct SignArgs {
     /// Sign ranges of this many bytes instead of whole files.
     #[arg(long, value_name = "BYTES")]
     pub(crate) shard_size: Option<u64>,
+}
+
+/// Signing with an identity instead of a key. The token that proves the identity never stands on the command line.
+#[derive(Debug, Args)]
+pub(crate) struct KeylessArgs {
+    /// Sign with a key that is thrown away, a certificate for your identity and an entry in a public log (Sigstore).
+    #[arg(long, requires = "fulcio_url", requires = "rekor_url", conflicts_with_all = ["key", "pkcs11", "certificate"])]
+    pub(crate) keyless: bool,
+    /// The certificate authority (Fulcio) to ask.
+    #[arg(long, value_name = "URL", requires = "keyless")]
+    pub(crate) fulcio_url: Option<String>,
+    /// The transparency log (Rekor, version 1) to write to. What it takes is public and stays.
+    #[arg(long, value_name = "URL", requires = "keyless")]
+    pub(crate) rekor_url: Option<String>,
+    /// Environment variable that holds the OpenID Connect token [default: ask the CI system, where it is GitHub Actions].
+    #[arg(long, value_name = "NAME", requires = "keyless", conflicts_with = "identity_token_file")]
+    pub(crate) identity_token_env: Option<String>,
+    /// File that holds the OpenID Connect token.
+    #[arg(long, value_name = "FILE", requires = "keyless")]
+    pub(crate) identity_token_file: Option<PathBuf>,
+    /// Trusted root of that Sigstore instance: check what certificate authority and log answer before anything is written.
+    #[arg(long, value_name = "JSON", requires = "keyless")]
+    pub(crate) trusted_root: Option<PathBuf>,
 }
 
 /// Hashes that the OpenSSF format knows.
@@ -428,11 +453,14 @@ pub(crate) struct VerifyArgs {
     #[arg(long, value_name = "PEM")]
     pub(crate) tsa: Vec<PathBuf>,
     /// Trusted root of a Sigstore instance (`trusted_root.json`).
-    #[arg(long, value_name = "JSON", requires = "identity", requires = "issuer")]
+    #[arg(long, value_name = "JSON", requires = "who", requires = "issuer")]
     pub(crate) trusted_root: Option<PathBuf>,
     /// Who must have signed, as Sigstore names them: an e-mail address or a URI.
-    #[arg(long, value_name = "IDENTITY", requires = "trusted_root")]
+    #[arg(long, value_name = "IDENTITY", requires = "trusted_root", group = "who")]
     pub(crate) identity: Option<String>,
+    /// As --identity, for all names that this regular expression matches from beginning to end.
+    #[arg(long, value_name = "REGEX", requires = "trusted_root", group = "who")]
+    pub(crate) identity_regexp: Option<String>,
     /// Who must have vouched for that identity: the URL of an OpenID Connect provider.
     #[arg(long, value_name = "URL", requires = "trusted_root")]
     pub(crate) issuer: Option<String>,

@@ -1,6 +1,7 @@
 //! Signing and verifying keys: ECDSA on the NIST curves and Ed25519, from and to PEM.
 
 mod deterministic;
+mod digest;
 mod file;
 mod pem;
 mod pkcs11;

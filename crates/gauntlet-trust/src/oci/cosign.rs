@@ -5,21 +5,16 @@
 
 use std::num::NonZeroUsize;
 
-use gauntlet_core::Algorithm;
-use serde::Deserialize;
+use gauntlet_core::{Algorithm, Digest};
 
-use super::{BlobDigest, Descriptor, Layout, ManifestKind, SIGSTORE_BUNDLE, SIMPLE_SIGNING};
-use crate::base64;
+use super::{BlobDigest, Descriptor, Layout, ManifestKind, SIGSTORE_BUNDLE};
+use crate::attestation;
+use crate::attestation::cosign::{ImageSignature, ImageSignatureError, PAYLOAD_TYPE, SIGNATURE_ANNOTATION};
 use crate::dsse::IN_TOTO;
 use crate::keys::VerifyingKey;
 use crate::oms::bundle_envelope;
 use crate::statement::Statement;
-use crate::strict_json::{self, Bounds};
 
-/// Where cosign puts a signature over the payload.
-const SIGNATURE: &str = "dev.cosignproject.cosign/signature";
-/// What a payload must say to be about an image.
-const KIND: &str = "cosign container image signature";
 /// Predicate type of an image signature in a bundle.
 const SIGN_PREDICATE: &str = "https://sigstore.dev/cosign/sign/v1";
 /// Bytes of the largest payload or bundle that is read.
@@ -45,7 +40,7 @@ pub(super) fn signatures(layout: &Layout, image: &BlobDigest, keys: &[VerifyingK
         let about = manifest.subject.as_ref().is_none_or(|subject| subject.digest == *image);
         for layer in manifest.layers.iter().filter(|_| about) {
             let verdict = match layer.media_type.as_str() {
-                SIMPLE_SIGNING => simple(layout, layer, image, keys),
+                PAYLOAD_TYPE => simple(layout, layer, image, keys),
                 SIGSTORE_BUNDLE if manifest.subject.is_some() => bundle(layout, layer, image, keys),
                 _ => continue,
             };
@@ -64,32 +59,6 @@ pub(super) fn signatures(layout: &Layout, image: &BlobDigest, keys: &[VerifyingK
     found
 }
 
-/// `{"critical": {"identity", "image", "type"}, "optional"}`, signed as bytes.
-#[derive(Deserialize)]
-struct Payload {
-    critical: Critical,
-}
-
-#[derive(Deserialize)]
-struct Critical {
-    identity: Option<Identity>,
-    image: Image,
-    #[serde(rename = "type")]
-    kind: String,
-}
-
-#[derive(Deserialize)]
-struct Identity {
-    #[serde(rename = "docker-reference")]
-    reference: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Image {
-    #[serde(rename = "docker-manifest-digest", alias = "Docker-manifest-digest")]
-    digest: String,
-}
-
 fn simple(
     layout: &Layout,
     layer: &Descriptor,
@@ -97,23 +66,16 @@ fn simple(
     keys: &[VerifyingKey],
 ) -> Result<Option<Candidate>, String> {
     let payload = layout.read_blob(layer, MAX_BYTES).map_err(|error| format!("its payload: {error}"))?;
-    let signature = layer.annotations.get(SIGNATURE).ok_or("a payload without a signature")?;
-    let signature = base64::decode(signature).map_err(|_| "its signature is not base64")?;
-    // First whose signature it is, then what it says.
-    let signer = keys.iter().find(|key| key.verify(&payload, &signature));
-    let said: Payload = strict_json::from_slice(&payload, &Bounds::RECORD).map_err(|error| match signer {
-        Some(_) => format!("its payload: {error}"),
-        None => "no trusted key made it".to_owned(),
-    })?;
-    if said.critical.image.digest.parse::<BlobDigest>().ok().as_ref() != Some(image) {
-        return Ok(None);
+    let signature = layer.annotations.get(SIGNATURE_ANNOTATION).ok_or("a payload without a signature")?;
+    let digest: Digest = image.to_string().parse().map_err(|_| "the image has no SHA-256 digest")?;
+    match attestation::cosign::verify(&payload, signature, keys, &digest) {
+        Ok(ImageSignature { key_id, reference, .. }) => {
+            let reference = Some(reference).filter(|reference| !reference.is_empty());
+            Ok(Some(Candidate::Good { key_id, reference }))
+        }
+        Err(ImageSignatureError::OtherImage { .. }) => Ok(None),
+        Err(error) => Err(error.to_string()),
     }
-    let signer = signer.ok_or("no trusted key made it")?;
-    if said.critical.kind != KIND {
-        return Err("its payload is of another kind than an image signature".to_owned());
-    }
-    let reference = said.critical.identity.and_then(|identity| identity.reference);
-    Ok(Some(Candidate::Good { key_id: signer.key_id(), reference }))
 }
 
 fn bundle(

@@ -34,8 +34,6 @@ pub const MODEL_ARTIFACT: &str = "application/vnd.cncf.model.manifest.v1+json";
 const MODEL_CONFIG: &str = "application/vnd.cncf.model.config.v1+json";
 /// Media and artifact type of a Sigstore bundle, which OpenSSF model signatures and newer cosign signatures are.
 const SIGSTORE_BUNDLE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
-/// Media type of the payload of a cosign signature.
-const SIMPLE_SIGNING: &str = "application/vnd.dev.cosign.simplesigning.v1+json";
 
 /// The path of a layer's file inside the model: as ModelPack names it, and as ORAS does.
 const FILE_PATH: [&str; 2] = ["org.cncf.model.filepath", "org.opencontainers.image.title"];

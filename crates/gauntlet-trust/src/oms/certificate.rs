@@ -62,6 +62,8 @@ pub enum MomentBy {
     TimeStamp(String),
     /// The caller, who knows it from a witnessed log.
     Witness,
+    /// A log or time stamping authority of the Sigstore instance.
+    Sigstore,
 }
 
 impl fmt::Display for Moment {
@@ -69,6 +71,7 @@ impl fmt::Display for Moment {
         match &self.by {
             MomentBy::TimeStamp(authority) => write!(f, "{} (time stamp of {authority})", self.time),
             MomentBy::Witness => write!(f, "{} (witnessed log)", self.time),
+            MomentBy::Sigstore => write!(f, "{} (Sigstore)", self.time),
         }
     }
 }

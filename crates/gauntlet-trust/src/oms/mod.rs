@@ -19,6 +19,7 @@ mod pipe;
 mod place;
 mod report;
 mod sign;
+mod sigstore;
 mod verify;
 mod walk;
 
@@ -32,6 +33,7 @@ use gauntlet_core::{Digest, LimitHit, Verdict};
 use serde::Serialize;
 
 use crate::keys::{KeyError, VerifyingKey};
+use crate::sigstore::SignerIdentity;
 use crate::timestamp::TimeStampError;
 
 pub use bundle::Method;
@@ -51,6 +53,7 @@ pub use partial::{Partial, PartialVerdict, Selection, verify_only};
 pub use pipe::{Stream, verify_stream};
 pub use report::SIGNATURE;
 pub use sign::{Signed, sign, sign_as};
+pub use sigstore::{SigstoreTrust, is_file_bundle, verify_file};
 pub use verify::{verify, verify_any};
 
 /// The predicate type of an OpenSSF model signature.
@@ -113,9 +116,8 @@ pub enum Trust {
     Keys(Vec<VerifyingKey>),
     /// A certificate chain to authorities that the caller names.
     Certificates(CertificateTrust),
-    /// An identity vouched for by Sigstore. Not judged yet: such a bundle is answered with
-    /// [`ReasonCode::Unsupported`].
-    Sigstore,
+    /// An identity that a Sigstore instance vouches for.
+    Sigstore(Box<SigstoreTrust>),
 }
 
 impl Trust {
@@ -125,7 +127,7 @@ impl Trust {
         match self {
             Self::Keys(_) => Method::Key,
             Self::Certificates(_) => Method::Certificate,
-            Self::Sigstore => Method::Sigstore,
+            Self::Sigstore(_) => Method::Sigstore,
         }
     }
 }
@@ -145,6 +147,8 @@ pub struct Verification {
     pub signer: Option<String>,
     /// The certificate that vouches for the key, once its chain holds.
     pub certificate: Option<SignerCertificate>,
+    /// Who signed, when Sigstore vouches for it.
+    pub identity: Option<SignerIdentity>,
     /// When the signature is known to have been there, once something that the caller trusts says so.
     pub moment: Option<Moment>,
     /// The signed root digest, once signature and manifest hold.
@@ -187,6 +191,26 @@ pub enum ReasonCode {
     Expired,
     /// A certificate was not valid yet when the signature was judged.
     NotYetValid,
+    /// No certificate log vouches for the certificate.
+    BadSct,
+    /// The signature is in no transparency log.
+    NoLogEntry,
+    /// The log is not trusted, or not for that moment.
+    UnknownLog,
+    /// The log entry is about something else.
+    LogEntryMismatch,
+    /// The log's promise to include the entry does not hold.
+    BadPromise,
+    /// The proof that the log includes the entry does not hold.
+    BadInclusionProof,
+    /// The log did not sign the state that the proof leads to.
+    BadCheckpoint,
+    /// Nothing that is trusted says when the signature was made.
+    NoTime,
+    /// Somebody else signed.
+    WrongIdentity,
+    /// Somebody else vouches for the signer's identity.
+    WrongIssuer,
     /// A media, payload, statement or predicate type that is no model signature.
     WrongType,
     /// The bundle or what it signs breaks the format.
@@ -227,6 +251,16 @@ impl ReasonCode {
             Self::KeyUsage => "key-usage",
             Self::Expired => "expired",
             Self::NotYetValid => "not-yet-valid",
+            Self::BadSct => "bad-sct",
+            Self::NoLogEntry => "no-log-entry",
+            Self::UnknownLog => "unknown-log",
+            Self::LogEntryMismatch => "log-entry-mismatch",
+            Self::BadPromise => "bad-promise",
+            Self::BadInclusionProof => "bad-inclusion-proof",
+            Self::BadCheckpoint => "bad-checkpoint",
+            Self::NoTime => "no-time",
+            Self::WrongIdentity => "wrong-identity",
+            Self::WrongIssuer => "wrong-issuer",
             Self::WrongType => "wrong-type",
             Self::Malformed => "malformed",
             Self::Duplicate => "duplicate",

@@ -13,7 +13,7 @@ use super::names::{Ignored, is_safe};
 use super::place::{Local, Place};
 use super::sign::leaving;
 use super::walk::{FoundFile, OddityKind, WalkError, Walked};
-use super::{Reason, ReasonCode, Trust, Unsigned, UnsignedWhy, Verification, VerifyOptions, certificate};
+use super::{Reason, ReasonCode, Trust, Unsigned, UnsignedWhy, Verification, VerifyOptions, certificate, sigstore};
 use crate::dsse::{Envelope, IN_TOTO};
 use crate::keys::{KeyKind, VerifyingKey};
 use crate::shown;
@@ -43,7 +43,7 @@ pub(super) fn verify_at(place: &dyn Place, bundle: &[u8], trust: &[Trust], optio
 }
 
 impl Verification {
-    fn empty() -> Self {
+    pub(super) fn empty() -> Self {
         Self {
             verdict: Verdict::Error,
             reasons: Vec::new(),
@@ -51,12 +51,26 @@ impl Verification {
             warnings: Vec::new(),
             signer: None,
             certificate: None,
+            identity: None,
             moment: None,
             root_digest: None,
             method: None,
             files: 0,
             bytes: 0,
         }
+    }
+
+    /// Orders what was found, and draws the verdict from it.
+    pub(super) fn conclude(mut self) -> Self {
+        self.reasons.sort();
+        self.reasons.dedup();
+        self.unsigned.sort();
+        self.verdict = match self.reasons.as_slice() {
+            [] => Verdict::Pass,
+            reasons if reasons.iter().all(|reason| self.is_open(reason)) => Verdict::Error,
+            _ => Verdict::Fail,
+        };
+        self
     }
 }
 
@@ -88,7 +102,7 @@ impl<'a> Judge<'a> {
             }
         };
         self.found.method = Some(bundle.material.method());
-        let payload = self.signed_payload(&bundle, trust)?;
+        let payload = self.signed_payload(&bundle, bytes, trust)?;
         let manifest = Manifest::parse(payload).map_err(|reasons| self.found.reasons.extend(reasons)).ok()?;
         match &manifest.root {
             Root::Right(bytes) => self.found.root_digest = Digest::new(Algorithm::Sha256, bytes).ok(),
@@ -98,7 +112,7 @@ impl<'a> Judge<'a> {
     }
 
     /// The payload, if trust reaches it. Each method has its own way there.
-    fn signed_payload<'b>(&mut self, bundle: &'b Bundle, trust: &[Trust]) -> Option<&'b [u8]> {
+    fn signed_payload<'b>(&mut self, bundle: &'b Bundle, bytes: &[u8], trust: &[Trust]) -> Option<&'b [u8]> {
         let method = bundle.material.method();
         let Some(trust) = trust.iter().find(|one| one.method() == method) else {
             let trusted: Vec<&str> = trust.iter().map(|one| one.method().as_str()).collect();
@@ -125,11 +139,13 @@ impl<'a> Judge<'a> {
                 }
                 payload
             }
-            _ => {
-                let message = format!("signatures by {} are not judged by this version", method.as_str());
-                self.reason(ReasonCode::Unsupported, None, message);
-                None
+            (Trust::Sigstore(trust), Material::Sigstore) => {
+                sigstore::model(&mut self.found, bytes, trust)?;
+                self.payload_type(bundle.envelope.unverified_payload_type())?;
+                Some(bundle.envelope.unverified_payload())
             }
+            // The method of the trust is that of the bundle.
+            _ => None,
         }
     }
 
@@ -159,12 +175,17 @@ impl<'a> Judge<'a> {
                 return None;
             }
         };
-        if verified.payload_type != IN_TOTO {
-            self.reason(ReasonCode::WrongType, None, format!("payload type {}", shown(verified.payload_type)));
-            return None;
-        }
+        self.payload_type(verified.payload_type)?;
         self.found.signer = verified.signers.first().map(|key| key.key_id());
         Some(verified.payload)
+    }
+
+    fn payload_type(&mut self, kind: &str) -> Option<()> {
+        if kind != IN_TOTO {
+            self.reason(ReasonCode::WrongType, None, format!("payload type {}", shown(kind)));
+            return None;
+        }
+        Some(())
     }
 
     pub(super) fn model(&mut self, place: &dyn Place, manifest: &Manifest) {
@@ -326,17 +347,8 @@ impl<'a> Judge<'a> {
         }
     }
 
-    pub(super) fn conclude(mut self) -> Verification {
-        let found = &mut self.found;
-        found.reasons.sort();
-        found.reasons.dedup();
-        found.unsigned.sort();
-        found.verdict = match found.reasons.as_slice() {
-            [] => Verdict::Pass,
-            reasons if reasons.iter().all(|reason| found.is_open(reason)) => Verdict::Error,
-            _ => Verdict::Fail,
-        };
-        self.found
+    pub(super) fn conclude(self) -> Verification {
+        self.found.conclude()
     }
 }
 

@@ -1,5 +1,7 @@
 //! `gauntlet sign`: an OpenSSF model signature for a file or folder.
 
+mod keyless;
+
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 
@@ -26,6 +28,12 @@ pub(crate) fn run(
     config: &dyn Fn() -> anyhow::Result<UserConfig>,
 ) -> anyhow::Result<Exit> {
     let now = clock(global)?.now();
+    if args.keyless.keyless {
+        if args.given.digests.is_some() || args.given.oci.is_some() || args.given.trust_mtime {
+            return Err(UsageError::new("--digests, --oci and --trust-mtime do not go with --keyless").into());
+        }
+        return keyless::run(args, now);
+    }
     let certificates = certificates(args, now)?;
     let authorities = (!args.tsa.is_empty()).then(|| authorities(&args.tsa)).transpose()?;
     let key = signer(args)?;

@@ -1,11 +1,12 @@
 //! `gauntlet verify`: checks a model against its OpenSSF signature.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::Context;
 use gauntlet_core::{Digest, DigestSet, Input, Report, Subject, SubjectKind, Verdict, canonical};
-use gauntlet_trust::oms::{self, CertificateTrust, Trust, Verification, VerifyOptions};
+use gauntlet_trust::oms::{self, CertificateTrust, SigstoreTrust, Trust, Verification, VerifyOptions};
+use gauntlet_trust::sigstore::{Identity, TrustedRoot};
 use gauntlet_trust::x509::Roots;
 use jiff::Timestamp;
 
@@ -54,7 +55,17 @@ pub(crate) fn run(
     }
     let bundle = read_signature(&signature)?;
     options.signature_path = Some(signature);
-    let mut verification = oms::verify_any(&args.model, &bundle, &scene.trust, &options);
+    let by_sigstore = scene.trust.iter().find_map(|one| match one {
+        Trust::Sigstore(trust) => Some(trust),
+        _ => None,
+    });
+    let mut verification = match by_sigstore {
+        // A bundle over one file that is no model signature, as cosign and GitHub make them.
+        Some(trust) if args.model.is_file() && oms::is_file_bundle(&bundle) => {
+            oms::verify_file(&args.model, &bundle, trust)
+        }
+        _ => oms::verify_any(&args.model, &bundle, &scene.trust, &options),
+    };
     verification.warnings.extend(hashing.finish()?);
     let name = args.model.canonicalize().ok().and_then(|p| p.file_name().map(|n| n.to_string_lossy().into_owned()));
     let report = scene.report(&name.unwrap_or_default(), &bundle, &verification)?;
@@ -100,10 +111,26 @@ fn trust(args: &VerifyArgs, now: Timestamp) -> anyhow::Result<Vec<Trust>> {
         let time_stamping = (!args.tsa.is_empty()).then(|| authorities(&args.tsa)).transpose()?;
         trust.push(Trust::Certificates(CertificateTrust { roots, time_stamping, at: now, known_at: None }));
     }
-    if args.trusted_root.is_some() {
-        trust.push(Trust::Sigstore);
+    if let Some(path) = &args.trusted_root {
+        let (root, identity) = (trusted_root(path)?, identity(args)?);
+        trust.push(Trust::Sigstore(Box::new(SigstoreTrust { root, identity, at: now })));
     }
     Ok(trust)
+}
+
+/// The Sigstore instance that a file describes.
+pub(crate) fn trusted_root(path: &Path) -> anyhow::Result<TrustedRoot> {
+    let refused = |error| UsageError::new(format!("cannot use the trusted root {}: {error}", path.display()));
+    Ok(TrustedRoot::read(path).map_err(refused)?)
+}
+
+fn identity(args: &VerifyArgs) -> anyhow::Result<Identity> {
+    let issuer = args.issuer.as_deref().unwrap_or_default();
+    let identity = match (&args.identity, &args.identity_regexp) {
+        (Some(name), _) => Identity::exact(name, issuer),
+        (None, expression) => Identity::matching(expression.as_deref().unwrap_or_default(), issuer),
+    };
+    Ok(identity.map_err(|error| UsageError::new(format!("cannot ask for this identity: {error}")))?)
 }
 
 impl Scene<'_> {
@@ -119,8 +146,9 @@ impl Scene<'_> {
     /// What the caller trusts, by digest.
     pub(crate) fn inputs(&self) -> anyhow::Result<Vec<Input>> {
         let args = self.args;
+        let root: Vec<PathBuf> = args.trusted_root.iter().cloned().collect();
         let mut inputs = Vec::new();
-        for (name, paths) in [("key", &args.keys), ("ca", &args.ca), ("tsa", &args.tsa)] {
+        for (name, paths) in [("key", &args.keys), ("ca", &args.ca), ("tsa", &args.tsa), ("trusted-root", &root)] {
             for path in paths {
                 let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
                 inputs.push(Input { name: name.to_owned(), digest: Digest::sha256(&bytes) });
@@ -142,6 +170,16 @@ impl Scene<'_> {
         if let Some(config) = config.as_object_mut() {
             if timed {
                 config.insert("at".to_owned(), serde_json::json!(self.now));
+                let asked = [
+                    ("identity", &args.identity),
+                    ("identity_regexp", &args.identity_regexp),
+                    ("issuer", &args.issuer),
+                ];
+                for (name, value) in asked {
+                    if let Some(value) = value {
+                        config.insert(name.to_owned(), serde_json::json!(value));
+                    }
+                }
             }
             if args.place.trust_mtime {
                 config.insert("trust_mtime".to_owned(), true.into());
@@ -152,7 +190,7 @@ impl Scene<'_> {
 }
 
 /// A signature is a small file; a larger one is no signature.
-pub(crate) fn read_signature(path: &std::path::Path) -> anyhow::Result<Vec<u8>> {
+pub(crate) fn read_signature(path: &Path) -> anyhow::Result<Vec<u8>> {
     use std::io::Read;
     let file = std::fs::File::open(path)
         .map_err(|error| UsageError::new(format!("cannot read the signature {}: {error}", path.display())))?;
@@ -164,6 +202,6 @@ pub(crate) fn read_signature(path: &std::path::Path) -> anyhow::Result<Vec<u8>> 
 }
 
 /// Paths of a verification are relative to the model folder, or name the model file itself.
-pub(crate) fn model_prefix(model: &std::path::Path) -> String {
+pub(crate) fn model_prefix(model: &Path) -> String {
     if model.is_dir() { gauntlet_core::display_path(model).0 } else { result::prefix(model) }
 }
