@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use gauntlet_core::{Digest, DigestSet, Input, Report, Subject, SubjectKind};
+use gauntlet_core::{Digest, DigestSet, Input, Subject, SubjectKind};
 use gauntlet_trust::oci::{self, BlobDigest, Layout};
 use gauntlet_trust::oms::{
-    self, InstallError, Origin, Partial, PartialVerdict, Selection, Stream, Trust, Verification, VerifyOptions,
+    self, InstallError, Origin, Partial, PartialVerdict, Selection, Stream, Verification, VerifyOptions,
 };
 use gauntlet_trust::source::{Address, Remote, RemoteOptions};
 
