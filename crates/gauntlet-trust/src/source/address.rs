@@ -58,6 +58,11 @@ impl FromStr for Address {
 
     fn from_str(text: &str) -> Result<Self, AddressError> {
         let wrong = |what| AddressError { address: shown(text), what };
+        // Resolved by the parser, such a part would fetch something else than the address shows.
+        let steps = |part: &str| matches!(part.to_ascii_lowercase().replace("%2e", ".").as_str(), "." | "..");
+        if text.split(['/', '\\']).any(steps) {
+            return Err(wrong("its path has a part that no object name has"));
+        }
         let url = Url::parse(text).map_err(|_| wrong("not a URL"))?;
         if !url.username().is_empty() || url.password().is_some() {
             return Err(wrong("credentials do not belong into an address, which others on this machine can see"));
@@ -135,6 +140,9 @@ mod tests {
             "https://h/x#f",
             "https://h/a%2Fb",
             "https://h/%2e%2e%2fx",
+            "https://h/a/../x",
+            "https://h/%2E./x",
+            "s3://b/a/./x",
             "https://h/a%00b",
             "https://h/%ff",
             "https://h/%4",
