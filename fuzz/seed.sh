@@ -7,9 +7,10 @@ targets="pickle zip tar sevenz streams documents safetensors onnx dsse checkpoin
 targets="pickle zip tar safetensors onnx dsse checkpoint project python patterns facts"
 targets="pickle zip tar safetensors convert onnx dsse checkpoint project python patterns"
 targets="pickle zip tar safetensors onnx dsse checkpoint project python patterns hdf5"
+targets="pickle zip tar sevenz streams documents safetensors convert gguf tflite models onnx hdf5 template dsse checkpoint project python patterns facts statement bom card import"
 targets="pickle zip tar sevenz streams documents safetensors convert gguf tflite models onnx hdf5 template dsse bundle certificates timestamp checkpoint project python patterns facts"
-targets="$targets digests oci"
-targets="$targets attestation sigstore trusted_root"
+targets="pickle zip tar sevenz streams documents safetensors convert gguf tflite models onnx hdf5 template dsse checkpoint trust_policy judge project python patterns facts"
+targets="$targets attestation sigstore trusted_root digests oci"
 for target in $targets; do
     mkdir -p "corpus/$target"
 done
@@ -45,6 +46,16 @@ for folder in ../testdata "$@"; do
     seeds=corpus/tar
     for suffix in tar gz bz2 xz nemo z joblib; do
         put_all "$folder" "*.$suffix"
+    done
+    seeds=corpus/card
+    put_all "$folder" '*.md'
+    # The first byte chooses the reader.
+    seeds=corpus/import
+    for pair in xml:0 sarif:1; do
+        find "$folder" -type f -name "*.${pair%:*}" -size -64k >"$list"
+        while IFS= read -r file; do
+            { printf "\\00${pair#*:}"; cat "$file"; } >"$seeds/$(sha256sum "$file" | cut -c1-40)"
+        done <"$list"
     done
     seeds=corpus/sevenz
     put_all "$folder" '*.7z'
@@ -84,6 +95,7 @@ for folder in ../testdata "$@"; do
         for suffix in pb pbtxt meta mlmodel pdmodel; do
             put_all "$folder" "*.$suffix"
         done
+    done
     seeds=corpus/hdf5
     for suffix in h5 hdf5 keras weights; do
         put_all "$folder" "*.$suffix"
@@ -116,6 +128,10 @@ put ../testdata/sigstore/roots/*.json
 
 seeds=corpus/project
 put ../testdata/project/*.yaml
+seeds=corpus/trust_policy
+put ../testdata/trust/*.yaml
+seeds=corpus/judge
+put ../testdata/trust/*.gauntlet-bundle
 seeds=corpus/python
 put ../crates/gauntlet-pickle/tests/*.py
 # What broke a target once. The area of a target is its crate's folder in testdata.

@@ -51,3 +51,6 @@ tests/interop/remote.sh "$program"
 
 echo "== packages and images, with skopeo and openssl"
 tests/interop/oci.sh "$program"
+echo "== bills of materials, against the schemas of CycloneDX and the model of SPDX"
+"$venv/bin/pip" install --quiet 'cyclonedx-python-lib[json-validation]==11.12.0' 'spdx-python-model==0.0.6'
+"$venv/bin/python" tests/interop/bom.py "$program"

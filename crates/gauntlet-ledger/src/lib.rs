@@ -8,6 +8,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod bundle;
 pub mod checkpoint;
 mod error;
 mod evidence;
@@ -15,6 +16,7 @@ mod files;
 mod frontier;
 mod home;
 mod journal;
+pub mod judge;
 mod lock;
 mod log;
 pub mod proof;
@@ -24,8 +26,8 @@ mod verify;
 
 pub use error::Error;
 pub use evidence::{EvidenceStore, Held, MAX_ENVELOPE};
+pub use gauntlet_trust::tlog::{note, tree};
 pub use journal::read_all as read_journal;
 pub use lock::{Lease, LockError};
-pub use gauntlet_trust::tlog::{note, tree};
 pub use log::{Appended, JOURNAL_LIMIT, LOCK_TIMEOUT, Ledger, Options, Place, Repair};
 pub use verify::{Difference, Problem, Verification, verify};

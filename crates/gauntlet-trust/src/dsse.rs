@@ -60,6 +60,22 @@ impl Envelope {
         Ok(Self { payload_type: payload_type.to_owned(), payload, signatures })
     }
 
+    /// Adds the signature of one more key over the same payload. A key that signed already is not asked again.
+    ///
+    /// # Errors
+    /// [`DsseError::TooManySignatures`] when no reader would take it; [`DsseError::Key`] when the key refuses.
+    pub fn sign_also(&mut self, key: &dyn Signer) -> Result<(), DsseError> {
+        let message = pae(&self.payload_type, &self.payload);
+        if self.signatures.iter().any(|signature| key.verifying_key().verify(&message, &signature.bytes)) {
+            return Ok(());
+        }
+        if self.signatures.len() >= MAX_SIGNATURES {
+            return Err(DsseError::TooManySignatures);
+        }
+        self.signatures.push(Signature { key_id: key.key_id(), bytes: key.sign(&message)? });
+        Ok(())
+    }
+
     /// Reads an envelope, within [`Bounds::DOCUMENT`].
     ///
     /// # Errors
@@ -245,6 +261,19 @@ mod tests {
         let both = Envelope::sign("t", b"p".to_vec(), &[&a, &b]).unwrap();
         assert_eq!(both.verify(&trusted, TWO).unwrap().signers.len(), 2);
         assert!(both.verify(&[], ONE).is_err());
+    }
+
+    #[test]
+    fn one_key_after_the_other_may_sign() {
+        let (a, b) = (key(), key());
+        let mut envelope = Envelope::sign("t", b"p".to_vec(), &[&a]).unwrap();
+        envelope.sign_also(&a).unwrap();
+        assert_eq!(envelope.signatures().len(), 1, "the same key signs once");
+        envelope.sign_also(&b).unwrap();
+        let trusted = [a.verifying_key().clone(), b.verifying_key().clone()];
+        assert_eq!(envelope.verify(&trusted, TWO).unwrap().signers.len(), 2);
+        envelope.signatures = vec![envelope.signatures[0].clone(); MAX_SIGNATURES];
+        assert!(matches!(envelope.sign_also(&b), Err(DsseError::TooManySignatures)));
     }
 
     #[test]

@@ -1,3 +1,4 @@
+//! Keys, signed envelopes (DSSE), in-toto statements, model signatures in the OpenSSF format, bills of materials and cards.
 //! Keys, certificates, time stamps, signed envelopes (DSSE), in-toto statements, and model signatures in the OpenSSF
 //! format.
 //!
@@ -11,8 +12,12 @@
 mod atomic;
 pub mod attestation;
 mod base64;
+pub mod bom;
+pub mod card;
 pub mod dsse;
+pub mod import;
 pub mod keys;
+pub mod moment;
 pub mod oci;
 pub mod oms;
 pub mod sigstore;
@@ -21,6 +26,7 @@ pub mod statement;
 pub mod strict_json;
 pub mod timestamp;
 pub mod tlog;
+pub mod trust_policy;
 pub mod x509;
 
 /// A stranger's text for a message: quoted, with control characters escaped, at most 80 characters of it.

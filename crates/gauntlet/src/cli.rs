@@ -5,6 +5,11 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use gauntlet_core::{Severity, Stage};
 
+use crate::commands::policy_bundle::PolicyBundleArgs;
+use crate::commands::revoke::{ApproveArgs, RevokeArgs};
+use crate::commands::verify_evidence::VerifyCommand;
+use crate::trust::TrustArgs;
+
 /// One chain of evidence from commit to deployed model: check, sign, record, decide, enforce.
 #[derive(Debug, Parser)]
 #[command(name = "gauntlet", version, max_term_width = 110, after_help = EXIT_HELP)]
@@ -56,10 +61,20 @@ pub(crate) enum Command {
     Key(KeyCommand),
     /// Sign a model file or folder in the OpenSSF model-signing format.
     Sign(SignArgs),
-    /// Verify the signature of a model file or folder, here, in a package, or while it is fetched.
-    Verify(VerifyArgs),
     /// Write a model as an OCI image layout, with its signature and what is known about it.
     Package(crate::commands::package::PackageArgs),
+    /// Wrap what somebody else found, or a step of a build, as signed evidence about a subject.
+    Attest(crate::commands::attest::AttestArgs),
+    /// Write the bill of materials of a model, as CycloneDX or SPDX.
+    Bom(crate::commands::bom::BomArgs),
+    /// Write the model card from what is known of a model; what people wrote in it stays.
+    Card(crate::commands::card::CardArgs),
+    /// Verify the signature of a model, the evidence about it (--evidence), or that it may go somewhere (--for).
+    Verify(VerifyCommand),
+    /// Approve a model or dataset for an environment: a signed statement in the ledger.
+    Approve(ApproveArgs),
+    /// Revoke a subject, a piece of evidence or a key: a signed statement in the ledger.
+    Revoke(RevokeArgs),
     /// Read and check the append-only log of all evidence.
     #[command(subcommand)]
     Ledger(LedgerCommand),
@@ -130,9 +145,8 @@ pub(crate) struct RunArgs {
     /// Another configuration file than DIR/gauntlet.yaml.
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// The organisation's trust policy.
-    #[arg(long, value_name = "FILE", env = "GAUNTLET_TRUST_POLICY", hide_env_values = true)]
-    pub(crate) trust_policy: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) trust: TrustArgs,
     /// The key that signs evidence: a PEM file, or `pkcs11:token=…;object=…?module-path=…` [default: a local development
     /// key, and the evidence is marked `local`].
     #[arg(long, value_name = "KEY")]
@@ -527,6 +541,8 @@ pub(crate) enum PolicyCommand {
     },
     /// List the packs that ship with the program.
     List,
+    /// Sign an organisation's trust policy with its root keys, or verify one that is signed.
+    Bundle(PolicyBundleArgs),
 }
 
 #[derive(Debug, Subcommand)]
@@ -546,9 +562,8 @@ pub(crate) enum ConfigCommand {
     Show {
         #[command(flatten)]
         project: ProjectArg,
-        /// The organisation's trust policy.
-        #[arg(long, value_name = "FILE", env = "GAUNTLET_TRUST_POLICY", hide_env_values = true)]
-        trust_policy: Option<PathBuf>,
+        #[command(flatten)]
+        trust: TrustArgs,
     },
     /// Print the JSON Schema of a document.
     Schema {
@@ -573,6 +588,8 @@ pub(crate) enum SchemaName {
     TrustPolicy,
     /// What a policy reads
     PolicyInput,
+    /// The JSON of `verify --evidence`
+    Judgement,
 }
 
 fn parse_stage(text: &str) -> Result<Stage, String> {

@@ -51,10 +51,15 @@ fn a_file_that_somebody_signed_with_cosign_is_verified_by_identity() {
 #[test]
 fn before_it_was_signed_nothing_is_known_of_the_file() {
     let sandbox = Sandbox::new();
-    verify(&sandbox, file("bundles/cosign-blob.artifact"), &["--identity", IDENTITY, "--issuer", ISSUER, "--at", "2025-12-03T18:36:41Z"])
-        .assert()
-        .code(2);
-    let mut command = sandbox.gauntlet(["verify", "--at", "2025-12-03T18:36:41Z", "--identity", IDENTITY, "--issuer", ISSUER]);
+    verify(
+        &sandbox,
+        file("bundles/cosign-blob.artifact"),
+        &["--identity", IDENTITY, "--issuer", ISSUER, "--at", "2025-12-03T18:36:41Z"],
+    )
+    .assert()
+    .code(2);
+    let mut command =
+        sandbox.gauntlet(["verify", "--at", "2025-12-03T18:36:41Z", "--identity", IDENTITY, "--issuer", ISSUER]);
     command.arg(file("bundles/cosign-blob.artifact")).arg("--signature").arg(file("bundles/cosign-blob.json"));
     command.arg("--trusted-root").arg(file("roots/public-good.json"));
     command.assert().code(1).stdout(contains("trust/signature/no-time"));
@@ -78,7 +83,8 @@ fn wrong_usage_is_told_before_anything_is_read() {
     let mut command = sandbox.gauntlet(["verify", "--identity", IDENTITY, "--issuer", ISSUER]);
     command.arg(blob()).arg("--trusted-root").arg(file("bundles/cosign-blob.json"));
     command.arg("--signature").arg(file("bundles/cosign-blob.json")).assert().code(2).stderr(contains("trusted root"));
-    let keyless = |options: &[&str]| sandbox.gauntlet(["sign", "--keyless", "x"].iter().chain(options)).assert().code(2);
+    let keyless =
+        |options: &[&str]| sandbox.gauntlet(["sign", "--keyless", "x"].iter().chain(options)).assert().code(2);
     keyless(&[]);
     let urls = ["--fulcio-url", "https://f.example", "--rekor-url", "https://r.example"];
     keyless(&urls).stderr(contains("id-token: write"));
@@ -89,9 +95,46 @@ fn wrong_usage_is_told_before_anything_is_read() {
 #[test]
 fn a_statement_about_the_file_counts_as_its_signature() {
     let sandbox = Sandbox::new();
-    let mut command = sandbox.gauntlet(["verify", "--at", "2026-11-21T00:00:00Z", "--issuer", "https://token.actions.githubusercontent.com"]);
+    let mut command = sandbox.gauntlet([
+        "verify",
+        "--at",
+        "2026-11-21T00:00:00Z",
+        "--issuer",
+        "https://token.actions.githubusercontent.com",
+    ]);
     command.args(["--identity-regexp", r"https://github\.com/sigstore-conformance/.*"]);
     command.arg(file("bundles/a.txt")).arg("--signature").arg(file("bundles/provenance-v03.json"));
     command.arg("--trusted-root").arg(file("roots/public-good.json"));
     command.assert().success();
+}
+
+#[test]
+fn an_attestation_of_another_tool_counts_for_the_file_that_it_is_about() {
+    use gauntlet_core::DigestSet;
+    use gauntlet_trust::dsse::{Envelope, IN_TOTO};
+    use gauntlet_trust::keys::{KeyKind, SigningKey};
+
+    let sandbox = Sandbox::new();
+    let key = SigningKey::generate(KeyKind::P256).unwrap();
+    let public = sandbox.write("witness.pub", key.verifying_key().to_pem().unwrap());
+    let other =
+        sandbox.write("other.pub", SigningKey::generate(KeyKind::P256).unwrap().verifying_key().to_pem().unwrap());
+    let line = |content: &[u8]| {
+        let statement = serde_json::json!({
+            "_type": "https://in-toto.io/Statement/v0.1", "predicateType": "https://witness.testifysec.com/attestation-collection/v0.1",
+            "subject": [{ "name": "model.bin", "digest": DigestSet::sha256_of(content) }], "predicate": {},
+        });
+        Envelope::sign(IN_TOTO, statement.to_string().into_bytes(), &[&key]).unwrap().to_json()
+    };
+    let lines = [line(b"other"), b"\n".to_vec(), line(b"model"), b"\n".to_vec()].concat();
+    sandbox.write("model.intoto.jsonl", lines);
+    sandbox.write("model.bin", "model");
+    let verify = |key: &PathBuf| {
+        let mut command = sandbox.gauntlet(["verify", "model.bin", "--signature", "model.intoto.jsonl", "--key"]);
+        command.arg(key).assert()
+    };
+    verify(&public).success();
+    verify(&other).code(1).stdout(contains("trust/signature/bad-signature"));
+    sandbox.write("model.bin", "changed");
+    verify(&public).code(1).stdout(contains("trust/signature/digest-mismatch"));
 }

@@ -67,7 +67,7 @@ impl Project {
 
     fn check_paths(&self, file: &str, root: &Path) -> Vec<ConfigError> {
         let datasets = self.datasets.values().flat_map(|d| [Some(&d.path), d.manifest.as_ref(), d.contract.as_ref()]);
-        let models = self.models.values().map(|m| Some(&m.path));
+        let models = self.models.values().flat_map(|m| [Some(&m.path), m.card.as_ref()]);
         let sources = self.source.paths.iter().map(Some);
         datasets
             .chain(models)

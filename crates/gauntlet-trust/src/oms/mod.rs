@@ -9,6 +9,7 @@ mod claims;
 mod digests;
 mod endorse;
 mod fetch;
+mod file;
 mod hash;
 mod install;
 mod layers;
@@ -42,6 +43,7 @@ pub use claims::{Claims, claims};
 pub use digests::{DigestList, DigestListError, MAX_LIST_BYTES, sign_digests};
 pub use endorse::{CertificateEndorser, Endorse, Endorsed, KeyEndorser, TimeStamped};
 pub use fetch::{Origin, verify_source, verify_source_only};
+pub use file::{is_file_signature, verify_file};
 pub(crate) use hash::hash_whole;
 pub use hash::{HashType, Hashing, KnownDigests, blake3_file};
 pub use install::{InstallError, install};
@@ -53,7 +55,7 @@ pub use partial::{Partial, PartialVerdict, Selection, verify_only};
 pub use pipe::{Stream, verify_stream};
 pub use report::SIGNATURE;
 pub use sign::{Signed, sign, sign_as};
-pub use sigstore::{SigstoreTrust, is_file_bundle, verify_file};
+pub use sigstore::SigstoreTrust;
 pub use verify::{verify, verify_any};
 
 /// The predicate type of an OpenSSF model signature.

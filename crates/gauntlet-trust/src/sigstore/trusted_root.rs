@@ -52,6 +52,8 @@ pub(super) struct CertificateAuthority {
 #[derive(Clone, Debug)]
 pub(super) struct TimeStamping {
     pub(super) authorities: Authorities,
+    /// Subject of the one certificate that stamps, where the chain names it; others of the same root do not count.
+    pub(super) unit: Option<String>,
     pub(super) window: Window,
 }
 
@@ -227,7 +229,11 @@ impl RawAuthority {
         let mut chain = self.cert_chain.read()?;
         let root = chain.pop().ok_or("no certificate")?;
         let roots = Roots::new(vec![root]).map_err(|e| e.to_string())?;
-        Ok(TimeStamping { authorities: Authorities { roots, certificates: chain }, window })
+        let unit = match chain.first() {
+            Some(first) if !first.uses().map_err(|e| e.to_string())?.authority => Some(first.subject()),
+            _ => None,
+        };
+        Ok(TimeStamping { authorities: Authorities { roots, certificates: chain }, unit, window })
     }
 }
 

@@ -203,6 +203,10 @@ impl Judge<'_> {
                         refusal = format!("{} is outside the time of its authority", stamp.time);
                         None
                     }
+                    Ok(stamp) if one.unit.as_ref().is_some_and(|unit| *unit != stamp.authority) => {
+                        refusal = format!("{} is not the authority of the trusted root", shown(&stamp.authority));
+                        None
+                    }
                     Ok(stamp) => Some(stamp.time),
                     Err(error) => {
                         refusal = error.to_string();

@@ -1,7 +1,9 @@
 //! Attestations as witness, cosign, GitHub and MLflow keep them.
 
 use gauntlet_core::{Digest, DigestSet};
-use gauntlet_trust::attestation::{AttestationError, Format, ReadError, SignedBy, SignerTrust, StatementVersion, read, read_tags};
+use gauntlet_trust::attestation::{
+    AttestationError, Format, ReadError, SignedBy, SignerTrust, StatementVersion, read, read_tags,
+};
 use gauntlet_trust::dsse::{Envelope, IN_TOTO};
 use gauntlet_trust::keys::{KeyKind, SigningKey};
 use gauntlet_trust::sigstore::{Identity, Reason, TrustedRoot};
@@ -83,8 +85,13 @@ fn bundles_of_github_are_read_by_identity_one_a_line_or_as_its_interface_answers
         let held = found[0].verify(&trust(&case.identity), now()).unwrap();
         assert_eq!((held.format, held.statement_version), (Format::SigstoreBundle, StatementVersion::V1));
         assert_eq!(held.statement.predicate_type, "https://slsa.dev/provenance/v1");
-        let [SignedBy::Identity { identity, time: Some(_) }] = held.signers.as_slice() else { panic!("{:?}", held.signers) };
-        assert_eq!((identity.subject.as_str(), identity.issuer.as_str()), (case.identity.as_str(), case.issuer.as_str()));
+        let [SignedBy::Identity { identity, time: Some(_) }] = held.signers.as_slice() else {
+            panic!("{:?}", held.signers)
+        };
+        assert_eq!(
+            (identity.subject.as_str(), identity.issuer.as_str()),
+            (case.identity.as_str(), case.issuer.as_str())
+        );
         let refused = found[0].verify(&trust("somebody@example.org"), now());
         assert!(matches!(refused, Err(AttestationError::Sigstore(failures)) if failures.has(Reason::WrongIdentity)));
         assert!(matches!(found[0].verify(&SignerTrust::default(), now()), Err(AttestationError::NoIdentityTrusted)));
@@ -136,10 +143,14 @@ fn tags_hold_attestations_and_digests() {
 fn one_broken_line_breaks_the_file() {
     let key = SigningKey::generate(KeyKind::P256).unwrap();
     let good = witness(&key).to_string();
-    let refused = |text: String| read(text.as_bytes()).err().map(|error| error.to_string()).unwrap_or_else(|| panic!("{text}"));
+    let refused =
+        |text: String| read(text.as_bytes()).err().map(|error| error.to_string()).unwrap_or_else(|| panic!("{text}"));
     assert!(refused(format!("{good}\n{{}}\n")).starts_with("attestation 2:"));
     assert!(refused(format!("{good}\n{}\n", &good[..40])).starts_with("attestation 2:"));
-    assert!(refused(format!("{good}\n{}\n", good.replace("DSSE", "x").replace("payload\"", "payload\\u0054ype\""))).contains("attestation 2"));
+    assert!(
+        refused(format!("{good}\n{}\n", good.replace("DSSE", "x").replace("payload\"", "payload\\u0054ype\"")))
+            .contains("attestation 2")
+    );
     for nothing in ["", "\n\n", "{}", "[]", "{\"attestations\":[]}", "null"] {
         refused(nothing.to_owned());
     }
@@ -153,7 +164,8 @@ fn what_is_signed_and_no_statement_is_no_evidence() {
     let envelope = Envelope::sign("text/plain", b"hello".to_vec(), &[&key]).unwrap();
     let found = read(&envelope.to_json()).unwrap();
     assert!(matches!(found[0].verify(&keys(&key), now()), Err(AttestationError::Statement(_))));
-    let envelope = Envelope::sign(IN_TOTO, b"{\"_type\":\"https://in-toto.io/Statement/v1\"}".to_vec(), &[&key]).unwrap();
+    let envelope =
+        Envelope::sign(IN_TOTO, b"{\"_type\":\"https://in-toto.io/Statement/v1\"}".to_vec(), &[&key]).unwrap();
     let found = read(&envelope.to_json()).unwrap();
     assert!(matches!(found[0].verify(&keys(&key), now()), Err(AttestationError::Statement(_))));
 }

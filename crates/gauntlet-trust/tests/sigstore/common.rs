@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use gauntlet_trust::keys::VerifyingKey;
-use gauntlet_trust::sigstore::{ArtifactDigest, Bundle, Failures, Identity, Material, Reason, TrustedRoot, Who, verify};
+use gauntlet_trust::sigstore::{
+    ArtifactDigest, Bundle, Failures, Identity, Material, Reason, TrustedRoot, Who, verify,
+};
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
@@ -91,9 +93,10 @@ impl Judged {
         let artifact = match &self.artifact {
             Some(bytes) => Some(bundle.hash(bytes.as_slice(), self.key.as_ref()).unwrap()),
             // The artifact is elsewhere: its digest, as the bundle names it, stands for it.
-            None => self.bundle.pointer("/messageSignature/messageDigest/digest").map(|digest| {
-                ArtifactDigest::from_sha256(decode(digest.as_str().unwrap()).try_into().unwrap())
-            }),
+            None => self
+                .bundle
+                .pointer("/messageSignature/messageDigest/digest")
+                .map(|digest| ArtifactDigest::from_sha256(decode(digest.as_str().unwrap()).try_into().unwrap())),
         };
         let material = artifact.as_ref().map_or(Material::Envelope, Material::Artifact);
         verify(&bundle, &root, &who, material, self.at).map(|verified| verified.time)

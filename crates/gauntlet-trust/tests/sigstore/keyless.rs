@@ -30,7 +30,8 @@ fn model() -> tempfile::TempDir {
 
 fn verify(instance: &StandIn, model: &Path, bundle: &[u8], identity: &str, issuer: &str) -> oms::Verification {
     let root = TrustedRoot::parse(instance.trusted_root().to_string().as_bytes()).unwrap();
-    let trust = SigstoreTrust { root, identity: Identity::exact(identity, issuer).unwrap(), at: jiff::Timestamp::now() };
+    let trust =
+        SigstoreTrust { root, identity: Identity::exact(identity, issuer).unwrap(), at: jiff::Timestamp::now() };
     oms::verify(model, bundle, &Trust::Sigstore(Box::new(trust)), &VerifyOptions::default())
 }
 

@@ -61,7 +61,10 @@ fn payloads() {
 
 #[test]
 fn certificates() {
-    for pointer in ["/verificationMaterial/certificate/rawBytes", "/verificationMaterial/x509CertificateChain/certificates/0/rawBytes"] {
+    for pointer in [
+        "/verificationMaterial/certificate/rawBytes",
+        "/verificationMaterial/x509CertificateChain/certificates/0/rawBytes",
+    ] {
         for (case, mut judged) in with(pointer) {
             // The end of a certificate is its issuer's signature.
             flip(&mut judged.bundle, pointer, 0);
@@ -74,15 +77,22 @@ fn certificates() {
 fn certificates_of_somebody_else() {
     let all = with("/verificationMaterial/certificate/rawBytes");
     for (case, judged) in &all {
-        for (other, from) in all.iter().filter(|(other, _)| other.root == case.root && other.identity != case.identity) {
+        for (other, from) in all.iter().filter(|(other, _)| other.root == case.root && other.identity != case.identity)
+        {
             let mut judged = judged.clone();
-            judged.bundle["verificationMaterial"]["certificate"] = from.bundle["verificationMaterial"]["certificate"].clone();
+            judged.bundle["verificationMaterial"]["certificate"] =
+                from.bundle["verificationMaterial"]["certificate"].clone();
             (judged.identity, judged.issuer) = (from.identity.clone(), from.issuer.clone());
             expect(case, &judged, &format!("certificate of {}", other.id), Reason::BadSignature);
-            expect(case, &judged, &format!("certificate of {}", other.id), match case.root.as_str() {
-                "github" => Reason::BadSignature,
-                _ => Reason::LogEntryMismatch,
-            });
+            expect(
+                case,
+                &judged,
+                &format!("certificate of {}", other.id),
+                match case.root.as_str() {
+                    "github" => Reason::BadSignature,
+                    _ => Reason::LogEntryMismatch,
+                },
+            );
         }
     }
 }
@@ -141,7 +151,9 @@ fn promises() {
         let mut absent = judged;
         absent.bundle["verificationMaterial"]["tlogEntries"][0]["inclusionPromise"] = Value::Null;
         match &case.key {
-            None if absent.bundle["verificationMaterial"]["timestampVerificationData"]["rfc3161Timestamps"][0].is_null() => {
+            None if absent.bundle["verificationMaterial"]["timestampVerificationData"]["rfc3161Timestamps"][0]
+                .is_null() =>
+            {
                 expect(&case, &absent, "absent promise", Reason::NoTime);
             }
             // The proof and a time stamp, or a key that does not end, carry the rest.
@@ -179,13 +191,16 @@ fn checkpoints() {
     for (case, judged) in with(pointer) {
         let note = judged.bundle.pointer(pointer).unwrap().as_str().unwrap().to_owned();
         let (body, lines) = note.split_once("\n\n").unwrap();
-        let broken_lines: String = lines.lines().map(|line| {
-            let (name, signature) = line.rsplit_once(' ').unwrap();
-            let mut bytes = decode(signature);
-            let at = bytes.len() - 1;
-            bytes[at] ^= 1;
-            format!("{name} {}\n", encode(&bytes))
-        }).collect();
+        let broken_lines: String = lines
+            .lines()
+            .map(|line| {
+                let (name, signature) = line.rsplit_once(' ').unwrap();
+                let mut bytes = decode(signature);
+                let at = bytes.len() - 1;
+                bytes[at] ^= 1;
+                format!("{name} {}\n", encode(&bytes))
+            })
+            .collect();
         for (what, broken) in [
             ("checkpoint signature", format!("{body}\n\n{broken_lines}")),
             ("checkpoint text", format!("{body}\nmore\n\n{lines}")),
@@ -216,7 +231,9 @@ fn time_stamps() {
 
 #[test]
 fn certificate_logs() {
-    for (case, judged) in with("/verificationMaterial").iter().filter(|(case, _)| case.key.is_none() && case.root != "github") {
+    for (case, judged) in
+        with("/verificationMaterial").iter().filter(|(case, _)| case.key.is_none() && case.root != "github")
+    {
         let logs = judged.root["ctlogs"].as_array().unwrap().len();
         let (mut key, mut id, mut window) = (judged.clone(), judged.clone(), judged.clone());
         for i in 0..logs {
@@ -227,7 +244,8 @@ fn certificate_logs() {
                 "validFor": judged.root["ctlogs"][i]["publicKey"]["validFor"],
             });
             flip(&mut id.root, &format!("/ctlogs/{i}/logId/keyId"), 0);
-            window.root["ctlogs"][i]["publicKey"]["validFor"] = json!({ "start": "2001-01-01T00:00:00Z", "end": "2001-01-02T00:00:00Z" });
+            window.root["ctlogs"][i]["publicKey"]["validFor"] =
+                json!({ "start": "2001-01-01T00:00:00Z", "end": "2001-01-02T00:00:00Z" });
         }
         expect_only(case, &key, "key of the certificate log", Reason::BadSct);
         expect_only(case, &id, "name of the certificate log", Reason::BadSct);
@@ -299,11 +317,27 @@ fn a_trusted_root_that_cannot_be_read_is_no_trusted_root() {
         TrustedRoot::parse(root.to_string().as_bytes()).unwrap_err().to_string()
     };
     assert!(refused(&|r| r["mediaType"] = json!("text/plain")).contains("media type"));
-    assert!(refused(&|r| r["tlogs"][0]["publicKey"]["validFor"] = json!({ "end": "2030-01-01T00:00:00Z" })).contains("no `start`"));
+    assert!(
+        refused(&|r| r["tlogs"][0]["publicKey"]["validFor"] = json!({ "end": "2030-01-01T00:00:00Z" }))
+            .contains("no `start`")
+    );
     assert!(refused(&|r| r["tlogs"][1]["publicKey"]["validFor"] = Value::Null).contains("tlogs[1]"));
     assert!(refused(&|r| r["tlogs"][0]["hashAlgorithm"] = json!("SHA2_512")).contains("SHA2_512"));
-    assert!(refused(&|r| flip(r, "/certificateAuthorities/0/certChain/certificates/0/rawBytes", 500)).contains("certificateAuthorities[0]"));
+    assert!(
+        refused(&|r| flip(r, "/certificateAuthorities/0/certChain/certificates/0/rawBytes", 500))
+            .contains("certificateAuthorities[0]")
+    );
     assert!(refused(&|r| r["ctlogs"][0]["publicKey"]["rawBytes"] = json!("AAAA")).contains("ctlogs[0]"));
-    assert!(refused(&|r| r["ctlogs"][0]["publicKey"]["validFor"] = json!({ "start": "2030-01-01T00:00:00Z", "end": "2001-01-01T00:00:00Z" })).contains("ends before"));
-    assert!(refused(&|r| { r["tlogs"] = json!([]); r["timestampAuthorities"] = json!([]); }).contains("when a signature was made"));
+    assert!(
+        refused(&|r| r["ctlogs"][0]["publicKey"]["validFor"] =
+            json!({ "start": "2030-01-01T00:00:00Z", "end": "2001-01-01T00:00:00Z" }))
+        .contains("ends before")
+    );
+    assert!(
+        refused(&|r| {
+            r["tlogs"] = json!([]);
+            r["timestampAuthorities"] = json!([]);
+        })
+        .contains("when a signature was made")
+    );
 }

@@ -38,7 +38,7 @@ fn no_damaged_bundle_holds_unless_it_says_the_same() {
     let genuine: Vec<_> = cases().into_iter().filter(|case| case.reasons.is_empty()).map(|case| case.load()).collect();
     let texts: Vec<Vec<u8>> = genuine.iter().map(|one| serde_json::to_vec(&one.bundle).unwrap()).collect();
     let mut parsed = 0;
-    for round in 0..genuine.len() * 60 {
+    for round in 0..genuine.len() * 25 {
         let (judged, seed) = (&genuine[round % genuine.len()], &texts[round % genuine.len()]);
         let other = random.below(texts.len());
         let bytes = random.damage(seed, &texts[other]);
@@ -48,23 +48,29 @@ fn no_damaged_bundle_holds_unless_it_says_the_same() {
         damaged.bundle = serde_json::from_slice(&bytes).unwrap();
         // The digest that stands for an absent artifact is the genuine one.
         if damaged.artifact.is_none() && damaged.bundle.pointer("/messageSignature").is_some() {
-            damaged.bundle["messageSignature"]["messageDigest"] = judged.bundle["messageSignature"]["messageDigest"].clone();
+            damaged.bundle["messageSignature"]["messageDigest"] =
+                judged.bundle["messageSignature"]["messageDigest"].clone();
         }
         if damaged.verify().is_ok() {
             // What holds has the payload, the signature and the certificate of the genuine one.
             let there = Bundle::parse(&texts[round % genuine.len()]).unwrap();
-            assert_eq!(bundle.envelope().map(|e| e.unverified_payload()), there.envelope().map(|e| e.unverified_payload()));
+            assert_eq!(
+                bundle.envelope().map(|e| e.unverified_payload()),
+                there.envelope().map(|e| e.unverified_payload())
+            );
             assert_eq!(bundle.certificate(), there.certificate());
         }
     }
-    assert!(parsed > 50, "only {parsed} could be parsed");
+    assert!(parsed > 40, "only {parsed} could be parsed");
 }
 
 #[test]
 fn damaged_trusted_roots_and_attestations_are_answered() {
     let mut random = Random(0x2545_f491_4f6c_dd1d);
-    let roots: Vec<Vec<u8>> =
-        ["public-good", "staging"].iter().map(|name| std::fs::read(folder().join(format!("roots/{name}.json"))).unwrap()).collect();
+    let roots: Vec<Vec<u8>> = ["public-good", "staging"]
+        .iter()
+        .map(|name| std::fs::read(folder().join(format!("roots/{name}.json"))).unwrap())
+        .collect();
     let lists = crate::attestations::files();
     for round in 0..400 {
         let _ = TrustedRoot::parse(&random.damage(&roots[round % 2], &roots[(round + 1) % 2]));

@@ -3,8 +3,8 @@
 use der::{Decode as _, DecodePem as _, Encode as _};
 use gauntlet_trust::keys::{KeyKind, SigningKey, VerifyingKey};
 use rcgen::{
-    BasicConstraints, CertificateParams, CustomExtension, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, SanType, SerialNumber, SubjectPublicKeyInfo,
+    BasicConstraints, CertificateParams, CustomExtension, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
+    Issuer, KeyPair, KeyUsagePurpose, SanType, SerialNumber, SubjectPublicKeyInfo,
 };
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -70,7 +70,9 @@ impl Authority {
 
         let mut params = CertificateParams::default();
         params.distinguished_name = DistinguishedName::new();
-        params.serial_number = Some(SerialNumber::from_slice(&Sha256::digest(&spki)[..16].iter().map(|b| b & 0x7f | 1).collect::<Vec<_>>()));
+        params.serial_number = Some(SerialNumber::from_slice(
+            &Sha256::digest(&spki)[..16].iter().map(|b| b & 0x7f | 1).collect::<Vec<_>>(),
+        ));
         (params.not_before, params.not_after) = (from_now!(-1), from_now!(9));
         params.subject_alt_names = vec![match subject.contains("://") {
             true => SanType::URI(subject.try_into().ok()?),

@@ -55,7 +55,9 @@ impl StandIn {
             fault,
         });
         let serving = Arc::clone(&inner);
-        std::thread::spawn(move || http::serve(&listener, &move |method, path, bearer, body| serving.answer(method, path, bearer, body)));
+        std::thread::spawn(move || {
+            http::serve(&listener, &move |method, path, bearer, body| serving.answer(method, path, bearer, body))
+        });
         Self { address, inner }
     }
 
@@ -106,7 +108,9 @@ impl Inner {
         let Some(subject) = self.provider.verify(token) else { return Answer::refused(401, "the token is not ours") };
         let request = body["certificateSigningRequest"].as_str().unwrap_or_default();
         match self.authority.issue(request, &subject, &self.provider.issuer) {
-            Some(chain) => Answer::ok(201, json!({ "signedCertificateEmbeddedSct": { "chain": { "certificates": chain } } })),
+            Some(chain) => {
+                Answer::ok(201, json!({ "signedCertificateEmbeddedSct": { "chain": { "certificates": chain } } }))
+            }
             None => Answer::refused(400, "the request is not signed by its key"),
         }
     }

@@ -35,7 +35,7 @@ pub(crate) fn run(args: &RunArgs, global: &Global, config: &UserConfig) -> anyho
     }
     let file = args.config.clone().unwrap_or_else(|| args.dir.join(FILE_NAME));
     let project = load(&file, &args.dir)?;
-    let rules = Rules::load(&project, &file, args.trust_policy.as_deref())?;
+    let rules = Rules::load(&project, &file, args.trust.load(config)?)?;
     let enforced = rules.enforced(args.environment.as_deref())?;
     let meter = Meter::new(!global.quiet && !global.no_progress);
 
@@ -46,13 +46,20 @@ pub(crate) fn run(args: &RunArgs, global: &Global, config: &UserConfig) -> anyho
     })?;
     let cache_key = config.cache_key()?;
     let known = KnownHashes::load(&state.hashes(), &cache_key, args.trust_mtime, now.as_second());
-    let plan = plan::of_project(&project, &args.dir, &args.stages, (!args.no_cache).then_some(&known), &meter)?;
+    let plan = plan::of_project(
+        &project,
+        rules.highest_risk(&project),
+        &args.dir,
+        &args.stages,
+        (!args.no_cache).then_some(&known),
+        &meter,
+    )?;
 
     let (key, development) = signing_key(args, config)?;
     let place = Place { log: state.ledger(), evidence: state.evidence(), config: config.dir().to_owned() };
     let ledger = Ledger::open_or_create(&place, &Options::default()).map_err(explain)?;
     // A key that no trust policy knows vouches for no more than a development key does.
-    let local = development || rules.trust.as_ref().is_none_or(|trust| trust.holder(&key.key_id()).is_none());
+    let local = development || rules.policy().is_none_or(|trust| trust.holder(&key.key_id()).is_none());
     let evidence = Evidence { state: &state, ledger: &ledger, key: key.as_ref(), local, now, cache_key };
 
     let mask = MaskKey::for_project(&project.project.value);
@@ -67,7 +74,9 @@ pub(crate) fn run(args: &RunArgs, global: &Global, config: &UserConfig) -> anyho
         recorded.extend(answers);
     }
     known.store(&state.hashes(), &cache_key).context("cannot write the table of file hashes")?;
-    let decisions = decide::decide(&project, &rules, &plan, &recorded, enforced.as_deref(), &evidence)?;
+    let mut own = KeyStore::new(config.dir()).public_keys().context("cannot read your keys")?;
+    own.push(key.verifying_key().clone());
+    let decisions = decide::decide(&project, &rules, &plan, &recorded, enforced.as_deref(), &evidence, &own)?;
     meter.finish();
 
     let exit = exit(&decisions, &recorded);

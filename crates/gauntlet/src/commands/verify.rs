@@ -55,16 +55,11 @@ pub(crate) fn run(
     }
     let bundle = read_signature(&signature)?;
     options.signature_path = Some(signature);
-    let by_sigstore = scene.trust.iter().find_map(|one| match one {
-        Trust::Sigstore(trust) => Some(trust),
-        _ => None,
-    });
-    let mut verification = match by_sigstore {
-        // A bundle over one file that is no model signature, as cosign and GitHub make them.
-        Some(trust) if args.model.is_file() && oms::is_file_bundle(&bundle) => {
-            oms::verify_file(&args.model, &bundle, trust)
-        }
-        _ => oms::verify_any(&args.model, &bundle, &scene.trust, &options),
+    // What cosign, witness, npm or GitHub say about one file is no model signature.
+    let mut verification = if args.model.is_file() && oms::is_file_signature(&bundle) {
+        oms::verify_file(&args.model, &bundle, &scene.trust)
+    } else {
+        oms::verify_any(&args.model, &bundle, &scene.trust, &options)
     };
     verification.warnings.extend(hashing.finish()?);
     let name = args.model.canonicalize().ok().and_then(|p| p.file_name().map(|n| n.to_string_lossy().into_owned()));
