@@ -13,6 +13,7 @@ targets="pickle zip tar sevenz streams documents safetensors convert gguf tflite
 targets="pickle zip tar sevenz streams documents safetensors convert gguf tflite models onnx hdf5 template dsse bundle certificates timestamp checkpoint project python patterns facts"
 targets="$targets attestation sigstore trusted_root"
 targets="pickle zip tar sevenz streams documents safetensors convert gguf tflite models onnx hdf5 template dsse checkpoint trust_policy judge project python patterns facts evidence_bundle witness tiles trusted_root certificates timestamp bundle attestation sigstore statement bom card import"
+targets="pickle zip tar safetensors onnx protobuf tensorflow dsse checkpoint project python patterns sevenz streams documents facts convert hdf5 gguf tflite models template statement bom card import bundle certificates timestamp trust_policy judge attestation sigstore trusted_root digests oci"
 for target in $targets; do
     mkdir -p "corpus/$target"
 done
@@ -212,6 +213,28 @@ for path in glob.glob("../testdata/vectors/oms/bundles/*.sig"):
         put("dsse", base64.b64decode(envelope["payload"]))
     except (ValueError, KeyError, TypeError):
         pass
+PYTHON
+
+# Digest lists and manifests are short: written here.
+python3 - <<'PYTHON'
+import hashlib, json
+
+def put(target, text):
+    data = text.encode()
+    with open(f"corpus/{target}/{hashlib.sha256(data).hexdigest()[:40]}", "wb") as seed:
+        seed.write(data)
+
+digest = hashlib.sha256(b"1").hexdigest()
+for text in (f"{digest}  a\n{digest} *b/c\n", f"\\{digest}  a\\nb\n", f"SHA256 (a) = {digest}\n",
+             json.dumps({"a": f"sha256:{digest}"}), json.dumps([{"name": "a", "sha256": digest}]),
+             f"outs:\n- sha256: {digest}\n  path: a\n", "outs:\n- md5: c4ca4238a0b923820dcc509a6f75849b\n  path: a\n"):
+    put("digests", text)
+blob = {"mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": f"sha256:{digest}", "size": 1,
+        "annotations": {"org.cncf.model.filepath": "a"}}
+for document in ({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": [blob]},
+                 {"schemaVersion": 2, "artifactType": "t", "config": blob, "layers": [blob], "subject": blob, "annotations": None}):
+    put("oci", json.dumps(document))
+put("oci", f"sha256:{digest}")
 PYTHON
 
 for target in $targets; do

@@ -52,6 +52,11 @@ appender=${CARGO_TARGET_DIR:-target}/debug/examples/appender
 bash tests/interop/tlog.sh "$program" "$appender"
 bash tests/interop/s3-ledger.sh "$program" "$appender"
 bash tests/interop/full-disk.sh "$program" "$appender"
+echo "== models in buckets and on web servers, with a real S3 server"
+tests/interop/remote.sh "$program"
+
+echo "== packages and images, with skopeo and openssl"
+tests/interop/oci.sh "$program"
 echo "== bills of materials, against the schemas of CycloneDX and the model of SPDX"
 "$venv/bin/pip" install --quiet 'cyclonedx-python-lib[json-validation]==11.12.0' 'spdx-python-model==0.0.6'
 "$venv/bin/python" tests/interop/bom.py "$program"

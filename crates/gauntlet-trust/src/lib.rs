@@ -3,6 +3,7 @@
 //! format.
 //!
 //! Everything here works on bytes and paths that strangers may have made. It signs and verifies; it decides nothing
+//! about policy, and asks no clock. It reads the network through [`source`] alone, and only at an address that the caller names.
 //! about policy, stores nothing but key files, and asks no clock. A network is asked only by functions that are handed
 //! an address.
 
@@ -17,8 +18,10 @@ pub mod dsse;
 pub mod import;
 pub mod keys;
 pub mod moment;
+pub mod oci;
 pub mod oms;
 pub mod sigstore;
+pub mod source;
 pub mod statement;
 pub mod strict_json;
 pub mod timestamp;

@@ -67,9 +67,8 @@ pub(crate) enum Command {
     Key(KeyCommand),
     /// Sign a model file or folder in the OpenSSF model-signing format.
     Sign(SignArgs),
-    /// Verify the signature of a model file or folder.
-    Verify(VerifyArgs),
-    /// Read, check, export and witness the append-only log of all evidence.
+    /// Write a model as an OCI image layout, with its signature and what is known about it.
+    Package(crate::commands::package::PackageArgs),
     /// Wrap what somebody else found, or a step of a build, as signed evidence about a subject.
     Attest(crate::commands::attest::AttestArgs),
     /// Write the bill of materials of a model, as CycloneDX or SPDX.
@@ -82,7 +81,7 @@ pub(crate) enum Command {
     Approve(ApproveArgs),
     /// Revoke a subject, a piece of evidence or a key: a signed statement in the ledger.
     Revoke(RevokeArgs),
-    /// Read and check the append-only log of all evidence.
+    /// Read, check, export and witness the append-only log of all evidence.
     #[command(subcommand)]
     Ledger(LedgerCommand),
     /// Test and list policies.
@@ -369,8 +368,10 @@ pub(crate) struct KeyShowArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct SignArgs {
-    /// Model file or folder.
+    /// Model file or folder; with --digests or --oci only its name counts.
     pub(crate) model: PathBuf,
+    #[command(flatten)]
+    pub(crate) given: crate::commands::sign_given::GivenArgs,
     /// PEM file of the private key.
     #[arg(long, value_name = "KEY", required_unless_present_any = ["pkcs11", "keyless"])]
     pub(crate) key: Option<PathBuf>,
@@ -460,7 +461,7 @@ pub(crate) enum HashAlgorithm {
 
 #[derive(Debug, Args)]
 pub(crate) struct VerifyArgs {
-    /// Model file or folder.
+    /// Model file or folder, OCI layout, `s3://BUCKET/KEY`, `https://HOST/PATH`, or `-` for a file on stdin.
     pub(crate) model: PathBuf,
     /// The signature [default: MODEL/model.sig for a folder, MODEL.sig for a file].
     #[arg(long, value_name = "FILE")]
@@ -498,6 +499,8 @@ pub(crate) struct VerifyArgs {
     /// Accept files that the signature does not cover; they are listed.
     #[arg(long)]
     pub(crate) ignore_unsigned: bool,
+    #[command(flatten)]
+    pub(crate) place: crate::commands::verify_place::PlaceArgs,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
 }

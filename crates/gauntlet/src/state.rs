@@ -155,6 +155,13 @@ impl UserConfig {
         &self.dir
     }
 
+    /// Known hashes of files outside of any project.
+    pub(crate) fn hashes(&self) -> anyhow::Result<PathBuf> {
+        let dir = self.dir.join("cache");
+        fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
+        Ok(dir.join("hashes"))
+    }
+
     /// The secret under which this user's caches are kept.
     pub(crate) fn cache_key(&self) -> anyhow::Result<[u8; 32]> {
         let path = self.dir.join("cache.key");

@@ -6,11 +6,18 @@
 mod bundle;
 mod certificate;
 mod claims;
+mod digests;
 mod endorse;
+mod fetch;
 mod file;
 mod hash;
+mod install;
+mod layers;
 mod manifest;
 mod names;
+mod partial;
+mod pipe;
+mod place;
 mod report;
 mod sign;
 mod sigstore;
@@ -33,9 +40,19 @@ use crate::timestamp::TimeStampError;
 pub use bundle::Method;
 pub use certificate::{CertificateTrust, Moment, MomentBy, SignerCertificate};
 pub use claims::{Claims, claims};
+pub use digests::{DigestList, DigestListError, MAX_LIST_BYTES, sign_digests};
 pub use endorse::{AskStamp, CertificateEndorser, Endorse, Endorsed, KeyEndorser, TimeStamped};
+pub use fetch::{Origin, verify_source, verify_source_only};
 pub use file::{is_file_signature, verify_file};
-pub use hash::HashType;
+pub(crate) use hash::hash_whole;
+pub use hash::{HashType, Hashing, KnownDigests, blake3_file};
+pub use install::{InstallError, install};
+pub(crate) use layers::{
+    LayerFile, ModelFile, bundle_envelope, differences, model_files, read_model_file, verify_layers,
+};
+pub(crate) use names::is_safe as is_safe_name;
+pub use partial::{Partial, PartialVerdict, Selection, verify_only};
+pub use pipe::{Stream, verify_stream};
 pub use report::SIGNATURE;
 pub use sign::{Signed, sign, sign_as};
 pub use sigstore::SigstoreTrust;
@@ -75,6 +92,8 @@ pub struct SignOptions {
     pub signature_path: Option<PathBuf>,
     /// Name the only resource of a single-file model `.`, as the reference implementation does, not by its base name.
     pub dot_for_single_file: bool,
+    /// What may help with hashing.
+    pub hashing: Hashing,
 }
 
 /// How to verify.
@@ -88,6 +107,8 @@ pub struct VerifyOptions {
     pub ignore_unsigned: bool,
     /// Where the signature lies; left out when that is inside the model.
     pub signature_path: Option<PathBuf>,
+    /// What may help with hashing.
+    pub hashing: Hashing,
 }
 
 /// Whose signature counts.

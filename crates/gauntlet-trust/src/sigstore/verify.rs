@@ -183,7 +183,7 @@ impl Judge<'_> {
         match statement {
             Ok((statement, _)) if statement.is_about(artifact.digests()) => {}
             Ok(_) => {
-                self.fail(Reason::WrongArtifact, "the statement is about other artifacts: no subject has this digest")
+                self.fail(Reason::WrongArtifact, "the statement is about other artifacts: no subject has this digest");
             }
             Err(StatementError::Type { what, found }) => {
                 self.fail(Reason::WrongType, format!("the {what} type {} is not handled", shown(&found)));

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use gauntlet_trust::keys::Signer;
 use gauntlet_trust::oms::{
-    self, CertificateEndorser, Endorse, HashType, KeyEndorser, Serialization, SignOptions, TimeStamped,
+    self, CertificateEndorser, Endorse, HashType, Hashing, KeyEndorser, Serialization, SignOptions, TimeStamped,
 };
 use gauntlet_trust::timestamp::{self, Authorities};
 use gauntlet_trust::x509::{Certificate, read_certificates};
@@ -16,18 +16,32 @@ use jiff::Timestamp;
 
 use crate::cli::{Global, HashAlgorithm, SignArgs};
 use crate::commands::run::clock;
+use crate::commands::sign_given;
 use crate::exit::{Exit, UsageError};
+use crate::hashing::SignatureHashing;
+use crate::state::UserConfig;
 use crate::{keys, terminal};
 
-pub(crate) fn run(args: &SignArgs, global: &Global) -> anyhow::Result<Exit> {
+pub(crate) fn run(
+    args: &SignArgs,
+    global: &Global,
+    config: &dyn Fn() -> anyhow::Result<UserConfig>,
+) -> anyhow::Result<Exit> {
+    let now = clock(global)?.now();
     if args.keyless.keyless {
+        if args.given.digests.is_some() || args.given.oci.is_some() || args.given.trust_mtime {
+            return Err(UsageError::new("--digests, --oci and --trust-mtime do not go with --keyless").into());
+        }
         return keyless::run(args, clock(global)?.as_ref());
     }
-    let certificates = certificates(args, clock(global)?.now())?;
+    let certificates = certificates(args, now)?;
     let authorities = (!args.tsa.is_empty()).then(|| authorities(&args.tsa)).transpose()?;
     let key = signer(args)?;
     let signature = args.signature.clone().unwrap_or_else(|| oms::default_signature_path(&args.model));
-    let options = options(args, &signature)?;
+    let mut options = options(args, &signature)?;
+    let trusted = args.given.trust_mtime.then(config).transpose()?.map(|config| (config, now.as_second()));
+    let hashing = SignatureHashing::new(global, "hashing", trusted)?;
+    options.hashing = hashing.hashing.clone();
 
     let subject = certificates.first().map(Certificate::subject);
     let (bare, certified);
@@ -50,8 +64,12 @@ pub(crate) fn run(args: &SignArgs, global: &Global) -> anyhow::Result<Exit> {
     if args.timestamp.is_some() {
         endorser = &stamped;
     }
-    let signed = oms::sign_as(&args.model, endorser, &options)
-        .with_context(|| format!("{} was not signed", args.model.display()))?;
+    let signed = match sign_given::list(&args.given)? {
+        Some(list) => oms::sign_digests(&sign_given::name(&args.model)?, &list, endorser, &options),
+        None => oms::sign_as(&args.model, endorser, &options),
+    };
+    let signed = signed.with_context(|| format!("{} was not signed", args.model.display()))?;
+    let believed = hashing.finish()?;
 
     gauntlet_core::write_durably(&signature, &signed.bundle, 0o644)
         .with_context(|| format!("cannot write the signature to {}", signature.display()))?;
@@ -67,6 +85,10 @@ pub(crate) fn run(args: &SignArgs, global: &Global) -> anyhow::Result<Exit> {
         signed.root_digest,
         key.key_id(),
     );
+    text.extend(believed.map(|note| format!("Unread     {note}\n")));
+    if signed.precomputed {
+        text.push_str(&format!("Digests    precomputed, from {}: no file was read\n", sign_given::shown(&args.given)));
+    }
     if let Some(subject) = subject {
         text.push_str(&format!("Signer     {subject}\n"));
     }
@@ -97,6 +119,7 @@ fn options(args: &SignArgs, signature: &Path) -> anyhow::Result<SignOptions> {
         ignore: ignored(&args.ignore, &args.model)?,
         signature_path: Some(signature.to_owned()),
         dot_for_single_file: args.dot,
+        hashing: Hashing::default(),
     })
 }
 

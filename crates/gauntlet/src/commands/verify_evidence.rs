@@ -129,10 +129,10 @@ impl FromArgMatches for VerifyCommand {
 pub(crate) fn run(
     command: &VerifyCommand,
     global: &Global,
-    config: impl FnOnce() -> anyhow::Result<UserConfig>,
+    config: impl Fn() -> anyhow::Result<UserConfig>,
 ) -> anyhow::Result<Exit> {
     match command {
-        VerifyCommand::Signature(args) => verify::run(args, global),
+        VerifyCommand::Signature(args) => verify::run(args, global, &config),
         VerifyCommand::Evidence(args) => evidence(args, global, &config()?),
     }
 }
