@@ -51,6 +51,11 @@ impl LedgerArg {
     }
 }
 
+/// The ledger that a project's gauntlet.yaml names, or its own; it need not be there yet.
+pub(crate) fn of_project(dir: &Path, user: &UserConfig) -> anyhow::Result<Found> {
+    find(dir, None, configured(dir)?, user)
+}
+
 /// What gauntlet.yaml says about the ledger, when there is one.
 fn configured(dir: &Path) -> anyhow::Result<LedgerConfig> {
     let file = dir.join(FILE_NAME);
