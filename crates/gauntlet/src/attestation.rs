@@ -73,7 +73,7 @@ pub(crate) fn append<P: Serialize>(
     let first = statement.subject.first().context("a statement has a subject")?;
     // Held until the entry is written, as every writer of the state folder does.
     let _state = State::open(project, terminal::note)?;
-    let ledger = place::find(project, None, place::configured(project)?, config)?.write_or_create()?;
+    let ledger = place::of_project(project, config)?.write_or_create()?;
     let record = Record {
         envelope: EnvelopeDigest(Hash::of(&envelope)),
         key: signer.key_id(),

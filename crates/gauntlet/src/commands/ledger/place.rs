@@ -51,8 +51,13 @@ impl LedgerArg {
     }
 }
 
+/// The ledger that a project's gauntlet.yaml names, or its own; it need not be there yet.
+pub(crate) fn of_project(dir: &Path, user: &UserConfig) -> anyhow::Result<Found> {
+    find(dir, None, configured(dir)?, user)
+}
+
 /// What gauntlet.yaml says about the ledger, when there is one.
-pub(crate) fn configured(dir: &Path) -> anyhow::Result<LedgerConfig> {
+fn configured(dir: &Path) -> anyhow::Result<LedgerConfig> {
     let file = dir.join(FILE_NAME);
     match std::fs::read(&file) {
         Ok(bytes) => {
