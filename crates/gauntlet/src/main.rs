@@ -69,7 +69,6 @@ fn run(cli: &Cli) -> anyhow::Result<Exit> {
         Command::Verify(args) => commands::verify_evidence::run(args, &cli.global, config),
         Command::Approve(args) => commands::revoke::approve(args, &cli.global, &config()?),
         Command::Revoke(args) => commands::revoke::run(args, &cli.global, &config()?),
-        Command::Ledger(command) => commands::ledger::run(command, &cli.global, &config()?),
         Command::Policy(command) => commands::policy::run(command, config),
         Command::Rule(command) => commands::rule::run(command),
         Command::Config(command) => commands::config::run(command, config),
