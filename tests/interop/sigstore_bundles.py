@@ -174,7 +174,7 @@ def instance(work):
         token = json.load(urllib.request.urlopen(request))["value"]
         foreign = work / "theirs.sig"
         signing = model_signing.signing.Config().use_sigstore_signer(
-            identity_token=token, use_ambient_credentials=False, trust_config=config)
+            oidc_issuer=url, identity_token=token, use_ambient_credentials=False, trust_config=config)
         signing.sign(model, foreign)
         check = [program, "verify", model, "--signature", foreign, "--trusted-root", root, "--issuer", url, "--identity"]
         subprocess.run([*check, subject], check=True, stdout=subprocess.DEVNULL)

@@ -95,6 +95,15 @@ impl Inner {
             ("GET", "/token") if bearer == Some("job-secret") && path.contains("audience=sigstore") => {
                 Answer::ok(200, json!({ "value": self.provider.token() }))
             }
+            // Clients look here first, even when they bring a token along.
+            ("GET", "/.well-known/openid-configuration") => Answer::ok(
+                200,
+                json!({
+                    "issuer": self.provider.issuer,
+                    "authorization_endpoint": format!("{}/auth", self.provider.issuer),
+                    "token_endpoint": format!("{}/token", self.provider.issuer),
+                }),
+            ),
             ("POST", "/api/v2/signingCert") => self.certificate(bearer, body),
             ("POST", "/api/v1/log/entries") => self.log.lock().unwrap().add(body),
             _ => Answer::refused(404, "nothing is here"),
