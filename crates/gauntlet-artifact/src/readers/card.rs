@@ -17,13 +17,13 @@ const BYTES: u64 = 4 << 20;
 pub(crate) fn read(facts: &mut Facts, target: &Target<'_>, is_model_folder: &dyn Fn(&Path) -> bool) {
     if let Some(path) = target.config.pointer("/card/path").and_then(serde_json::Value::as_str) {
         let full = target.root.join(path);
-        return match std::fs::File::open(&full).and_then(|file| bytes_of(file)) {
+        return match std::fs::File::open(&full).and_then(bytes_of) {
             Ok(bytes) => push(facts, target, Location::file(Path::new(path)), &bytes, true),
             Err(error) => facts.coverage_mut(CARD).skip(path, None, SkipCode::Unreadable, error.to_string()),
         };
     }
     for file in target.tree.files.iter().filter(|file| is_card(file, target, is_model_folder)) {
-        match open_regular(target.root, file).and_then(|handle| bytes_of(handle)) {
+        match open_regular(target.root, file).and_then(bytes_of) {
             Ok(bytes) => push(facts, target, Location::file(&file.path), &bytes, false),
             Err(error) => {
                 let (path, _) = gauntlet_core::display_path(&file.path);

@@ -41,7 +41,7 @@ pub use bundle::Method;
 pub use certificate::{CertificateTrust, Moment, MomentBy, SignerCertificate};
 pub use claims::{Claims, claims};
 pub use digests::{DigestList, DigestListError, MAX_LIST_BYTES, sign_digests};
-pub use endorse::{CertificateEndorser, Endorse, Endorsed, KeyEndorser, TimeStamped};
+pub use endorse::{AskStamp, CertificateEndorser, Endorse, Endorsed, KeyEndorser, TimeStamped};
 pub use fetch::{Origin, verify_source, verify_source_only};
 pub use file::{is_file_signature, verify_file};
 pub(crate) use hash::hash_whole;

@@ -157,8 +157,11 @@ fn choose(manifest: Manifest, only: &[Selection], judge: &mut Judge<'_>) -> (Man
     (Manifest { files, ..manifest }, left_out)
 }
 
+/// The name of a signed file, and the range of it that one shard covers.
+type Resolved<'m> = (&'m str, Option<(u64, u64)>);
+
 /// The signed file that `text` names, and the range of it.
-fn resolve<'m>(manifest: &'m Manifest, text: &str) -> Result<(&'m str, Option<(u64, u64)>), (ReasonCode, String)> {
+fn resolve<'m>(manifest: &'m Manifest, text: &str) -> Result<Resolved<'m>, (ReasonCode, String)> {
     if let Some((name, _)) = manifest.files.get_key_value(text) {
         return Ok((name, None));
     }

@@ -4,8 +4,8 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::bundle::{ArtifactDigest, Bundle, Content, Signer};
-use super::{Failure, Failures, Identity, Reason, SignerIdentity, TrustedRoot, body, entry, sct};
+use super::bundle::{Bundle, Content, Signer};
+use super::{ArtifactDigest, Failure, Failures, Identity, Reason, SignerIdentity, TrustedRoot, body, entry, sct};
 use crate::dsse::IN_TOTO;
 use crate::keys::VerifyingKey;
 use crate::shown;
@@ -183,7 +183,7 @@ impl Judge<'_> {
         match statement {
             Ok((statement, _)) if statement.is_about(artifact.digests()) => {}
             Ok(_) => {
-                self.fail(Reason::WrongArtifact, "the statement is about other artifacts: no subject has this digest")
+                self.fail(Reason::WrongArtifact, "the statement is about other artifacts: no subject has this digest");
             }
             Err(StatementError::Type { what, found }) => {
                 self.fail(Reason::WrongType, format!("the {what} type {} is not handled", shown(&found)));

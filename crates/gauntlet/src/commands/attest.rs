@@ -113,7 +113,7 @@ pub(crate) fn run(args: &AttestArgs, global: &Global, config: &UserConfig) -> an
     let key = args.signer.signing_key(config)?;
     let kept = match &args.output {
         Some(file) => attestation::write(&statement, &key, file)?,
-        None => attestation::append(&statement, &key, &args.project, config, now)?,
+        None => attestation::append(&statement, "attestation", &key, &args.project, config, now)?,
     };
     let first = statement.subject.first().cloned().unwrap_or_default();
     if args.format == Shown::Json {

@@ -72,7 +72,7 @@ pub(crate) fn run(args: &BomArgs, global: &Global, config: &UserConfig) -> anyho
         let project = gathered.project.as_deref().ok_or_else(|| {
             UsageError::new("there is no gauntlet.yaml at or above the model: name the ledger's folder with --project")
         })?;
-        let kept = attestation::append(&statement, &key, project, config, now)?;
+        let kept = attestation::append(&statement, "attestation", &key, project, config, now)?;
         if let Some(index) = kept.index {
             terminal::note(&format!("signed as entry {index} of the ledger, envelope sha256:{}", kept.envelope));
         }

@@ -5,9 +5,6 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::Args;
 use gauntlet_core::{Algorithm, Digest, DigestSet, Limits, Subject, SubjectKind, Tree, TreeOptions, parse_time};
-use gauntlet_ledger::record::{EnvelopeDigest, Record};
-use gauntlet_ledger::tree::Hash;
-use gauntlet_ledger::{Appended, Ledger, Options, Place};
 use gauntlet_trust::keys::{KeyStore, Signer};
 use gauntlet_trust::statement::{Approval, ResourceDescriptor, Revocation, Statement};
 use gauntlet_trust::trust_policy::{Revoked, RevokedThing};
@@ -16,13 +13,12 @@ use serde::Serialize;
 use serde_json::Map;
 
 use crate::cli::{Global, ProjectArg};
-use crate::commands::ledger::explain;
 use crate::commands::run::clock;
 use crate::exit::{Exit, UsageError};
 use crate::hashing::hash_tree;
 use crate::progress::Meter;
-use crate::state::{State, UserConfig};
-use crate::{keys, terminal};
+use crate::state::UserConfig;
+use crate::{attestation, keys, terminal};
 
 /// Revoke a subject, a piece of evidence or a key.
 #[derive(Debug, Args)]
@@ -119,9 +115,8 @@ pub(crate) fn run(args: &RevokeArgs, global: &Global, config: &UserConfig) -> an
     for what in things {
         let revoked = Revoked { what, from, reason: args.reason.clone() };
         let (predicate, subject) = Revocation::new(&revoked, now);
-        let digest = subject.digest.clone();
         let statement = Statement::about(vec![subject], predicate)?;
-        let index = append(&args.project.dir, config, "revocation", &statement, &digest, signer.as_ref(), now)?;
+        let index = append(&statement, "revocation", signer.as_ref(), &args.project.dir, config, now)?;
         let what = match &revoked.what {
             RevokedThing::Key(id) => format!("key {id}"),
             RevokedThing::Envelope(digest) => format!("envelope {digest}"),
@@ -151,7 +146,7 @@ pub(crate) fn approve(args: &ApproveArgs, global: &Global, config: &UserConfig) 
     let subject = Subject { name: args.subject.clone(), kind: args.kind, digest: digests.clone() };
     let subject = ResourceDescriptor::from(&subject);
     let statement = Statement::about(vec![subject], predicate)?;
-    let index = append(&args.project.dir, config, "approval", &statement, &digests, signer.as_ref(), now)?;
+    let index = append(&statement, "approval", signer.as_ref(), &args.project.dir, config, now)?;
     let text =
         format!("Approved as {} for {} (entry {index}, signed by {})\n", args.role, args.environment, signer.key_id());
     terminal::print(&text)?;
@@ -170,33 +165,17 @@ impl SignerArgs {
     }
 }
 
-/// Signs a statement and appends it to the project's ledger.
+/// Signs a statement and appends it to the project's ledger; the number of its entry.
 fn append<P: Serialize>(
+    statement: &Statement<P>,
+    kind: &str,
+    signer: &dyn Signer,
     project: &Path,
     config: &UserConfig,
-    kind: &str,
-    statement: &Statement<P>,
-    subject: &DigestSet,
-    signer: &dyn Signer,
     now: Timestamp,
 ) -> anyhow::Result<u64> {
-    if !project.is_dir() {
-        return Err(UsageError::new(format!("{} is no folder", project.display())).into());
-    }
-    let state = State::open(project, terminal::note)?;
-    let place = Place { log: state.ledger(), evidence: state.evidence(), config: config.dir().to_owned() };
-    let ledger = Ledger::open_or_create(&place, &Options::default()).map_err(explain)?;
-    let envelope = statement.sign(&[signer])?.to_json();
-    let record = Record {
-        envelope: EnvelopeDigest(Hash::of(&envelope)),
-        key: signer.key_id(),
-        kind: kind.to_owned(),
-        predicate_type: statement.predicate_type.clone(),
-        subject: subject.iter().map(|(name, hex)| (name.to_owned(), hex.to_owned())).collect(),
-        time: written(now),
-    };
-    let places = ledger.admit(&[(envelope.as_slice(), record)]).context("cannot append to the ledger")?;
-    places.first().map(Appended::index).context("the ledger did not say where the entry stands")
+    let kept = attestation::append(statement, kind, signer, project, config, now)?;
+    kept.index.context("the ledger did not say where the entry stands")
 }
 
 fn kind(text: &str) -> Result<SubjectKind, String> {

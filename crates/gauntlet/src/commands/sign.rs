@@ -32,7 +32,7 @@ pub(crate) fn run(
         if args.given.digests.is_some() || args.given.oci.is_some() || args.given.trust_mtime {
             return Err(UsageError::new("--digests, --oci and --trust-mtime do not go with --keyless").into());
         }
-        return keyless::run(args, now);
+        return keyless::run(args, clock(global)?.as_ref());
     }
     let certificates = certificates(args, now)?;
     let authorities = (!args.tsa.is_empty()).then(|| authorities(&args.tsa)).transpose()?;
