@@ -100,7 +100,7 @@ fn check_training(file: &str, training: &TrainingConfig, errors: &mut Vec<Config
     }
     for host in &training.network {
         if !valid_host(&host.value) {
-            errors.push(host.error(file, format!("`{}` is no host name: write it without scheme and port", host.value)));
+            errors.push(host.error(file, format!("`{}` is no host: write NAME or NAME:PORT", host.value)));
         }
     }
     for name in training.environment.keys() {
@@ -126,9 +126,12 @@ fn check_training(file: &str, training: &TrainingConfig, errors: &mut Vec<Config
     }
 }
 
-/// A DNS name: labels of letters, digits and hyphens.
-fn valid_host(name: &str) -> bool {
-    (1..=253).contains(&name.len())
+/// A DNS name (labels of letters, digits and hyphens), with a port or without.
+#[must_use]
+pub fn valid_host(host: &str) -> bool {
+    let (name, port) = host.split_once(':').unwrap_or((host, "443"));
+    port.parse::<u16>().is_ok_and(|port| port > 0)
+        && (1..=253).contains(&name.len())
         && name.split('.').all(|label| {
             (1..=63).contains(&label.len())
                 && !label.starts_with('-')
@@ -277,7 +280,7 @@ mod tests {
             [
                 "gauntlet.yaml: training: `command` is missing: program and arguments as a list",
                 "gauntlet.yaml:6:13: path `../m` must stay inside the project's folder",
-                "gauntlet.yaml:7:13: `https://x` is no host name: write it without scheme and port",
+                "gauntlet.yaml:7:13: `https://x` is no host: write NAME or NAME:PORT",
                 "gauntlet.yaml:8:10: image `python:3` is not pinned: write name@sha256:<64 hex digits>",
                 "gauntlet.yaml: training: a limit of `cost` needs `prices` to compute it from",
             ]

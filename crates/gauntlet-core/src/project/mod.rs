@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::yaml::Located;
 
-pub use load::{FILE_NAME, expand_path};
+pub use load::{FILE_NAME, expand_path, valid_host};
 pub use quota::{ByteSize, Cores, Money, QuotaError, Span};
 pub use training::{MetricsConfig, Prices, Runner, TrainingConfig, TrainingLimits};
 

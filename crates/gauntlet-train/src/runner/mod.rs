@@ -1,0 +1,7 @@
+//! Other things that can confine a run: the command line or manifest with the same limits. Nothing here is started.
+
+mod engine;
+mod kubernetes;
+
+pub use engine::{Engine, engine_command};
+pub use kubernetes::{KubernetesError, kubernetes_job};
