@@ -29,3 +29,7 @@ python3 crates/gauntlet-pickle/tests/fuzz_differential.py \
 
 echo "== conversions, read by the safetensors library"
 "$venv/bin/python" tests/interop/convert.py "$program"
+
+echo "== bills of materials, against the schemas of CycloneDX and the model of SPDX"
+"$venv/bin/pip" install --quiet 'cyclonedx-python-lib[json-validation]==11.12.0' 'spdx-python-model==0.0.6'
+"$venv/bin/python" tests/interop/bom.py "$program"

@@ -1,4 +1,4 @@
-//! Keys, signed envelopes (DSSE), in-toto statements, and model signatures in the OpenSSF format.
+//! Keys, signed envelopes (DSSE), in-toto statements, model signatures in the OpenSSF format, bills of materials and cards.
 //!
 //! Everything here works on bytes and paths that strangers may have made. It signs and verifies; it decides nothing
 //! about policy, stores nothing but key files, and asks neither a clock nor a network.
@@ -7,7 +7,10 @@
 
 mod atomic;
 mod base64;
+pub mod bom;
+pub mod card;
 pub mod dsse;
+pub mod import;
 pub mod keys;
 pub mod oms;
 pub mod statement;

@@ -58,6 +58,12 @@ pub(crate) enum Command {
     Sign(SignArgs),
     /// Verify the signature of a model file or folder.
     Verify(VerifyArgs),
+    /// Wrap what somebody else found, or a step of a build, as signed evidence about a subject.
+    Attest(crate::commands::attest::AttestArgs),
+    /// Write the bill of materials of a model, as CycloneDX or SPDX.
+    Bom(crate::commands::bom::BomArgs),
+    /// Write the model card from what is known of a model; what people wrote in it stays.
+    Card(crate::commands::card::CardArgs),
     /// Read and check the append-only log of all evidence.
     #[command(subcommand)]
     Ledger(LedgerCommand),

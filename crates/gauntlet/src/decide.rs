@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, anyhow};
+use gauntlet_core::project::Risk;
 use gauntlet_core::{ConfigError, Project, Subject, SubjectKind};
 use gauntlet_policy::{
     Decision, EvidenceItem, MergedConfig, MergedEnvironment, Options, Pack, PolicyInput, PolicySet, Request,
@@ -44,6 +45,11 @@ impl Rules {
         let merged =
             MergedConfig::new(project, trust.as_ref(), &file.display().to_string(), &known).map_err(|e| all(&e))?;
         Ok(Self { trust, merged })
+    }
+
+    /// The highest risk class that any environment holds the project to. One report serves the decisions of all.
+    pub(crate) fn highest_risk(&self, project: &Project) -> Risk {
+        self.merged.environments.values().map(|environment| environment.risk.value).fold(project.risk, Risk::max)
     }
 
     /// The environment whose decision the exit status follows: the one asked for, the default, or the only one.
@@ -131,7 +137,7 @@ fn subjects(plan: &Plan) -> Vec<SubjectItem> {
         if items.iter().any(|item| item.subject == task.subject) {
             continue;
         }
-        let declared = ["manifest", "contract"]
+        let declared = ["manifest", "contract", "card"]
             .into_iter()
             .filter(|name| task.config.get(name).is_some_and(|v| !v.is_null()))
             .map(str::to_owned)

@@ -2,12 +2,14 @@
 
 #![forbid(unsafe_code)]
 
+mod attestation;
 mod cli;
 mod commands;
 mod decide;
 mod evidence;
 mod exit;
 mod gates;
+mod gather;
 mod hashing;
 mod judge;
 mod keys;
@@ -59,6 +61,9 @@ fn run(cli: &Cli) -> anyhow::Result<Exit> {
         Command::Key(command) => commands::key::run(command, &config()?),
         Command::Sign(args) => commands::sign::run(args),
         Command::Verify(args) => commands::verify::run(args, &cli.global),
+        Command::Attest(args) => commands::attest::run(args, &cli.global, &config()?),
+        Command::Bom(args) => commands::bom::run(args, &cli.global, &config()?),
+        Command::Card(args) => commands::card::run(args, &cli.global, &config()?),
         Command::Ledger(command) => commands::ledger::run(command, &config()?),
         Command::Policy(command) => commands::policy::run(command),
         Command::Rule(command) => commands::rule::run(command),

@@ -47,7 +47,7 @@ const MODEL_TREES: [&str; 5] = ["MLmodel", "model_index.json", "modules.json", "
 const NO_FORMAT: &str = "no known format";
 
 /// Raised whenever the same bytes give other facts.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// Reads model files.
 pub(crate) struct Artifact;
@@ -91,6 +91,8 @@ impl Extractor for Artifact {
             });
         facts.coverage_mut(ARCHIVE).skipped.extend(target.tree.skipped.iter().cloned());
         note_external_data(&mut facts);
+        let in_model = |folder: &Path| folders.contains(folder) || folder.ancestors().any(|f| trees.contains(f));
+        crate::readers::card::read(&mut facts, target, &in_model);
         folders::note(&mut facts, target.tree);
         facts.normalise();
         facts

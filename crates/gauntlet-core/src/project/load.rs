@@ -70,7 +70,7 @@ impl Project {
 
     fn check_paths(&self, file: &str, root: &Path) -> Vec<ConfigError> {
         let datasets = self.datasets.values().flat_map(|d| [Some(&d.path), d.manifest.as_ref(), d.contract.as_ref()]);
-        let models = self.models.values().map(|m| Some(&m.path));
+        let models = self.models.values().flat_map(|m| [Some(&m.path), m.card.as_ref()]);
         let sources = self.source.paths.iter().map(Some);
         let training = self.training.iter().flat_map(|t| {
             // What is no dataset's name is a path; outputs need not be there yet.

@@ -120,6 +120,9 @@ pub struct DatasetConfig {
 pub struct ModelConfig {
     /// The model file or folder.
     pub path: Located<String>,
+    /// The model card, Markdown with YAML front matter; judged under the project's risk class.
+    #[serde(default)]
+    pub card: Option<Located<String>>,
     /// Whether whatever a pickle names and no allow list knows is of high severity.
     #[serde(default)]
     pub strict: bool,

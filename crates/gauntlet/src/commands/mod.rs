@@ -1,5 +1,8 @@
 //! One file a command.
 
+pub(crate) mod attest;
+pub(crate) mod bom;
+pub(crate) mod card;
 pub(crate) mod config;
 pub(crate) mod convert;
 pub(crate) mod hunt;

@@ -46,7 +46,14 @@ pub(crate) fn run(args: &RunArgs, global: &Global, config: &UserConfig) -> anyho
     })?;
     let cache_key = config.cache_key()?;
     let known = KnownHashes::load(&state.hashes(), &cache_key, args.trust_mtime, now.as_second());
-    let plan = plan::of_project(&project, &args.dir, &args.stages, (!args.no_cache).then_some(&known), &meter)?;
+    let plan = plan::of_project(
+        &project,
+        rules.highest_risk(&project),
+        &args.dir,
+        &args.stages,
+        (!args.no_cache).then_some(&known),
+        &meter,
+    )?;
 
     let (key, development) = signing_key(args, config)?;
     let place = Place { log: state.ledger(), evidence: state.evidence(), config: config.dir().to_owned() };
