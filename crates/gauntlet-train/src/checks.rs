@@ -40,7 +40,9 @@ pub fn subject(record: &TrainingRecord) -> Result<Subject, serde_json::Error> {
 pub fn admission(subject: &Subject, reasons: &[(String, String, String)]) -> Report {
     let mut drafts = Drafts::new(&ADMISSION);
     for (rule, message, needs) in reasons {
-        drafts.add("refused", rule, format!("{message} [{rule}]")).map_or((), |d| *d = d.clone().fix(needs.clone()));
+        if let Some(draft) = drafts.add("refused", rule, format!("{message} [{rule}]")) {
+            *draft = draft.clone().fix(needs.clone());
+        }
     }
     drafts.report(subject, json!({}), Coverage { looked_at: 1, ..Coverage::default() }, Vec::new(), Vec::new())
 }

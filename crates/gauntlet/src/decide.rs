@@ -17,7 +17,7 @@ use crate::exit::UsageError;
 use crate::plan::Plan;
 
 /// The member of a summary that holds what SLSA has no place for.
-const DECISION_MEMBER: &str = "https://gauntlet.example/decision/v1";
+pub(crate) const DECISION_MEMBER: &str = "https://gauntlet.example/decision/v1";
 
 /// Rule names of reasons that say "not answered" rather than "no".
 const INCONCLUSIVE: &str = "/check-inconclusive";
@@ -87,6 +87,31 @@ pub(crate) fn decide(
     evidence: &Evidence<'_>,
 ) -> anyhow::Result<Vec<Decision>> {
     let subjects = subjects(plan);
+    let mut environments: Vec<&MergedEnvironment> = rules.merged.environments.values().collect();
+    environments.sort_by_key(|e| enforced != Some(e.name.as_str()));
+    environments
+        .into_iter()
+        .map(|environment| {
+            let input = policy_input(project, rules, environment, &subjects, recorded, evidence)?;
+            let policy = PolicySet::new(environment.packs.iter().filter_map(|p| Pack::shipped(&p.value)).collect());
+            let outcome = evaluate(&policy, &serde_json::to_value(&input)?, &Options::default());
+            let mut decision =
+                Decision::new(&environment.name, enforced == Some(environment.name.as_str()), &policy, &outcome);
+            decision.ledger_index = Some(record(&decision, &input, &subjects, evidence)?);
+            Ok(decision)
+        })
+        .collect()
+}
+
+/// All that a policy knows of these subjects in an environment.
+pub(crate) fn policy_input(
+    project: &Project,
+    rules: &Rules,
+    environment: &MergedEnvironment,
+    subjects: &[SubjectItem],
+    recorded: &[Recorded],
+    evidence: &Evidence<'_>,
+) -> anyhow::Result<PolicyInput> {
     let key_id = evidence.key.key_id();
     let items = recorded
         .iter()
@@ -101,29 +126,16 @@ pub(crate) fn decide(
             })
         })
         .collect::<anyhow::Result<Vec<_>>>()?;
-    let mut environments: Vec<&MergedEnvironment> = rules.merged.environments.values().collect();
-    environments.sort_by_key(|e| enforced != Some(e.name.as_str()));
-    environments
-        .into_iter()
-        .map(|environment| {
-            let request = Request {
-                project,
-                environment,
-                trust: rules.trust.as_ref(),
-                time: evidence.now,
-                subjects: &subjects,
-                evidence: &items,
-                approvals: &[],
-            };
-            let input = PolicyInput::build(&request)?;
-            let policy = PolicySet::new(environment.packs.iter().filter_map(|p| Pack::shipped(&p.value)).collect());
-            let outcome = evaluate(&policy, &serde_json::to_value(&input)?, &Options::default());
-            let mut decision =
-                Decision::new(&environment.name, enforced == Some(environment.name.as_str()), &policy, &outcome);
-            decision.ledger_index = Some(record(&decision, &input, &subjects, evidence)?);
-            Ok(decision)
-        })
-        .collect()
+    let request = Request {
+        project,
+        environment,
+        trust: rules.trust.as_ref(),
+        time: evidence.now,
+        subjects,
+        evidence: &items,
+        approvals: &[],
+    };
+    Ok(PolicyInput::build(&request)?)
 }
 
 /// Whether everything that speaks against it is an unanswered question.
@@ -131,7 +143,8 @@ pub(crate) fn only_inconclusive(decision: &Decision) -> bool {
     !decision.reasons.is_empty() && decision.reasons.iter().all(|r| r.rule.ends_with(INCONCLUSIVE))
 }
 
-fn subjects(plan: &Plan) -> Vec<SubjectItem> {
+/// The subjects of a plan, each once.
+pub(crate) fn subjects(plan: &Plan) -> Vec<SubjectItem> {
     let mut items: Vec<SubjectItem> = Vec::new();
     for task in &plan.tasks {
         if items.iter().any(|item| item.subject == task.subject) {

@@ -43,7 +43,7 @@ pub enum TensorError {
 ///
 /// # Errors
 /// [`TensorError`] when it is too large or the system refuses.
-pub fn read_file(path: &Path) -> Result<Vec<u8>, TensorError> {
+pub(super) fn read_file(path: &Path) -> Result<Vec<u8>, TensorError> {
     let mut bytes = Vec::new();
     File::open(path)?.take(MAX_FILE + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > MAX_FILE {

@@ -58,7 +58,7 @@ pub struct LimitState {
 }
 
 /// The word for a limit that nothing holds.
-pub const NOT_ENFORCED: &str = "not-enforced";
+pub(super) const NOT_ENFORCED: &str = "not-enforced";
 
 /// What the supervisor itself watches.
 #[derive(Debug)]
@@ -149,7 +149,8 @@ pub(super) fn assign(
 }
 
 /// How long the money lasts: cores and GPUs are paid for as long as the run holds them, used or not.
-fn affordable(limits: &TrainingLimits, prices: &Prices) -> Option<Duration> {
+#[must_use]
+pub fn affordable(limits: &TrainingLimits, prices: &Prices) -> Option<Duration> {
     let cost = limits.cost.as_ref()?;
     let price = |price: &Option<gauntlet_core::project::Money>| price.as_ref().map_or(0, |p| u128::from(p.micros));
     let cores = u128::from(limits.cpus.map_or(0, |c| c.0));

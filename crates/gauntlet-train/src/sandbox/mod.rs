@@ -28,7 +28,7 @@ use gauntlet_core::Digest;
 use gauntlet_core::project::{Prices, TrainingLimits};
 use serde::{Deserialize, Serialize};
 
-pub use limits::{LimitName, LimitState};
+pub use limits::{LimitName, LimitState, affordable};
 pub use proxy::Connection;
 pub use supervise::run;
 pub use wire::{Mechanism, Opened};

@@ -14,4 +14,5 @@ pub(crate) mod rule;
 pub(crate) mod run;
 pub(crate) mod scan;
 pub(crate) mod sign;
+pub(crate) mod train;
 pub(crate) mod verify;
