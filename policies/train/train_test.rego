@@ -62,11 +62,12 @@ test_missing_evidence_is_named if {
 	rules(train.violations) == {"policy/train/evidence-missing"} with input as object.union(complete, {"subjects": [source]})
 }
 
+failing(verdict) := object.union(dataset, {"evidence": [
+	object.union(evidence("data/manifest"), {"verdict": verdict}),
+	evidence("data/personal-data"),
+]})
+
 test_failed_and_unanswered_checks_refuse if {
-	failing(verdict) := object.union(dataset, {"evidence": [
-		object.union(evidence("data/manifest"), {"verdict": verdict}),
-		evidence("data/personal-data"),
-	]})
 	rules(train.violations) == {"policy/train/check-failed"} with input as object.union(complete, {"subjects": [source, failing("fail")]})
 	rules(train.violations) == {"policy/train/check-failed"} with input as object.union(complete, {"subjects": [source, failing("error")]})
 	count(train.violations) == 0 with input as object.union(complete, {"subjects": [source, failing("warn")]})

@@ -233,7 +233,6 @@ for pid in ($victim, $$):
         raise SystemExit("killed")
     except ProcessLookupError:
         pass
-os.kill(-1, 0)
 daemon = os.fork()
 if daemon == 0:
     os.setsid()
@@ -303,11 +302,12 @@ grep -q 'changed since' "$work/adm.err" || fail "the reason is not said"
 
 echo "== without root: the same mechanisms, limits by what a user may"
 if [ "$(id -u)" = 0 ]; then
-    mkdir "$work/nobody"; cp "$work/files/bomb.py" "$work/files/hog.py" "$work/nobody/"; chown -R 65534:65534 "$work/nobody"; chmod 755 "$work"
+    mkdir "$work/nobody" "$work/nobody-config"; cp "$work/files/bomb.py" "$work/files/hog.py" "$work/nobody/"
+    chown -R 65534:65534 "$work/nobody" "$work/nobody-config"; chmod 755 "$work"
     install -m 755 "$program" "$work/gauntlet"
     as_user() {
-        name=$1; shift; result=$work/nobody/$name.json; status=0
-        setpriv --reuid=65534 --regid=65534 --clear-groups env HOME="$work/nobody" GAUNTLET_CONFIG_DIR="$work/nobody/config" timeout 120 \
+        name=$1; shift; result=$work/nobody-config/$name.json; status=0
+        setpriv --reuid=65534 --regid=65534 --clear-groups env HOME="$work/nobody" GAUNTLET_CONFIG_DIR="$work/nobody-config" timeout 120 \
             "$work/gauntlet" train --quiet --dir "$work/nobody" --limits "wall=5s,cpus=1,memory=256MiB,processes=16,disk=32MiB" --format json -o "$result" "$@" 2>"$work/$name.err" || status=$?
         [ -s "$result" ] || { cat "$work/$name.err" >&2; fail "$name gave no result: user namespaces may be refused here"; }
     }
