@@ -7,7 +7,7 @@ targets="pickle zip tar sevenz streams documents safetensors onnx dsse checkpoin
 targets="pickle zip tar safetensors onnx dsse checkpoint project python patterns facts"
 targets="pickle zip tar safetensors convert onnx dsse checkpoint project python patterns"
 targets="pickle zip tar safetensors onnx dsse checkpoint project python patterns hdf5"
-targets="pickle zip tar sevenz streams documents safetensors convert gguf tflite models onnx hdf5 template dsse checkpoint project python patterns facts"
+targets="pickle zip tar sevenz streams documents safetensors convert gguf tflite models onnx hdf5 template dsse checkpoint project python patterns facts training"
 for target in $targets; do
     mkdir -p "corpus/$target"
 done
@@ -158,6 +158,13 @@ for path in glob.glob("../testdata/vectors/oms/bundles/*.sig"):
         put("dsse", base64.b64decode(envelope["payload"]))
     except (ValueError, KeyError, TypeError):
         pass
+for number, suffix in enumerate(["safetensors", "npy", "onnx", "json"]):
+    for path in glob.glob(f"../testdata/**/*.{suffix}", recursive=True):
+        with open(path, "rb") as file:
+            data = file.read()
+        if len(data) <= 1 << 16:
+            put("training", bytes([number]) + data)
+put("training", b"\x03epoch 1: train_loss=0.25, 'eval_loss': nan\n")
 PYTHON
 
 for target in $targets; do

@@ -51,6 +51,18 @@ sed 's/"payload":"\(....\)/"payload":"AAAA/' "$work/provenance.json" >"$work/for
 status=0; "$program" train --quiet --dir "$work/scorecard" --replay "$work/forged.json" 2>/dev/null || status=$?
 [ "$status" = 1 ] || fail "forged provenance was replayed (status $status)"
 
+echo "== the churn model, by scikit-learn, with the versions that it pins"
+venv=${XDG_CACHE_HOME:-$HOME/.cache}/gauntlet/train-venv
+[ -x "$venv/bin/python" ] || "$python" -m venv "$venv" || { echo "no venv: install python3-venv" >&2; exit 1; }
+grep -v onnxruntime examples/churn/requirements.txt >"$work/requirements.txt"
+"$venv/bin/pip" install --quiet -r "$work/requirements.txt"
+cp -r examples/churn "$work/churn"; rm -rf "$work/churn/.gauntlet"
+PATH=$venv/bin:$PATH "$program" train --quiet --dir "$work/churn" --provenance "$work/churn.json" --format json -o "$work/churn-run.json" 2>"$work/churn.err" \
+    || { cat "$work/churn.err" "$work/churn-run.json" >&2; fail "churn was not trained"; }
+grep -q '"train/record"' "$work/churn-run.json" || fail "churn has no record"
+PATH=$venv/bin:$PATH "$program" train --quiet --dir "$work/churn" --replay "$work/churn.json" --format json -o "$work/churn-replay.json" \
+    || { cat "$work/churn-replay.json" >&2; fail "churn's replay differs"; }
+
 echo "== consent that does not cover the purpose is refused before anything runs"
 status=0; "$program" train --quiet --dir "$work/scorecard" --purpose sell-to-others --format json -o "$work/purpose.json" || status=$?
 { [ "$status" = 1 ] && grep -q 'policy/train/check-failed' "$work/purpose.json"; } || fail "the purpose was not refused"

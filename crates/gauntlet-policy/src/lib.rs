@@ -21,8 +21,7 @@ pub use decision::{Decision, Reason};
 pub use engine::{Options, evaluate};
 pub use input::{
     Approval, BuildError, CountsInput, CoverageInput, EnvironmentInput, EvidenceInput, EvidenceItem, FindingInput,
-    PolicyInput, ProjectInput, Request, SignerInput, SubjectInput, SubjectItem, TrainingInput,
-    TrustInput, schema,
+    PolicyInput, ProjectInput, Request, SignerInput, SubjectInput, SubjectItem, TrainingInput, TrustInput, schema,
 };
 pub use isolated::Isolation;
 pub use merge::{MergedConfig, MergedEnvironment, Origin, Sourced};

@@ -5,8 +5,8 @@ mod rules;
 use std::collections::BTreeMap;
 
 use gauntlet_core::{
-    CheckInfo, Confidence, Coverage, Digest, Draft, Figure, Input, Location, Metric, Report, Severity, SkipCode, Subject,
-    SubjectKind, canonical, seal,
+    CheckInfo, Confidence, Coverage, Digest, Draft, Figure, Input, Location, Metric, Report, Severity, SkipCode,
+    Subject, SubjectKind, canonical, seal,
 };
 use serde_json::{Value, json};
 
@@ -92,7 +92,10 @@ pub fn confinement(subject: &Subject, record: &TrainingRecord) -> Report {
 #[must_use]
 pub fn record(subject: &Subject, record: &TrainingRecord) -> Report {
     let mut drafts = Drafts::new(&RECORD);
-    let mut coverage = Coverage { looked_at: (record.inputs.len() + record.code.len() + record.outputs.len()) as u64, ..Coverage::default() };
+    let mut coverage = Coverage {
+        looked_at: (record.inputs.len() + record.code.len() + record.outputs.len()) as u64,
+        ..Coverage::default()
+    };
     match &record.end {
         End::Exited(0) | End::OverLimit(_) | End::Stopped(_) => {}
         End::Exited(code) => {
@@ -131,14 +134,20 @@ pub fn record(subject: &Subject, record: &TrainingRecord) -> Report {
         drafts.add("missing-output", path, format!("the declared output {path} did not come back: {why}"));
     }
     if record.code.is_empty() {
-        coverage.skip("", None, SkipCode::Unsupported, "no source files were found to record");
+        coverage.skip("", None, SkipCode::Ignored, "there are no source files; the command is all there is");
     }
     drafts.report(subject, json!({}), coverage, Vec::new(), Vec::new())
 }
 
 /// What the metrics looked like while it trained. `unread` are metric files and why they could not be read.
 #[must_use]
-pub fn anomaly(subject: &Subject, monitor: &Monitor, expected: bool, unread: &[(String, String)], config: Value) -> Report {
+pub fn anomaly(
+    subject: &Subject,
+    monitor: &Monitor,
+    expected: bool,
+    unread: &[(String, String)],
+    config: Value,
+) -> Report {
     let mut drafts = Drafts::new(&ANOMALY);
     for Anomaly { kind, metric, message, .. } in monitor.anomalies() {
         let rule = match kind {
@@ -186,7 +195,8 @@ pub fn replay(
             Comparison::Same => metrics.push(Metric::new("same-bytes", 1.0, "").field(path.clone())),
             Comparison::Within { compared, largest, of } => {
                 metrics.push(Metric::new("largest-difference", *largest, "").field(path.clone()));
-                let text = format!("{path} has other bytes; its {compared} numbers differ by {largest:e} at most (in {of})");
+                let text =
+                    format!("{path} has other bytes; its {compared} numbers differ by {largest:e} at most (in {of})");
                 drafts.add("other-bytes", path, text);
             }
             Comparison::Differs { differences } => {
@@ -224,7 +234,14 @@ impl Drafts {
         self.drafts.last_mut()
     }
 
-    fn report(self, subject: &Subject, config: Value, coverage: Coverage, metrics: Vec<Metric>, figures: Vec<Figure>) -> Report {
+    fn report(
+        self,
+        subject: &Subject,
+        config: Value,
+        coverage: Coverage,
+        metrics: Vec<Metric>,
+        figures: Vec<Figure>,
+    ) -> Report {
         let findings = seal(self.drafts);
         Report {
             check: self.info.id.to_owned(),
@@ -261,7 +278,8 @@ fn figures(monitor: &Monitor) -> Vec<Figure> {
         .filter(|(name, _)| name.to_ascii_lowercase().contains("loss"))
         .take(8)
         .map(|(name, series)| {
-            let finite: Vec<(f64, f64)> = series.values.iter().copied().filter(|(x, y)| x.is_finite() && y.is_finite()).collect();
+            let finite: Vec<(f64, f64)> =
+                series.values.iter().copied().filter(|(x, y)| x.is_finite() && y.is_finite()).collect();
             let every = finite.len().div_ceil(POINTS).max(1);
             let (x, y) = finite.into_iter().step_by(every).unzip();
             gauntlet_core::Series { name: name.clone(), x, y }
@@ -270,5 +288,114 @@ fn figures(monitor: &Monitor) -> Vec<Figure> {
     if series.is_empty() {
         return Vec::new();
     }
-    vec![Figure { name: "loss".into(), title: "Loss while training".into(), x: "step".into(), y: "loss".into(), series }]
+    vec![Figure {
+        name: "loss".into(),
+        title: "Loss while training".into(),
+        x: "step".into(),
+        y: "loss".into(),
+        series,
+    }]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{Observed, Parameters, Reading, RecordedInput, machine};
+    use crate::sandbox::{Connection, LimitState, MechanismState, Usage};
+    use gauntlet_core::project::{Prices, TrainingLimits};
+    use gauntlet_core::{DigestSet, Verdict};
+
+    fn ran() -> TrainingRecord {
+        TrainingRecord {
+            schema: 1,
+            project: "p".into(),
+            command: vec!["train".into()],
+            purpose: None,
+            runner: "native".into(),
+            image: None,
+            source: Digest::sha256(b"source"),
+            code: Vec::new(),
+            git: GitState::Clean { commit: "a".repeat(40), remote: None },
+            inputs: vec![RecordedInput { name: "d".into(), paths: Vec::new(), digest: DigestSet::sha256_of(b"d") }],
+            observed: Observed { complete: true, inputs: vec!["d".into()], ..Observed::default() },
+            parameters: Parameters::default(),
+            packages: Vec::new(),
+            machine: machine(),
+            user: None,
+            started: "2026-01-01T00:00:00Z".parse().unwrap(),
+            finished: "2026-01-01T00:00:01Z".parse().unwrap(),
+            allowed: TrainingLimits::default(),
+            prices: Prices::default(),
+            limits: vec![LimitState {
+                limit: LimitName::Memory,
+                value: "1GiB".into(),
+                enforced_by: "cgroup-v2 memory.max".into(),
+                reason: None,
+            }],
+            mechanisms: vec![MechanismState { mechanism: Mechanism::Seccomp, enforced: true, reason: None }],
+            hosts: Vec::new(),
+            connections: Vec::new(),
+            usage: Usage::default(),
+            survivors: 0,
+            end: End::Exited(0),
+            outputs: Vec::new(),
+            missing: BTreeMap::new(),
+            admission: None,
+        }
+    }
+
+    fn judged(change: impl FnOnce(&mut TrainingRecord)) -> (Vec<String>, Verdict) {
+        let mut run = ran();
+        change(&mut run);
+        let subject = subject(&run).unwrap();
+        let reports = [confinement(&subject, &run), record(&subject, &run)];
+        let rules = reports.iter().flat_map(|r| r.findings.iter().map(|f| f.rule.clone())).collect();
+        (rules, reports.iter().map(|r| r.verdict).max().unwrap())
+    }
+
+    #[test]
+    fn an_ordinary_run_passes() {
+        assert_eq!(judged(|_| ()), (Vec::new(), Verdict::Pass));
+    }
+
+    #[test]
+    fn each_flaw_is_told_by_its_rule() {
+        let one = |change: fn(&mut TrainingRecord)| judged(change).0.join(" ");
+        assert_eq!(one(|r| r.mechanisms[0].enforced = false), "train/confinement/not-enforced");
+        assert_eq!(one(|r| r.limits[0].enforced_by = NOT_ENFORCED.into()), "train/confinement/not-enforced");
+        assert_eq!(one(|r| r.limits[0].reason = Some("no group".into())), "train/confinement/weak-limit");
+        assert_eq!(one(|r| r.end = End::OverLimit(LimitName::Memory)), "train/confinement/over-limit");
+        assert_eq!(one(|r| r.survivors = 2), "train/confinement/left-behind");
+        let asked = |r: &mut TrainingRecord| {
+            r.connections.push(Connection { host: "x:443".into(), allowed: false, sent: 0, received: 0 });
+        };
+        assert_eq!(judged(asked).0, ["train/confinement/undeclared-host"]);
+        assert_eq!(one(|r| r.end = End::Exited(3)), "train/record/command-failed");
+        assert_eq!(one(|r| r.end = End::Signalled(9)), "train/record/command-failed");
+        let read = |r: &mut TrainingRecord| r.observed.undeclared.push(Reading { path: "x".into(), prevented: true });
+        assert_eq!(judged(read), (vec!["train/record/undeclared-read".to_owned()], Verdict::Fail));
+        assert_eq!(one(|r| r.observed.inputs.clear()), "train/record/unused-input");
+        assert_eq!(one(|r| r.observed.complete = false), "train/record/not-traced");
+        assert_eq!(one(|r| r.git = GitState::Unknown { reason: "x".into() }), "train/record/unknown-commit");
+        let gone = |r: &mut TrainingRecord| drop(r.missing.insert("m".into(), "gone".into()));
+        assert_eq!(judged(gone), (vec!["train/record/missing-output".to_owned()], Verdict::Fail));
+    }
+
+    #[test]
+    fn replays_are_judged_by_what_differs() {
+        let subject = subject(&ran()).unwrap();
+        let with = |comparison: Comparison, changed: &[String]| {
+            let outputs = BTreeMap::from([("m".to_owned(), comparison)]);
+            let report = replay(&subject, &Digest::sha256(b"e"), changed, &outputs, Tolerance::default());
+            (report.findings.first().map(|f| f.rule.clone()).unwrap_or_default(), report.verdict)
+        };
+        assert_eq!(with(Comparison::Same, &[]), (String::new(), Verdict::Pass));
+        let within = Comparison::Within { compared: 1, largest: 1e-9, of: "w".into() };
+        assert_eq!(with(within, &[]), ("train/replay/other-bytes".into(), Verdict::Warn));
+        let differs = Comparison::Differs { differences: vec![("w".into(), "far".into())] };
+        assert_eq!(with(differs, &[]), ("train/replay/other-numbers".into(), Verdict::Fail));
+        let unread = Comparison::NotComparable { reason: "pickle".into() };
+        assert_eq!(with(unread, &[]), ("train/replay/not-comparable".into(), Verdict::Warn));
+        assert_eq!(with(Comparison::Same, &["input d".into()]), ("train/replay/changed-input".into(), Verdict::Fail));
+    }
 }

@@ -42,14 +42,19 @@ fn train(sandbox: &Sandbox, args: &[&str]) -> Option<(i32, Value)> {
 /// What held a limit, by the messages of the confinement report and its record; `not-enforced` findings included.
 fn message(result: &Value, rule: &str) -> String {
     let findings = result["reports"].as_array().unwrap().iter().flat_map(|r| r["findings"].as_array().unwrap());
-    findings.filter(|f| f["rule"] == rule).map(|f| f["message"].as_str().unwrap().to_owned()).collect::<Vec<_>>().join("\n")
+    findings
+        .filter(|f| f["rule"] == rule)
+        .map(|f| f["message"].as_str().unwrap().to_owned())
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 #[test]
 fn a_run_reads_its_inputs_and_hands_back_its_outputs() {
     let sandbox = Sandbox::new();
     sandbox.write("data/in.csv", "1\n2\n");
-    sandbox.write("train.sh", "#!/bin/sh\nset -e\nmkdir -p models\nwc -l < data/in.csv > models/count\necho loss=0.5\n");
+    sandbox
+        .write("train.sh", "#!/bin/sh\nset -e\nmkdir -p models\nwc -l < data/in.csv > models/count\necho loss=0.5\n");
     let Some((exit, result)) =
         train(&sandbox, &["--input", "data/in.csv", "--output", "models", "--", "sh", "train.sh"])
     else {
@@ -87,7 +92,10 @@ fn provenance_is_replayed_and_compared() {
     let found = rules(&result);
     assert!(found.contains(&"train/replay/changed-input".to_owned()), "{found:?}");
     assert!(found.contains(&"train/replay/other-numbers".to_owned()), "{found:?}");
-    assert!(fs::read_to_string(sandbox.project().join("m.json")).unwrap().contains("2.5]"), "a replay takes nothing over");
+    assert!(
+        fs::read_to_string(sandbox.project().join("m.json")).unwrap().contains("2.5]"),
+        "a replay takes nothing over"
+    );
 }
 
 #[test]
@@ -102,7 +110,9 @@ fn undeclared_data_is_not_there_and_known() {
 #[test]
 fn full_scratch_ends_the_run_by_the_size_of_its_file_system() {
     let sandbox = Sandbox::new();
-    let Some((exit, result)) = train(&sandbox, &["--", "sh", "-c", "cat /dev/zero > /tmp/big; sleep 9"]) else { return };
+    let Some((exit, result)) = train(&sandbox, &["--", "sh", "-c", "cat /dev/zero > /tmp/big; sleep 9"]) else {
+        return;
+    };
     assert_eq!(exit, 1);
     let said = message(&result, "train/confinement/over-limit");
     assert!(said.contains("limit of disk (8MiB; held by tmpfs size)"), "{said}");
@@ -155,8 +165,27 @@ fn a_project_at_risk_is_admitted_by_its_evidence_alone() {
     let (exit, result) = train(&sandbox, &["--input", "other.csv", "--", "sh", "-c", "true"]).unwrap();
     let why = result["decisions"][0]["reasons"].to_string();
     assert_eq!(exit, 1);
-    assert!(why.contains("policy/train/undeclared-input") && why.contains("policy/train/unpinned-environment"), "{why}");
+    assert!(
+        why.contains("policy/train/undeclared-input") && why.contains("policy/train/unpinned-environment"),
+        "{why}"
+    );
     assert!(!sandbox.project().join("models").exists());
+}
+
+#[test]
+fn only_the_stage_that_is_asked_for_executes_anything() {
+    let sandbox = Sandbox::new();
+    sandbox.write("gauntlet.yaml", format!("{PROJECT}training: {{command: [sh, train.sh], outputs: [m.json]}}\n"));
+    sandbox.write("train.sh", "echo '{}' > m.json\n");
+    sandbox.json(&["run"]);
+    assert!(!sandbox.project().join("m.json").exists(), "a plain run executes nothing");
+    if train(&sandbox, &["--", "true"]).is_none() {
+        return;
+    }
+    let (_, result) = sandbox.json(&["run", "--stage", "train", "--stage", "source"]);
+    assert!(sandbox.project().join("m.json").exists(), "{result:#}");
+    let checks: Vec<_> = result["reports"].as_array().unwrap().iter().map(|r| r["check"].as_str().unwrap()).collect();
+    assert!(checks.contains(&"train/record") && checks.contains(&"source/secrets"), "{checks:?}");
 }
 
 #[test]
@@ -194,8 +223,14 @@ fn other_runners_get_the_same_limits() {
     let output = sandbox.gauntlet(["train", "--runner", "kubernetes"]).output().unwrap();
     let list: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(list["items"][0]["spec"]["activeDeadlineSeconds"], 7_200);
-    assert_eq!(list["items"][0]["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"]["memory"], "1073741824");
+    assert_eq!(
+        list["items"][0]["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"]["memory"],
+        "1073741824"
+    );
     let output = sandbox.gauntlet(["train", "--runner", "podman"]).output().unwrap();
     let line = String::from_utf8(output.stdout).unwrap();
-    assert!(line.contains("--memory 1073741824") && line.contains("--pids-limit 64") && line.contains(&image), "{line}");
+    assert!(
+        line.contains("--memory 1073741824") && line.contains("--pids-limit 64") && line.contains(&image),
+        "{line}"
+    );
 }

@@ -113,7 +113,9 @@ fn check_training(file: &str, training: &TrainingConfig, errors: &mut Vec<Config
             !name.is_empty() && hex.len() == 64 && hex.bytes().all(|b| b.is_ascii_hexdigit())
         })
     {
-        errors.push(image.error(file, format!("image `{}` is not pinned: write name@sha256:<64 hex digits>", image.value)));
+        errors.push(
+            image.error(file, format!("image `{}` is not pinned: write name@sha256:<64 hex digits>", image.value)),
+        );
     }
     if let Some(cost) = &training.limits.cost {
         let prices = [&training.prices.core_hour, &training.prices.gpu_hour];
@@ -287,7 +289,9 @@ mod tests {
         );
         let lots = errors(&format!("{GOOD}training: {{command: [x], limits: {{memory: lots}}}}\n"));
         assert!(lots[0].starts_with("gauntlet.yaml:5:") && lots[0].contains("8GiB"), "{lots:?}");
-        assert!(errors(&format!("{GOOD}training: {{command: [x], limits: {{ram: 1}}}}\n"))[0].contains("unknown key `ram`"));
+        assert!(
+            errors(&format!("{GOOD}training: {{command: [x], limits: {{ram: 1}}}}\n"))[0].contains("unknown key `ram`")
+        );
     }
 
     #[test]

@@ -115,7 +115,8 @@ impl TrainingLimits {
     pub fn set(&mut self, text: &str) -> Result<(), String> {
         let (name, value) = text.split_once('=').ok_or_else(|| format!("`{text}` is not of the form NAME=VALUE"))?;
         let says = |error: QuotaError| format!("limit {name}: {error}");
-        let whole = |value: &str| value.parse::<u64>().map_err(|_| format!("limit {name}: `{value}` is no whole number"));
+        let whole =
+            |value: &str| value.parse::<u64>().map_err(|_| format!("limit {name}: `{value}` is no whole number"));
         match name {
             "wall" => self.wall = Some(value.parse().map_err(says)?),
             "cpu_time" => self.cpu_time = Some(value.parse().map_err(says)?),
@@ -124,7 +125,8 @@ impl TrainingLimits {
             "processes" => self.processes = Some(whole(value)?),
             "disk" => self.disk = Some(value.parse().map_err(says)?),
             "gpus" => {
-                self.gpus = Some(u32::try_from(whole(value)?).map_err(|_| format!("limit {name}: {value} is too large"))?);
+                self.gpus =
+                    Some(u32::try_from(whole(value)?).map_err(|_| format!("limit {name}: {value} is too large"))?);
             }
             "cost" => self.cost = Some(value.parse().map_err(says)?),
             _ => {

@@ -30,7 +30,9 @@ impl Pattern {
             let (before, after) = rest.split_at(at);
             rest = after.get(1..).unwrap_or_default();
             let before = before.trim_end().trim_end_matches(['"', '\'']);
-            let start = before.rfind(|c: char| !is_name(c)).map_or(0, |i| i + before[i..].chars().next().map_or(1, char::len_utf8));
+            let start = before
+                .rfind(|c: char| !is_name(c))
+                .map_or(0, |i| i + before[i..].chars().next().map_or(1, char::len_utf8));
             let name = &before[start..];
             if name.is_empty() || name.len() > 200 || !self.wants(name) {
                 continue;
@@ -62,7 +64,10 @@ mod tests {
     fn the_usual_ways_to_print_a_metric_are_read() {
         let pattern = Pattern::new(&[]);
         let one = |line: &str| pattern.values(line);
-        assert_eq!(one("Epoch 3: train_loss=0.25, val/loss: 1e-3"), [("train_loss".into(), 0.25), ("val/loss".into(), 0.001)]);
+        assert_eq!(
+            one("Epoch 3: train_loss=0.25, val/loss: 1e-3"),
+            [("train_loss".into(), 0.25), ("val/loss".into(), 0.001)]
+        );
         assert_eq!(one("{'loss': 0.5, \"eval_loss\": 0.75}"), [("loss".into(), 0.5), ("eval_loss".into(), 0.75)]);
         assert_eq!(one("loss = -inf"), [("loss".into(), f64::NEG_INFINITY)]);
         assert!(one("loss=nan")[0].1.is_nan());

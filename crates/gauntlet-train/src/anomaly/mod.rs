@@ -69,7 +69,9 @@ impl Monitor {
     pub fn anomalies(&self) -> Vec<Anomaly> {
         let mut all = self.found.clone();
         for (name, series) in &self.series {
-            all.extend(detect::ended(name, series).filter(|a| !all.iter().any(|b| b.kind == a.kind && b.metric == a.metric)));
+            all.extend(
+                detect::ended(name, series).filter(|a| !all.iter().any(|b| b.kind == a.kind && b.metric == a.metric)),
+            );
         }
         all
     }

@@ -44,7 +44,13 @@ pub struct Reading {
 
 /// Sorts opens. `inputs` are names and paths inside, `root` is the project's folder outside.
 #[must_use]
-pub fn observe(job: &Job, inputs: &[(String, Vec<PathBuf>)], root: &Path, opened: &[Opened], complete: bool) -> Observed {
+pub fn observe(
+    job: &Job,
+    inputs: &[(String, Vec<PathBuf>)],
+    root: &Path,
+    opened: &[Opened],
+    complete: bool,
+) -> Observed {
     let mut seen = Observed { complete, ..Observed::default() };
     for open in opened.iter().filter(|open| !open.write) {
         let path = normal(Path::new(&open.path));
@@ -99,4 +105,48 @@ fn normal(path: &Path) -> PathBuf {
         }
     }
     parts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runner::kubernetes_test_job as job;
+
+    #[test]
+    fn opens_are_sorted_into_what_was_declared_and_what_not() {
+        let root = tempfile::tempdir().unwrap();
+        for name in ["train.py", "in.csv", "secret.csv"] {
+            std::fs::write(root.path().join(name), "").unwrap();
+        }
+        let job = Job { code: vec![(root.path().join("train.py"), "train.py".into())], ..job() };
+        let inputs = [("d".to_owned(), vec![PathBuf::from("/work/in.csv")])];
+        let open = |path: &str, failed| Opened { path: path.to_owned(), write: false, failed };
+        let outside = root.path().join("secret.csv").display().to_string();
+        let seen = observe(
+            &job,
+            &inputs,
+            root.path(),
+            &[
+                open("/work/train.py", false),
+                open("/work/in.csv", false),
+                open("/work/made-by-itself", false),
+                open("/work/./sub/../secret.csv", true),
+                open("/work/never-was", true),
+                open("/usr/lib/x", false),
+                open(&outside, true),
+                Opened { path: "/work/secret.csv".into(), write: true, failed: true },
+            ],
+            true,
+        );
+        assert_eq!((seen.code, seen.inputs), (vec!["train.py".to_owned()], vec!["d".to_owned()]));
+        let mut undeclared: Vec<String> = seen.undeclared.into_iter().map(|r| r.path).collect();
+        undeclared.sort();
+        // What lies in the machine's own scratch is not told apart from the run's.
+        let expected = if outside.starts_with("/tmp") {
+            vec!["secret.csv".to_owned()]
+        } else {
+            vec![outside, "secret.csv".to_owned()]
+        };
+        assert_eq!(undeclared, expected);
+    }
 }

@@ -102,7 +102,11 @@ mod tests {
         let site = dir.path().join("lib/python3.11/site-packages");
         let numpy = site.join("numpy-2.0.dist-info");
         fs::create_dir_all(&numpy).unwrap();
-        fs::write(numpy.join("METADATA"), "Metadata-Version: 2.1\nName: numpy\nVersion: 2.0\nLicense: BSD\n\nName: no\n").unwrap();
+        fs::write(
+            numpy.join("METADATA"),
+            "Metadata-Version: 2.1\nName: numpy\nVersion: 2.0\nLicense: BSD\n\nName: no\n",
+        )
+        .unwrap();
         fs::write(numpy.join("RECORD"), "numpy/__init__.py,sha256=x,1\n").unwrap();
         fs::create_dir_all(site.join("broken-1.dist-info")).unwrap();
         fs::write(site.join("old.egg-info"), "Name: old\nVersion: 1\n").unwrap();

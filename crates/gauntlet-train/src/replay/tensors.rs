@@ -317,7 +317,8 @@ mod tests {
     use super::*;
 
     fn safetensors_file(values: &[f32]) -> Vec<u8> {
-        let header = format!(r#"{{"w":{{"dtype":"F32","shape":[{}],"data_offsets":[0,{}]}}}}"#, values.len(), values.len() * 4);
+        let header =
+            format!(r#"{{"w":{{"dtype":"F32","shape":[{}],"data_offsets":[0,{}]}}}}"#, values.len(), values.len() * 4);
         let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
         bytes.extend(header.as_bytes());
         bytes.extend(values.iter().flat_map(|v| v.to_le_bytes()));
@@ -353,8 +354,14 @@ mod tests {
 
     #[test]
     fn damaged_files_end_in_an_error_or_numbers() {
-        let model = std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/churn/models/churn.onnx")).unwrap();
-        let seeds = [("m.safetensors", safetensors_file(&[1.0; 8])), ("a.npy", npy_file()), ("m.onnx", model), ("m.json", b"{\"a\":[1,2]}".to_vec())];
+        let model = std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/churn/models/churn.onnx"))
+            .unwrap();
+        let seeds = [
+            ("m.safetensors", safetensors_file(&[1.0; 8])),
+            ("a.npy", npy_file()),
+            ("m.onnx", model),
+            ("m.json", b"{\"a\":[1,2]}".to_vec()),
+        ];
         let mut state = 0x2545_f491_4f6c_dd1d_u64;
         let mut next = move || {
             state ^= state << 13;

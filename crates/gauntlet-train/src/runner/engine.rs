@@ -90,6 +90,9 @@ mod tests {
         ] {
             assert!(line.contains(part), "{part} is not in {line}");
         }
-        assert!(engine_command(Engine::Docker, &image, &job(), Path::new("/p"), Path::new("/s")).contains(&"--gpus".to_owned()));
+        assert!(
+            engine_command(Engine::Docker, &image, &job(), Path::new("/p"), Path::new("/s"))
+                .contains(&"--gpus".to_owned())
+        );
     }
 }

@@ -38,11 +38,8 @@ pub fn kubernetes_job(
     }
     // What makes the job another one makes it another object; names are DNS labels.
     let digest = Digest::sha256(format!("{:?}{:?}{image}", job.command, job.limits).as_bytes());
-    let label: String = name
-        .chars()
-        .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' })
-        .take(40)
-        .collect();
+    let label: String =
+        name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).take(40).collect();
     let label = format!("train-{}-{}", label.trim_matches('-'), &digest.hex()[..8]);
     let labels = json!({"app.kubernetes.io/managed-by": "gauntlet", "gauntlet.example/run": label});
     let environment: Vec<Value> =

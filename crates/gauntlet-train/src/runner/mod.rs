@@ -5,3 +5,6 @@ mod kubernetes;
 
 pub use engine::{Engine, engine_command};
 pub use kubernetes::{KubernetesError, kubernetes_job};
+
+#[cfg(test)]
+pub(crate) use kubernetes::tests::job as kubernetes_test_job;

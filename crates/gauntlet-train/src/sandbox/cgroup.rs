@@ -124,8 +124,7 @@ impl Groups {
                 continue;
             }
             for controller in &needed {
-                if !there("cgroup.subtree_control").split_whitespace().any(|have| have == *controller)
-                {
+                if !there("cgroup.subtree_control").split_whitespace().any(|have| have == *controller) {
                     // When this fails the limits below cannot be written, which says it.
                     let _ = fs::write(parent.join("cgroup.subtree_control"), format!("+{controller}"));
                 }
@@ -378,11 +377,10 @@ mod tests {
         let folder = dir.path().join("gauntlet-1-0");
         assert_eq!(groups.mechanism(Controller::Memory).unwrap(), "cgroup-v2 memory.max");
         let read = |file: &str| fs::read_to_string(folder.join(file)).unwrap();
-        assert_eq!((read("memory.max"), read("pids.max"), read("cpu.max")), (
-            "268435456".to_owned(),
-            "64".to_owned(),
-            "150000 100000".to_owned()
-        ));
+        assert_eq!(
+            (read("memory.max"), read("pids.max"), read("cpu.max")),
+            ("268435456".to_owned(), "64".to_owned(), "150000 100000".to_owned())
+        );
         fs::write(folder.join("memory.events"), "low 0\noom 1\noom_kill 2\n").unwrap();
         fs::write(folder.join("cpu.stat"), "usage_usec 5000\nuser_usec 1\n").unwrap();
         assert_eq!((groups.memory_kills(), groups.cpu_time()), (2, Some(5)));

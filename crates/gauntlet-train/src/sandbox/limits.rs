@@ -214,7 +214,8 @@ fn resident(init: i32) -> u64 {
 
 fn some_cores(wanted: u64) -> Option<Vec<usize>> {
     let set = nix::sched::sched_getaffinity(nix::unistd::Pid::from_raw(0)).ok()?;
-    let cores: Vec<usize> = (0..nix::sched::CpuSet::count()).filter(|core| set.is_set(*core).unwrap_or(false)).collect();
+    let cores: Vec<usize> =
+        (0..nix::sched::CpuSet::count()).filter(|core| set.is_set(*core).unwrap_or(false)).collect();
     Some(cores.into_iter().take(usize::try_from(wanted).ok()?).collect())
 }
 

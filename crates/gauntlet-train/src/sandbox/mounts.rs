@@ -147,11 +147,7 @@ fn scratch(spec: &Spec, root: &Path, out: &mut UnixStream) -> io::Result<()> {
 fn system(root: &Path, path: &Path) -> io::Result<()> {
     let Ok(metadata) = fs::symlink_metadata(path) else { return Ok(()) };
     let at = inside(root, path);
-    if metadata.is_symlink() {
-        symlink(fs::read_link(path)?, at)
-    } else {
-        bind(path, &at)
-    }
+    if metadata.is_symlink() { symlink(fs::read_link(path)?, at) } else { bind(path, &at) }
 }
 
 fn devices(spec: &Spec, root: &Path) -> io::Result<()> {
@@ -160,12 +156,14 @@ fn devices(spec: &Spec, root: &Path) -> io::Result<()> {
         let at = inside(root, device);
         make_parent(&at)?;
         File::create(&at)?;
-        mount(Some(device), &at, NOTHING, MsFlags::MS_BIND, NOTHING)
-            .map_err(|error| failed("mount", device, error))?;
+        mount(Some(device), &at, NOTHING, MsFlags::MS_BIND, NOTHING).map_err(|error| failed("mount", device, error))?;
     }
-    for (name, target) in
-        [("fd", "/proc/self/fd"), ("stdin", "/proc/self/fd/0"), ("stdout", "/proc/self/fd/1"), ("stderr", "/proc/self/fd/2")]
-    {
+    for (name, target) in [
+        ("fd", "/proc/self/fd"),
+        ("stdin", "/proc/self/fd/0"),
+        ("stdout", "/proc/self/fd/1"),
+        ("stderr", "/proc/self/fd/2"),
+    ] {
         symlink(target, root.join("dev").join(name))?;
     }
     Ok(())
@@ -222,8 +220,7 @@ fn bind(host: &Path, at: &Path) -> io::Result<()> {
         .map_err(|error| failed("mount", host, error))?;
     for (point, flags) in mounts_below(at)? {
         let flags = flags | MsFlags::MS_BIND | MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY;
-        mount(NOTHING, &point, NOTHING, flags, NOTHING)
-            .map_err(|error| failed("make read-only", &point, error))?;
+        mount(NOTHING, &point, NOTHING, flags, NOTHING).map_err(|error| failed("make read-only", &point, error))?;
     }
     Ok(())
 }

@@ -237,7 +237,13 @@ mod tests {
         assert_eq!((tunnel.host.as_str(), tunnel.port, tunnel.first), ("example.org", 443, None));
         let plain = parse(b"GET http://example.org/a?b HTTP/1.1\r\nHost: example.org\r\n\r\n").unwrap();
         assert_eq!(plain.first.unwrap(), b"GET /a?b HTTP/1.1\r\nHost: example.org\r\n\r\n");
-        for odd in ["GET /a HTTP/1.1\r\n\r\n", "CONNECT a b c\r\n\r\n", "CONNECT [::1]:80 HTTP/1.1\r\n\r\n", "x", "GET http://u@h/ HTTP/1.1\r\n\r\n"] {
+        for odd in [
+            "GET /a HTTP/1.1\r\n\r\n",
+            "CONNECT a b c\r\n\r\n",
+            "CONNECT [::1]:80 HTTP/1.1\r\n\r\n",
+            "x",
+            "GET http://u@h/ HTTP/1.1\r\n\r\n",
+        ] {
             assert_eq!(parse(odd.as_bytes()), None, "{odd}");
         }
     }

@@ -91,7 +91,8 @@ pub(super) fn apply(trace: bool) -> Result<(), String> {
 
 /// `clone3` hides its flags in memory; libraries fall back to `clone` when it does not exist.
 fn known() -> Result<SeccompFilter, seccompiler::BackendError> {
-    let rules: Rules = (0..=LAST_KNOWN).filter(|call| *call != libc::SYS_clone3).map(|call| (call, Vec::new())).collect();
+    let rules: Rules =
+        (0..=LAST_KNOWN).filter(|call| *call != libc::SYS_clone3).map(|call| (call, Vec::new())).collect();
     filter(rules, SeccompAction::Errno(errno(libc::ENOSYS)), SeccompAction::Allow)
 }
 

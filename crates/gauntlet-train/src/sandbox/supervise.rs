@@ -105,7 +105,11 @@ pub fn run(job: &Job, stages: &Stages, watch: &mut dyn Watch) -> Result<Outcome,
     let traced = run.mechanisms.get(&Mechanism::OpenTracing) == Some(&None);
     run.opened.sort();
     Ok(Outcome {
-        outputs: if matches!(end, End::Exited(_) | End::Signalled(_)) { std::mem::take(&mut run.outputs) } else { Vec::new() },
+        outputs: if matches!(end, End::Exited(_) | End::Signalled(_)) {
+            std::mem::take(&mut run.outputs)
+        } else {
+            Vec::new()
+        },
         end,
         mechanisms: run.states(),
         limits: states,
@@ -206,7 +210,8 @@ impl Run<'_> {
             self.groups.leave(stage);
         }
         let mut second = self.accept(listener)?;
-        send(&mut second, &Message::Spec(Box::new(inner))).map_err(SandboxError::io("cannot reach the first process"))?;
+        send(&mut second, &Message::Spec(Box::new(inner)))
+            .map_err(SandboxError::io("cannot reach the first process"))?;
         let reading = second.try_clone().map_err(SandboxError::io("cannot reach the first process"))?;
         let (staging, declared) = (self.job.staging.clone(), self.job.outputs.clone());
         let disk = self.job.limits.disk.map_or(0, |d| d.0);
@@ -331,7 +336,9 @@ impl Run<'_> {
                     wall = Some(started.elapsed());
                     self.survivors = survivors;
                     // The command may have ended between two looks at the counters.
-                    let over = full.then_some(LimitName::Disk).or_else(|| self.watched.over(started.elapsed(), &self.groups, None));
+                    let over = full
+                        .then_some(LimitName::Disk)
+                        .or_else(|| self.watched.over(started.elapsed(), &self.groups, None));
                     let own = match (code, signal) {
                         (Some(code), _) => End::Exited(code),
                         (None, signal) => End::Signalled(signal.unwrap_or(0)),

@@ -194,11 +194,8 @@ fn train(args: &TrainArgs, global: &Global, config: &UserConfig) -> anyhow::Resu
             terminal::note(text);
         }
     })?;
-    let place = gauntlet_ledger::Place {
-        log: state.ledger(),
-        evidence: state.evidence(),
-        config: config.dir().to_owned(),
-    };
+    let place =
+        gauntlet_ledger::Place { log: state.ledger(), evidence: state.evidence(), config: config.dir().to_owned() };
     let ledger =
         gauntlet_ledger::Ledger::open_or_create(&place, &gauntlet_ledger::Options::default()).map_err(explain)?;
     let recorded = args.replay.as_ref().map(|name| replay::load(name, args, &ledger, config)).transpose()?;
@@ -250,7 +247,11 @@ fn write_for(runner: Runner, args: &TrainArgs, global: &Global) -> anyhow::Resul
 /// A word as a shell reads it back.
 fn quoted(word: &str) -> String {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_./:=,@%+".contains(&b);
-    if !word.is_empty() && word.bytes().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
+    if !word.is_empty() && word.bytes().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
 }
 
 impl TrainArgs {

@@ -129,7 +129,8 @@ fn pending(prepared: &Prepared, identity: &Digest) -> Subject {
 }
 
 fn training_input(prepared: &Prepared, identity: &Digest) -> anyhow::Result<TrainingInput> {
-    let names = |dataset: bool| prepared.inputs.iter().filter(|i| i.dataset == dataset).map(|i| i.name.clone()).collect();
+    let names =
+        |dataset: bool| prepared.inputs.iter().filter(|i| i.dataset == dataset).map(|i| i.name.clone()).collect();
     let limits: BTreeMap<String, Value> = serde_json::from_value(serde_json::to_value(&prepared.limits)?)?;
     let shown = |value: Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     Ok(TrainingInput {

@@ -25,7 +25,10 @@ fn requirement(line: &str) -> Option<&str> {
 fn one_version(line: &str) -> bool {
     let (name, rest) = line.split_once("==").unwrap_or((line, ""));
     let version = rest.split([';', ' ']).next().unwrap_or("");
-    !name.trim().is_empty() && !name.contains(['<', '>', '~', '!']) && !version.is_empty() && !version.contains(['*', ','])
+    !name.trim().is_empty()
+        && !name.contains(['<', '>', '~', '!'])
+        && !version.is_empty()
+        && !version.contains(['*', ','])
 }
 
 #[cfg(test)]

@@ -139,7 +139,8 @@ impl Prepared {
             let inner = inside.strip_prefix(WORK).ok()?;
             outputs.iter().find(|o| inner.starts_with(o) || o.starts_with(inner)).map(|o| (inside, o))
         }) {
-            let text = format!("{} is an input and {} an output: they may not overlap", input.display(), output.display());
+            let text =
+                format!("{} is an input and {} an output: they may not overlap", input.display(), output.display());
             return Err(UsageError::new(text).into());
         }
         let handed_through = handed_through(args)?;
@@ -294,7 +295,9 @@ fn code(plan: &Plan, root: &Path, outputs: &[PathBuf]) -> anyhow::Result<(Vec<Na
         }
         let (path, odd) = display_path(&file.path);
         if odd.is_some() {
-            return Err(UsageError::new(format!("the name of {path} is no UTF-8: source with such a name cannot run")).into());
+            return Err(
+                UsageError::new(format!("the name of {path} is no UTF-8: source with such a name cannot run")).into()
+            );
         }
         let bytes = file.sha256(root).with_context(|| format!("cannot read {path}"))?;
         files.push(NamedDigest { path, digest: Digest::new(gauntlet_core::Algorithm::Sha256, &bytes)? });
@@ -385,7 +388,11 @@ fn outputs(training: &TrainingConfig, root: &Path) -> anyhow::Result<Vec<PathBuf
         for part in path.components() {
             at.push(part);
             if at.is_symlink() {
-                return Err(UsageError::new(format!("{} is a link: outputs are not written through links", at.display())).into());
+                return Err(UsageError::new(format!(
+                    "{} is a link: outputs are not written through links",
+                    at.display()
+                ))
+                .into());
             }
         }
         if let Some(other) = outputs.iter().find(|o| path.starts_with(o) || o.starts_with(&path)) {

@@ -85,7 +85,8 @@ fn subjects(record: &TrainingRecord, prepared: &Prepared) -> Vec<ResourceDescrip
             }
         };
         let model = project.models.iter().find(|(_, model)| Path::new(&model.path.value) == output.as_path());
-        let name = model.map_or_else(|| output.display().to_string(), |(name, _)| format!("{}/{name}", project.project.value));
+        let name =
+            model.map_or_else(|| output.display().to_string(), |(name, _)| format!("{}/{name}", project.project.value));
         subjects.push(ResourceDescriptor::named(name, digest));
     }
     subjects
@@ -127,7 +128,10 @@ fn dependencies(record: &TrainingRecord) -> Vec<ResourceDescriptor> {
     }
     if let Some((name, hex)) = record.image.as_ref().and_then(|image| image.split_once("@sha256:")) {
         let digest = DigestSet::from_iter([("sha256".to_owned(), hex.to_owned())]);
-        all.push(ResourceDescriptor { uri: Some(format!("docker://{name}")), ..ResourceDescriptor::named("image", digest) });
+        all.push(ResourceDescriptor {
+            uri: Some(format!("docker://{name}")),
+            ..ResourceDescriptor::named("image", digest)
+        });
     }
     all
 }

@@ -13,8 +13,8 @@ use gauntlet_ledger::tree::Hash;
 use gauntlet_train::checks;
 use gauntlet_train::replay::{Comparison, Tolerance, compare};
 use gauntlet_trust::dsse::Envelope;
-use gauntlet_trust::statement::Statement;
 use gauntlet_trust::statement::PROVENANCE;
+use gauntlet_trust::statement::Statement;
 
 use super::TrainArgs;
 use super::execute::Record;
@@ -97,7 +97,8 @@ impl Recorded {
         staging: &Path,
         relative: Option<f64>,
     ) -> Report {
-        let tolerance = relative.map_or_else(Tolerance::default, |relative| Tolerance { relative, ..Tolerance::default() });
+        let tolerance =
+            relative.map_or_else(Tolerance::default, |relative| Tolerance { relative, ..Tolerance::default() });
         let mut outputs: BTreeMap<String, Comparison> = BTreeMap::new();
         for old in &self.record.outputs {
             let name = old.path.display().to_string();
