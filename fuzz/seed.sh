@@ -8,6 +8,10 @@ targets="pickle zip tar safetensors onnx dsse checkpoint project python patterns
 targets="pickle zip tar safetensors convert onnx dsse checkpoint project python patterns"
 targets="pickle zip tar safetensors onnx dsse checkpoint project python patterns hdf5"
 targets="pickle zip tar sevenz streams documents safetensors convert gguf tflite models onnx hdf5 template dsse checkpoint project python patterns facts training"
+targets="pickle zip tar sevenz streams documents safetensors convert gguf tflite models onnx hdf5 template dsse checkpoint project python patterns facts statement bom card import"
+targets="pickle zip tar sevenz streams documents safetensors convert gguf tflite models onnx hdf5 template dsse bundle certificates timestamp checkpoint project python patterns facts"
+targets="$targets attestation sigstore trusted_root"
+targets="pickle zip tar sevenz streams documents safetensors convert gguf tflite models onnx hdf5 template dsse checkpoint trust_policy judge project python patterns facts"
 for target in $targets; do
     mkdir -p "corpus/$target"
 done
@@ -43,6 +47,16 @@ for folder in ../testdata "$@"; do
     seeds=corpus/tar
     for suffix in tar gz bz2 xz nemo z joblib; do
         put_all "$folder" "*.$suffix"
+    done
+    seeds=corpus/card
+    put_all "$folder" '*.md'
+    # The first byte chooses the reader.
+    seeds=corpus/import
+    for pair in xml:0 sarif:1; do
+        find "$folder" -type f -name "*.${pair%:*}" -size -64k >"$list"
+        while IFS= read -r file; do
+            { printf "\\00${pair#*:}"; cat "$file"; } >"$seeds/$(sha256sum "$file" | cut -c1-40)"
+        done <"$list"
     done
     seeds=corpus/sevenz
     put_all "$folder" '*.7z'
@@ -88,6 +102,12 @@ for folder in ../testdata "$@"; do
     done
     seeds=corpus/dsse
     put_all "$folder" '*.sig'
+    seeds=corpus/bundle
+    put_all "$folder" '*.sig'
+    seeds=corpus/timestamp
+    put_all "$folder" '*.tsr'
+    seeds=corpus/certificates
+    put_all "$folder" '*.pem'
     seeds=corpus/python
     for suffix in py ipynb; do
         put_all "$folder" "*.$suffix"
@@ -100,9 +120,18 @@ done
 
 seeds=corpus/facts
 put ../testdata/facts/*.parquet
+for seeds in corpus/sigstore corpus/attestation; do
+    put ../testdata/sigstore/bundles/*.json
+done
+seeds=corpus/trusted_root
+put ../testdata/sigstore/roots/*.json
 
 seeds=corpus/project
 put ../testdata/project/*.yaml
+seeds=corpus/trust_policy
+put ../testdata/trust/*.yaml
+seeds=corpus/judge
+put ../testdata/trust/*.gauntlet-bundle
 seeds=corpus/python
 put ../crates/gauntlet-pickle/tests/*.py
 # What broke a target once. The area of a target is its crate's folder in testdata.
@@ -148,6 +177,11 @@ for path in glob.glob("../testdata/artifact/convert/*.pt"):
         for name in archive.namelist():
             if name.endswith("/data.pkl"):
                 put("convert", archive.read(name))
+
+for path in glob.glob("../testdata/**/*.pem", recursive=True):
+    with open(path, encoding="utf-8") as file:
+        for block in file.read().split("-----BEGIN CERTIFICATE-----")[1:]:
+            put("certificates", base64.b64decode(block.split("-----END")[0]))
 
 for path in glob.glob("../testdata/vectors/oms/bundles/*.sig"):
     with open(path, "rb") as file:

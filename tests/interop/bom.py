@@ -48,6 +48,53 @@ PROVENANCE = {
         },
     },
 }
+VULNERABILITIES = {
+    "scanner": {
+        "uri": "pkg:pypi/pip-audit@2.9.0",
+        "db": {"lastUpdate": "2026-01-01T00:00:00Z"},
+        "result": [
+            {"id": "CVE-2026-0001", "severity": [{"method": "cvss", "score": "5.2"}, {"method": "nvd", "score": "Medium"}]},
+            {"id": "PYSEC-2026-1", "severity": [{"method": "own", "score": "likely"}]},
+        ],
+    },
+    "metadata": {"scanStartedOn": "2026-01-02T00:00:00Z", "scanFinishedOn": "2026-01-02T00:00:01Z"},
+}
+
+# A card with something in every place that a document has for cards.
+CARD = """---
+license: llama3
+language: [en, no]
+pipeline_tag: tabular-classification
+base_model: example-org/base-model
+datasets: [imdb]
+model-index:
+- name: churn
+  results:
+  - task: {type: tabular-classification}
+    dataset: {name: held-out, type: held-out}
+    metrics:
+    - {type: accuracy, value: 0.8741, args: {low: 0.85, high: 0.9}}
+    - {type: auc, value: "0.8971"}
+gauntlet:
+  approach: supervised
+  energy: {kwh: 0.5, activity: training}
+  risk_score: {value: 3.5, formula: f, version: "1", evidence: ["sha256:%s"]}
+---
+# churn
+
+## Intended use
+Calling customers | before they leave.
+## Out-of-Scope Use
+Deciding alone.
+## Bias, Risks, and Limitations
+Synthetic customers.
+## Ethical considerations
+None of them exists.
+## Known vulnerabilities
+Small changes move the answer.
+## Mitigations
+A person decides.
+""" % ("ab" * 32)
 
 
 def main(program: str) -> None:
@@ -62,7 +109,13 @@ def main(program: str) -> None:
         model = churn / "models/churn.onnx"
         kind = "https://slsa.dev/provenance/v1"
         run(program, "attest", str(model), "--predicate", str(predicate), "--type", kind, "-C", str(churn))
+        report = work / "vulns.json"
+        report.write_text(json.dumps(VULNERABILITIES))
+        run(program, "attest", str(model), "--vulns", str(report), "-C", str(churn))
         subjects = [(model, ["--requirements", str(churn / "requirements.txt"), "--model-version", "1.0"])]
+        card = work / "CARD.md"
+        card.write_text(CARD)
+        subjects.append((model, ["--card", str(card), "--purl", "pkg:generic/churn@1.0"]))
         subjects += [(ROOT / path, []) for path in REAL]
         for path, options in subjects:
             for version in VERSIONS:

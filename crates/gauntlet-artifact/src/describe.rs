@@ -130,7 +130,8 @@ fn onnx(facts: &OnnxFacts, into: &mut ModelDescription) {
     for operator in &facts.operators {
         count_operator(into, &operator.domain, &operator.op_type, operator.count);
     }
-    let quantised = ["QuantizeLinear", "DequantizeLinear", "QLinearConv", "QLinearMatMul", "MatMulInteger", "MatMulNBits"];
+    let quantised =
+        ["QuantizeLinear", "DequantizeLinear", "QLinearConv", "QLinearMatMul", "MatMulInteger", "MatMulNBits"];
     let used: Vec<_> = facts.operators.iter().filter(|o| quantised.contains(&o.op_type.as_str())).collect();
     if let Some(first) = used.first() {
         into.quantisation = Some(format!("operators of quantised arithmetic, such as {}", first.op_type));

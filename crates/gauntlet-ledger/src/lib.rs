@@ -8,6 +8,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod bundle;
 pub mod checkpoint;
 mod error;
 mod evidence;
@@ -15,17 +16,17 @@ mod files;
 mod frontier;
 mod home;
 mod journal;
+pub mod judge;
 mod lock;
 mod log;
-pub mod note;
 pub mod proof;
 pub mod record;
 pub mod tile;
-pub mod tree;
 mod verify;
 
 pub use error::Error;
 pub use evidence::{EvidenceStore, Held, MAX_ENVELOPE};
+pub use gauntlet_trust::tlog::{note, tree};
 pub use journal::read_all as read_journal;
 pub use lock::{Lease, LockError};
 pub use log::{Appended, JOURNAL_LIMIT, LOCK_TIMEOUT, Ledger, Options, Place, Repair};

@@ -14,12 +14,12 @@ use gauntlet_core::{
 use gauntlet_data::manifest::Manifest;
 use gauntlet_trust::bom::{
     CardEntry, DatasetEntry, FileEntry, Measured, ModelFacts, ProvenanceEntry, ScanEntry, SignatureEntry, Source,
-    of_provenance, of_requirements,
+    VulnerabilityEntry, of_provenance, of_requirements,
 };
 use gauntlet_trust::import::IMPORT_MEMBER;
 use gauntlet_trust::keys::VerifyingKey;
 use gauntlet_trust::oms::{self, Trust, VerifyOptions};
-use gauntlet_trust::statement::{PROVENANCE, Provenance, REPORT_MEMBER, TEST_RESULT, TestOutcome, TestResult};
+use gauntlet_trust::statement::{PROVENANCE, Provenance, TEST_RESULT, TestOutcome, TestResult, VULNS, Vulnerabilities};
 use jiff::Timestamp;
 use serde::Deserialize as _;
 use serde_json::{Value, json};
@@ -132,6 +132,7 @@ pub(crate) fn gather(
         provenance: Vec::new(),
         packages: Vec::new(),
         signatures: signatures(args, &trusted)?,
+        vulnerabilities: Vec::new(),
         scans: reports.iter().map(scan_of_report).collect::<anyhow::Result<_>>()?,
     };
     for evidence in &found {
@@ -250,12 +251,28 @@ fn take(evidence: &Found, facts: &mut ModelFacts) {
             Ok(result) => tested(&result, source, facts),
             Err(error) => left_out(evidence, &error),
         },
+        VULNS => match evidence.statement.predicate_as::<Vulnerabilities>() {
+            Ok(report) => scanned(report, &source, facts),
+            Err(error) => left_out(evidence, &error),
+        },
         _ => {}
     }
 }
 
 fn left_out(evidence: &Found, error: &dyn std::fmt::Display) {
     terminal::note(&format!("warning: ledger entry {} is left out: {error}", evidence.index));
+}
+
+/// A later report of the same scanner replaces an earlier one.
+fn scanned(report: Vulnerabilities, source: &Source, facts: &mut ModelFacts) {
+    let scanner = report.scanner.uri;
+    facts.vulnerabilities.retain(|entry| entry.scanner != scanner);
+    facts.vulnerabilities.extend(report.scanner.result.into_iter().map(|found| VulnerabilityEntry {
+        id: found.id,
+        ratings: found.severity.into_iter().map(|severity| (severity.method, severity.score)).collect(),
+        scanner: scanner.clone(),
+        source: source.clone(),
+    }));
 }
 
 fn tested(result: &TestResult, source: Source, facts: &mut ModelFacts) {

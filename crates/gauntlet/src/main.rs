@@ -19,6 +19,7 @@ mod progress;
 mod result;
 mod state;
 mod terminal;
+mod trust;
 
 use std::process::ExitCode;
 
@@ -62,17 +63,21 @@ fn run(cli: &Cli) -> anyhow::Result<Exit> {
         Command::Hunt(args) => commands::hunt::run(args, &cli.global, &config()?),
         Command::Convert(args) => commands::convert::run(args),
         Command::Key(command) => commands::key::run(command, &config()?),
-        Command::Sign(args) => commands::sign::run(args),
-        Command::Verify(args) => commands::verify::run(args, &cli.global),
+        Command::Sign(args) => commands::sign::run(args, &cli.global),
         Command::Attest(args) => commands::attest::run(args, &cli.global, &config()?),
         Command::Bom(args) => commands::bom::run(args, &cli.global, &config()?),
         Command::Card(args) => commands::card::run(args, &cli.global, &config()?),
+        Command::Verify(args) => commands::verify_evidence::run(args, &cli.global, config),
+        Command::Approve(args) => commands::revoke::approve(args, &cli.global, &config()?),
+        Command::Revoke(args) => commands::revoke::run(args, &cli.global, &config()?),
         Command::Ledger(command) => commands::ledger::run(command, &config()?),
-        Command::Policy(command) => commands::policy::run(command),
+        Command::Policy(command) => commands::policy::run(command, config),
         Command::Rule(command) => commands::rule::run(command),
         Command::Config(command) => commands::config::run(command),
         Command::Train(args) => commands::train::run(args, &cli.global, &config()?),
         Command::PolicyChild | Command::TrainStage { .. } => Ok(Exit::Usage),
+        Command::Config(command) => commands::config::run(command, config),
+        Command::PolicyChild => Ok(Exit::Usage),
     }
 }
 

@@ -144,7 +144,9 @@ fn demanded(card: &CardFact, risk: Risk, location: &Location) -> Vec<Draft> {
         match sections.peek().map(|section| section.line) {
             None => {
                 let message = format!("there is no section `{heading}`");
-                drafts.push(super::draft(&INFO, "section-missing", location, message).severity(severity).snippet(heading));
+                drafts.push(
+                    super::draft(&INFO, "section-missing", location, message).severity(severity).snippet(heading),
+                );
             }
             Some(line) if !sections.any(|section| section.filled) => {
                 let place = location.clone().at_line(line, None);
@@ -235,7 +237,11 @@ mod tests {
 
     fn rules(text: &str, config: Value) -> Vec<String> {
         let mut facts = Facts::new("artifact", 1);
-        facts.push(super::super::CARD, Location::file(std::path::Path::new("CARD.md")), &Read::parse(text.as_bytes()).claims);
+        facts.push(
+            super::super::CARD,
+            Location::file(std::path::Path::new("CARD.md")),
+            &Read::parse(text.as_bytes()).claims,
+        );
         let judgement = Card.judge(&facts, &Judging { config: &config, now: Timestamp::UNIX_EPOCH });
         let sealed = gauntlet_core::seal(judgement.findings);
         sealed.into_iter().map(|f| format!("{} {}", f.rule.rsplit('/').next().unwrap_or_default(), f.message)).collect()
@@ -264,11 +270,17 @@ mod tests {
     #[test]
     fn a_risk_score_without_version_or_evidence_counts_for_nothing() {
         let without = FULL.replace("    version: \"1\"\n", "");
-        assert_eq!(rules(&without, json!({"risk": "high"})), ["risk-score-incomplete the front matter lacks the formula's version"]);
+        assert_eq!(
+            rules(&without, json!({"risk": "high"})),
+            ["risk-score-incomplete the front matter lacks the formula's version"]
+        );
         let bad = FULL.replace("sha256:", "sha1:");
         assert!(rules(&bad, json!({"risk": "high"})).iter().any(|r| r.contains("digests of the evidence")));
         let lower = FULL.replace("risk_class: high", "risk_class: minimal");
-        assert_eq!(rules(&lower, json!({"risk": "high"})), ["risk-class-lower the card says minimal, the project is held to high"]);
+        assert_eq!(
+            rules(&lower, json!({"risk": "high"})),
+            ["risk-class-lower the card says minimal, the project is held to high"]
+        );
     }
 
     #[test]

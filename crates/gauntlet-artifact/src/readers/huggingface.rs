@@ -108,7 +108,8 @@ fn describe(root: &Json) -> Option<ModelConfigFact> {
         return None;
     }
     let version = |key: &str, name: &str| text(key).map(|version| format!("{name} {version}"));
-    let producer = version("transformers_version", "transformers").or_else(|| version("_diffusers_version", "diffusers"));
+    let producer =
+        version("transformers_version", "transformers").or_else(|| version("_diffusers_version", "diffusers"));
     let quantisation = root.get("quantization_config").and_then(|config| {
         let method = config.get("quant_method").and_then(Json::text).map(cut);
         let bits = config.get("bits").and_then(scalar).map(|bits| format!("{bits} bits"));

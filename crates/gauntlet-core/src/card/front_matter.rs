@@ -90,7 +90,8 @@ fn results(map: &Map<String, Value>, claims: &mut CardFact) {
                 claims.problems.push(CardProblem::Limit { what: format!("{METRICS} results") });
                 return;
             }
-            let Some((name, value)) = metric.get("type").and_then(text).zip(metric.get("value").and_then(number)) else {
+            let Some((name, value)) = metric.get("type").and_then(text).zip(metric.get("value").and_then(number))
+            else {
                 let place = format!("model-index results[{at}].metrics[{index}]");
                 claims.problems.push(CardProblem::Metric { place });
                 continue;

@@ -165,7 +165,9 @@ fn says_something(text: &str) -> bool {
         .to_lowercase();
     let lines = words.lines().map(|line| line.trim().trim_matches(['-', '/']).trim());
     // A line with a placeholder is one that nobody has written yet, whatever stands around it.
-    lines.filter(|line| !line.is_empty()).any(|line| !PLACEHOLDERS.iter().any(|p| line == *p || line.contains("fill-in")))
+    lines
+        .filter(|line| !line.is_empty())
+        .any(|line| !PLACEHOLDERS.iter().any(|p| line == *p || line.contains("fill-in")))
 }
 
 #[cfg(test)]
@@ -186,11 +188,19 @@ mod tests {
         let card = Card::parse(CARD.as_bytes());
         let claims = &card.claims;
         assert_eq!(claims.licence.as_deref(), Some("mit"));
-        assert_eq!((claims.languages.as_slice(), claims.datasets.as_slice()), (&["en".to_owned(), "no".to_owned()][..], &["imdb".to_owned()][..]));
+        assert_eq!(
+            (claims.languages.as_slice(), claims.datasets.as_slice()),
+            (&["en".to_owned(), "no".to_owned()][..], &["imdb".to_owned()][..])
+        );
         let metric = &claims.metrics[0];
-        assert_eq!((metric.name.as_str(), metric.value, metric.low, metric.slice.as_deref()), ("accuracy", 0.92, Some(0.9), Some("long")));
+        assert_eq!(
+            (metric.name.as_str(), metric.value, metric.low, metric.slice.as_deref()),
+            ("accuracy", 0.92, Some(0.9), Some("long"))
+        );
         assert_eq!(claims.metrics.len(), 2);
-        assert!(claims.problems.contains(&CardProblem::Metric { place: "model-index results[0].metrics[2]".to_owned() }));
+        assert!(
+            claims.problems.contains(&CardProblem::Metric { place: "model-index results[0].metrics[2]".to_owned() })
+        );
         assert_eq!(claims.risk_score.as_ref().unwrap().missing(), ["digests of the evidence"]);
         let section = |kind| claims.sections.iter().find(|s| s.kind == Some(kind)).map(|s| s.filled);
         assert_eq!(section(SectionKind::IntendedUse), Some(true));
@@ -223,14 +233,22 @@ mod tests {
         let edited = Card::parse(region("as claimed\n").as_bytes()).claims.problems;
         assert_eq!(edited, [CardProblem::EditedRegion { name: "x".to_owned(), line: 2 }]);
         let open = format!("{}\nas made\n", begin_marker("x", "as made\n"));
-        assert_eq!(Card::parse(open.as_bytes()).claims.problems, [CardProblem::BrokenRegion { name: "x".to_owned(), line: 1 }]);
+        assert_eq!(
+            Card::parse(open.as_bytes()).claims.problems,
+            [CardProblem::BrokenRegion { name: "x".to_owned(), line: 1 }]
+        );
     }
 
     #[test]
     fn broken_front_matter_is_a_problem_with_a_line() {
-        for (text, line) in [("---\nlicense: mit\nlicense: apache\n---\n", 3), ("---\n- a\n---\n", 1), ("---\nlicense: mit\n", 1)] {
+        for (text, line) in
+            [("---\nlicense: mit\nlicense: apache\n---\n", 3), ("---\n- a\n---\n", 1), ("---\nlicense: mit\n", 1)]
+        {
             let problems = Card::parse(text.as_bytes()).claims.problems;
-            assert!(matches!(&problems[..], [CardProblem::FrontMatter { line: at, .. }] if *at == line), "{text}: {problems:?}");
+            assert!(
+                matches!(&problems[..], [CardProblem::FrontMatter { line: at, .. }] if *at == line),
+                "{text}: {problems:?}"
+            );
         }
         assert!(Card::parse(b"\xff\xfe").claims.problems.len() == 1);
         assert!(Card::parse(b"# only text\n").claims.problems.is_empty());

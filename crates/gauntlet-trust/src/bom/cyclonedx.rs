@@ -9,7 +9,10 @@ use std::str::FromStr;
 use gauntlet_core::{Algorithm, DigestSet, canonical};
 use serde_json::{Map, Value, json};
 
-use super::{DatasetEntry, ModelFacts, Package, Source, Writer, hub_purl, model_card, spdx_identifier, uuid_of};
+use super::{
+    DatasetEntry, ModelFacts, Package, Source, VulnerabilityEntry, Writer, hub_purl, model_card, spdx_identifier,
+    uuid_of,
+};
 
 /// Release of the specification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -61,9 +64,14 @@ pub fn write(facts: &ModelFacts, version: Version, writer: Writer<'_>) -> Value 
         "components": components(facts),
         "dependencies": dependencies(facts),
     });
-    let formulas: Vec<Value> = facts.provenance.iter().zip(0usize..).map(|(entry, at)| formula(facts, entry, at)).collect();
+    let formulas: Vec<Value> =
+        facts.provenance.iter().zip(0usize..).map(|(entry, at)| formula(facts, entry, at)).collect();
     if !formulas.is_empty() {
         insert(&mut document, "formulation", Value::Array(formulas));
+    }
+    if !facts.vulnerabilities.is_empty() {
+        let list = facts.vulnerabilities.iter().zip(0usize..).map(|(entry, at)| vulnerability(entry, at));
+        insert(&mut document, "vulnerabilities", Value::Array(list.collect()));
     }
     // A JSON value with text keys always serialises.
     let serial = uuid_of(&canonical::to_vec(&document).unwrap_or_default());
@@ -182,7 +190,8 @@ fn tensors(facts: &ModelFacts, properties: &mut Properties) {
     for (dtype, (tensors, elements)) in dtypes {
         properties.add(&format!("tensors:{dtype}"), format!("{tensors} tensors, {elements} elements"));
     }
-    let source = Source { confidence: super::Confidence::Verified, evidence: "the headers of the model's files".to_owned() };
+    let source =
+        Source { confidence: super::Confidence::Verified, evidence: "the headers of the model's files".to_owned() };
     properties.weigh("tensors", &source);
     for description in &facts.descriptions {
         for tensor in &description.tensors {
@@ -222,7 +231,9 @@ fn hashes(digest: &DigestSet) -> Option<Value> {
 fn licence(word: &str) -> Value {
     match spdx_identifier(word) {
         Some(id) => json!([{"license": {"id": id}}]),
-        None if [" OR ", " AND ", " WITH "].iter().any(|operator| word.contains(operator)) => json!([{"expression": word}]),
+        None if [" OR ", " AND ", " WITH "].iter().any(|operator| word.contains(operator)) => {
+            json!([{"expression": word}])
+        }
         None => json!([{"license": {"name": word}}]),
     }
 }
@@ -360,6 +371,30 @@ fn dependencies(facts: &ModelFacts) -> Vec<Value> {
     list
 }
 
+/// What a scanner named. A score that is neither a number nor a word of the standard stays the scanner's word.
+fn vulnerability(entry: &VulnerabilityEntry, at: usize) -> Value {
+    let words = ["critical", "high", "medium", "low", "info", "none", "unknown"];
+    let mut properties = Properties::default();
+    properties.weigh("vulnerability", &entry.source);
+    let mut ratings = Vec::new();
+    for (method, score) in &entry.ratings {
+        let word = score.to_lowercase();
+        match score.parse::<f64>() {
+            Ok(number) if number.is_finite() => ratings.push(json!({"source": {"name": method}, "score": number})),
+            _ if words.contains(&word.as_str()) => ratings.push(json!({"source": {"name": method}, "severity": word})),
+            _ => properties.add(&format!("rating:{method}"), score),
+        }
+    }
+    object([
+        ("bom-ref", Some(json!(format!("vulnerability:{at}")))),
+        ("id", Some(json!(entry.id))),
+        ("source", Some(json!({"name": entry.scanner}))),
+        ("ratings", (!ratings.is_empty()).then_some(Value::Array(ratings))),
+        ("affects", Some(json!([{"ref": MODEL}]))),
+        ("properties", properties.into_value()),
+    ])
+}
+
 /// A training run as a workflow: who ran it, when, with which parameters, from what.
 fn formula(facts: &ModelFacts, entry: &super::ProvenanceEntry, at: usize) -> Value {
     let (build, run) = (&entry.provenance.build_definition, &entry.provenance.run_details);
@@ -426,8 +461,11 @@ mod tests {
             assert_eq!(model["licenses"][0]["license"]["id"], "CC0-1.0");
             assert_eq!(model["modelCard"]["modelParameters"]["task"], "tabular-classification");
             let metrics = model["modelCard"]["quantitativeAnalysis"]["performanceMetrics"].as_array().unwrap();
-            assert_eq!(metrics[0], json!({"type": "accuracy", "value": "0.85", "slice": "age<30",
-                "confidenceInterval": {"lowerBound": "0.8", "upperBound": "0.9"}}));
+            assert_eq!(
+                metrics[0],
+                json!({"type": "accuracy", "value": "0.85", "slice": "age<30",
+                "confidenceInterval": {"lowerBound": "0.8", "upperBound": "0.9"}})
+            );
             assert_eq!(document["metadata"]["timestamp"], "1970-01-01T00:00:00Z");
             assert_eq!(document["formulation"][0]["workflows"][0]["uid"], "run-1");
         }
@@ -493,6 +531,17 @@ mod tests {
         let document = write(&facts, Version::V1_7, writer(0));
         assert!(document["metadata"]["component"].get("modelCard").is_none());
         assert!(document.get("formulation").is_none());
+    }
+
+    #[test]
+    fn scores_keep_their_meaning() {
+        let document = write(&sample(), Version::V1_6, writer(0));
+        let found = &document["vulnerabilities"][0];
+        assert_eq!(found["ratings"][0]["score"], 5.2);
+        assert_eq!(found["ratings"][1]["severity"], "high");
+        assert!(
+            found["properties"].as_array().unwrap().contains(&json!({"name": "gauntlet:rating:m", "value": "likely"}))
+        );
     }
 
     #[test]

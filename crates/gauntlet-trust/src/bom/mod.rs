@@ -107,6 +107,8 @@ pub struct ModelFacts {
     pub signatures: Vec<SignatureEntry>,
     /// What scans of it said.
     pub scans: Vec<ScanEntry>,
+    /// Vulnerabilities that scanners with an advisory database named.
+    pub vulnerabilities: Vec<VulnerabilityEntry>,
 }
 
 /// One file of the model.
@@ -204,6 +206,19 @@ pub struct ScanEntry {
     pub source: Source,
 }
 
+/// A vulnerability that a scanner named.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VulnerabilityEntry {
+    /// CVE, GHSA, PYSEC or another identifier.
+    pub id: String,
+    /// How bad: method and score, as the scanner wrote them.
+    pub ratings: Vec<(String, String)>,
+    /// URI of the scanner.
+    pub scanner: String,
+    /// The envelope that says so.
+    pub source: Source,
+}
+
 /// Who writes a document, and when.
 #[derive(Clone, Copy, Debug)]
 pub struct Writer<'a> {
@@ -285,13 +300,21 @@ pub(crate) mod tests {
             },
             version: Some("1.0".to_owned()),
             purl: None,
-            files: vec![FileEntry { path: "churn.onnx".to_owned(), size: 5, sha256: Digest::sha256(b"model").hex().to_owned() }],
+            files: vec![FileEntry {
+                path: "churn.onnx".to_owned(),
+                size: 5,
+                sha256: Digest::sha256(b"model").hex().to_owned(),
+            }],
             descriptions: vec![ModelDescription {
                 path: "churn.onnx".to_owned(),
                 formats: vec!["ONNX".to_owned()],
                 producer: Some("pytorch 2.5".to_owned()),
                 quantisation: Some("int8".to_owned()),
-                inputs: vec![Port { name: "x".to_owned(), dtype: "float".to_owned(), shape: Some(vec!["N".to_owned(), "15".to_owned()]) }],
+                inputs: vec![Port {
+                    name: "x".to_owned(),
+                    dtype: "float".to_owned(),
+                    shape: Some(vec!["N".to_owned(), "15".to_owned()]),
+                }],
                 outputs: vec![Port { name: "logits".to_owned(), dtype: "float".to_owned(), shape: None }],
                 operators: [("Gemm".to_owned(), 3)].into(),
                 dtypes: [("F32".to_owned(), TensorCount { tensors: 1, elements: 480 })].into(),
@@ -305,7 +328,11 @@ pub(crate) mod tests {
             owners: [("model".to_owned(), "model-owner@example.com".to_owned())].into(),
             measured: vec![Measured {
                 check: "model/fairness".to_owned(),
-                metric: Metric { low: Some(0.8), high: Some(0.9), ..Metric::new("accuracy", 0.85, "share").field("age<30") },
+                metric: Metric {
+                    low: Some(0.8),
+                    high: Some(0.9),
+                    ..Metric::new("accuracy", 0.85, "share").field("age<30")
+                },
                 source: Source::envelope(&envelope, true),
             }],
             datasets: vec![DatasetEntry {
@@ -331,6 +358,12 @@ pub(crate) mod tests {
                 check: "artifact/onnx".to_owned(),
                 verdict: Verdict::Pass,
                 findings: vec![("high".to_owned(), 0)],
+                source: Source::envelope(&envelope, true),
+            }],
+            vulnerabilities: vec![VulnerabilityEntry {
+                id: "CVE-2026-0001".to_owned(),
+                ratings: ["5.2", "HIGH", "likely"].map(|score| ("m".to_owned(), score.to_owned())).to_vec(),
+                scanner: "pkg:pypi/pip-audit@2.9.0".to_owned(),
                 source: Source::envelope(&envelope, true),
             }],
         }

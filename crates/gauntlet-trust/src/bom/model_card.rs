@@ -79,14 +79,18 @@ fn analysis(facts: &ModelFacts, properties: &mut Properties) -> Option<Value> {
     let claimed = facts.card.iter().flat_map(|entry| {
         let source = Source::declared(&entry.path);
         let slice = |claim: &gauntlet_core::card::ClaimedMetric| claim.slice.clone().or_else(|| claim.dataset.clone());
-        entry.card.claims.metrics.iter().map(move |claim| {
-            ((&claim.name, claim.value, claim.low, claim.high, slice(claim)), source.clone())
-        })
+        entry
+            .card
+            .claims
+            .metrics
+            .iter()
+            .map(move |claim| ((&claim.name, claim.value, claim.low, claim.high, slice(claim)), source.clone()))
     });
     let mut list = Vec::new();
     for ((name, value, low, high, slice), source) in measured.chain(claimed) {
         let bounds = [("lowerBound", low), ("upperBound", high)];
-        let interval = object(bounds.map(|(name, bound)| (name, bound.filter(|b| b.is_finite()).map(|b| json!(b.to_string())))));
+        let interval =
+            object(bounds.map(|(name, bound)| (name, bound.filter(|b| b.is_finite()).map(|b| json!(b.to_string())))));
         let interval = interval.as_object().is_some_and(|o| !o.is_empty()).then_some(interval);
         properties.weigh(&format!("quantitativeAnalysis.performanceMetrics[{}]", list.len()), &source);
         list.push(object([
@@ -156,12 +160,23 @@ fn energy(facts: &ModelFacts) -> Option<Value> {
     let stated = facts.card.as_ref()?.card.front_matter.get("gauntlet")?.get("energy")?;
     let kwh = stated.get("kwh")?.as_f64().filter(|kwh| kwh.is_finite() && *kwh >= 0.0)?;
     let activity = stated.get("activity").and_then(Value::as_str).unwrap_or("training");
-    let known = ["design", "data-collection", "data-preparation", "training", "fine-tuning", "validation", "deployment", "inference"];
+    let known = [
+        "design",
+        "data-collection",
+        "data-preparation",
+        "training",
+        "fine-tuning",
+        "validation",
+        "deployment",
+        "inference",
+    ];
     let activity = if known.contains(&activity) { activity } else { "other" };
     let cost = json!({"value": kwh, "unit": "kWh"});
     // Who made the energy is required by the standard and not known here.
     let provider = json!({"organization": {}, "energySource": "unknown", "energyProvided": cost});
-    Some(json!({"energyConsumptions": [{"activity": activity, "energyProviders": [provider], "activityEnergyCost": cost}]}))
+    Some(
+        json!({"energyConsumptions": [{"activity": activity, "energyProviders": [provider], "activityEnergyCost": cost}]}),
+    )
 }
 
 /// What the standard has no member for.

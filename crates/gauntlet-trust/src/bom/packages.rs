@@ -88,7 +88,8 @@ pub fn of_requirements(bytes: &[u8], source: &Source) -> Result<(Vec<Package>, V
             None => (requirement.split(['<', '>', '~', '!', '=', '@']).next().unwrap_or_default(), None),
         };
         let name = normalised(name.split('[').next().unwrap_or_default());
-        let exact = version.filter(|v| !v.is_empty() && v.bytes().all(|b| b.is_ascii_alphanumeric() || b".+!-_".contains(&b)));
+        let exact =
+            version.filter(|v| !v.is_empty() && v.bytes().all(|b| b.is_ascii_alphanumeric() || b".+!-_".contains(&b)));
         match exact {
             Some(version) if !name.is_empty() => {
                 let hashes = words.by_ref().filter_map(|word| word.strip_prefix("--hash=sha256:"));

@@ -85,7 +85,8 @@ impl Elements {
         if let Some((bases, _)) = facts.declared(|card| Some(card.claims.base_models.clone())) {
             for (name, at) in bases.iter().zip(0usize..) {
                 let id = format!("base-model-{at}");
-                let members = json!({"name": name, "software_packageUrl": hub_purl(name), "software_primaryPurpose": "model"});
+                let members =
+                    json!({"name": name, "software_packageUrl": hub_purl(name), "software_primaryPurpose": "model"});
                 self.list.push(element("ai_AIPackage", base, &id, members));
                 self.relate(base, &id, "ancestorOf", &["model".to_owned()]);
             }
@@ -122,7 +123,9 @@ impl Elements {
         let Some(word) = word else { return };
         let expression = match spdx_identifier(word) {
             Some(id) => id.to_owned(),
-            None if word.starts_with("LicenseRef-") || word.contains(" OR ") || word.contains(" AND ") => word.to_owned(),
+            None if word.starts_with("LicenseRef-") || word.contains(" OR ") || word.contains(" AND ") => {
+                word.to_owned()
+            }
             None => return,
         };
         let name = format!("licence-of-{of}");
@@ -270,7 +273,8 @@ mod tests {
     #[test]
     fn figures_say_how_sure_they_are() {
         let document = written(0);
-        let model = document["@graph"].as_array().unwrap().iter().find(|e| e["type"] == "ai_AIPackage").unwrap().clone();
+        let model =
+            document["@graph"].as_array().unwrap().iter().find(|e| e["type"] == "ai_AIPackage").unwrap().clone();
         let keys: Vec<&str> = model["ai_metric"].as_array().unwrap().iter().filter_map(|m| m["key"].as_str()).collect();
         assert_eq!(keys, ["accuracy [age<30] (verified)", "accuracy [churn-test] (declared)"]);
         assert_eq!(model["ai_safetyRiskAssessment"], "high");

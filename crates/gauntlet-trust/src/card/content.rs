@@ -130,11 +130,16 @@ fn identity(facts: &ModelFacts) -> String {
     let port = |p: &gauntlet_core::Port| {
         format!("{} {} [{}]", p.name, p.dtype, p.shape.as_ref().map_or_else(|| "?".to_owned(), |s| s.join(", ")))
     };
-    let ports = |ports: &[gauntlet_core::Port]| (!ports.is_empty()).then(|| ports.iter().map(port).collect::<Vec<_>>().join("; "));
+    let ports = |ports: &[gauntlet_core::Port]| {
+        (!ports.is_empty()).then(|| ports.iter().map(port).collect::<Vec<_>>().join("; "))
+    };
     add("inputs", facts.derived(|d| ports(&d.inputs)).map(|(text, _)| text));
     add("outputs", facts.derived(|d| ports(&d.outputs)).map(|(text, _)| text));
     for signature in &facts.signatures {
-        let state = signature.verified_by.as_ref().map_or_else(|| "not verified".to_owned(), |key| format!("verified, key {key}"));
+        let state = signature
+            .verified_by
+            .as_ref()
+            .map_or_else(|| "not verified".to_owned(), |key| format!("verified, key {key}"));
         rows.push(vec![format!("signature {}", signature.path), state]);
     }
     // A model that is judged has a digest, so there is always a row.
@@ -143,11 +148,15 @@ fn identity(facts: &ModelFacts) -> String {
 
 fn files(facts: &ModelFacts) -> Option<String> {
     let formats = |path: &str| {
-        let found = facts.descriptions.iter().find(|description| description.path == path || description.path.ends_with(&format!("/{path}")));
+        let found = facts
+            .descriptions
+            .iter()
+            .find(|description| description.path == path || description.path.ends_with(&format!("/{path}")));
         found.map_or_else(String::new, |description| description.formats.join(", "))
     };
     let rows = facts.files.iter();
-    let rows = rows.map(|file| vec![file.path.clone(), formats(&file.path), file.size.to_string(), file.sha256.clone()]);
+    let rows =
+        rows.map(|file| vec![file.path.clone(), formats(&file.path), file.size.to_string(), file.sha256.clone()]);
     table(&["file", "format", "bytes", "sha256"], rows.collect())
 }
 
@@ -165,12 +174,17 @@ fn training_run(facts: &ModelFacts) -> Option<String> {
     for entry in &facts.provenance {
         let (build, run) = (&entry.provenance.build_definition, &entry.provenance.run_details);
         rows.push(vec!["builder".to_owned(), run.builder.id.clone()]);
-        rows.push(vec!["evidence".to_owned(), format!("{} ({})", entry.source.evidence, entry.source.confidence.as_str())]);
+        rows.push(vec![
+            "evidence".to_owned(),
+            format!("{} ({})", entry.source.evidence, entry.source.confidence.as_str()),
+        ]);
         for (name, value) in &build.external_parameters {
             rows.push(vec![name.clone(), value.as_str().map_or_else(|| value.to_string(), str::to_owned)]);
         }
     }
-    rows.extend(facts.packages.iter().map(|package| vec![format!("package {}", package.name), package.version.clone()]));
+    rows.extend(
+        facts.packages.iter().map(|package| vec![format!("package {}", package.name), package.version.clone()]),
+    );
     table(&["what", "value"], rows)
 }
 
@@ -189,7 +203,8 @@ fn measured(list: &[&Measured]) -> Option<String> {
 }
 
 fn scans(facts: &ModelFacts) -> Option<String> {
-    let rows = facts.scans.iter().map(|scan| {
+    // Judging the card is not part of it: its digest would change with each writing.
+    let rows = facts.scans.iter().filter(|scan| scan.check != "artifact/card").map(|scan| {
         let findings: Vec<String> =
             scan.findings.iter().filter(|(_, n)| *n > 0).map(|(severity, n)| format!("{n} {severity}")).collect();
         vec![scan.check.clone(), scan.verdict.as_str().to_owned(), findings.join(", "), scan.source.evidence.clone()]

@@ -20,7 +20,9 @@ pub enum CardError {
     #[error("the front matter of the card cannot be read: {0}")]
     FrontMatter(String),
     /// A generated part was edited by hand; replacing it would lose that.
-    #[error("the generated part `{name}` (line {line}) was edited by hand: move the edit out of it, or write it anew with --force")]
+    #[error(
+        "the generated part `{name}` (line {line}) was edited by hand: move the edit out of it, or write it anew with --force"
+    )]
     Edited {
         /// Its name.
         name: String,
@@ -115,7 +117,8 @@ fn append(text: &mut String, section: &str) {
 fn put(text: &str, part: &Part) -> String {
     let block = format!("{}\n{}{}\n", begin_marker(part.name, &part.content), part.content, end_marker(part.name));
     if let Some(region) = regions(text).into_iter().find(|region| region.name == part.name) {
-        let (before, after) = (text.get(..region.start).unwrap_or_default(), text.get(region.end..).unwrap_or_default());
+        let (before, after) =
+            (text.get(..region.start).unwrap_or_default(), text.get(region.end..).unwrap_or_default());
         return format!("{before}{block}{after}");
     }
     let sections = Card::parse(text.as_bytes()).claims.sections;
@@ -186,7 +189,10 @@ mod tests {
         assert_eq!(card.claims.problems, []);
         assert!(card.claims.model.matches(&bare().subject.digest));
         let metric = &card.claims.metrics[0];
-        assert_eq!((metric.name.as_str(), metric.value, metric.low, metric.slice.as_deref()), ("accuracy", 0.85, Some(0.8), Some("age<30")));
+        assert_eq!(
+            (metric.name.as_str(), metric.value, metric.low, metric.slice.as_deref()),
+            ("accuracy", 0.85, Some(0.8), Some("age<30"))
+        );
         let filled = |kind| card.claims.sections.iter().find(|s| s.kind == Some(kind)).map(|s| s.filled);
         assert_eq!(filled(SectionKind::ProhibitedUse), Some(false), "a person has to write it");
         assert_eq!(filled(SectionKind::EvaluationBySlice), Some(true));
@@ -196,9 +202,11 @@ mod tests {
     #[test]
     fn what_people_wrote_stays_byte_for_byte() {
         let first = write(&bare(), None, false, false).unwrap();
-        let edited = first
-            .replacen("[More Information Needed]", "Telling who may leave.", 1)
-            .replacen("---\n", "---\nlicense: mit # chosen by legal\ngauntlet:\n  contact: a@example.com\n", 1);
+        let edited = first.replacen("[More Information Needed]", "Telling who may leave.", 1).replacen(
+            "---\n",
+            "---\nlicense: mit # chosen by legal\ngauntlet:\n  contact: a@example.com\n",
+            1,
+        );
         let mut facts = bare();
         facts.measured[0].metric.value = 0.87;
         let second = write(&facts, Some(&edited), false, false).unwrap();
@@ -211,7 +219,9 @@ mod tests {
     #[test]
     fn cards_of_others_get_the_parts_below_their_own_headings() {
         let foreign = "---\nlicense: mit\ndatasets:\n- imdb\n---\n# Model\n\nText.\n\n## Evaluation\n\nOur words.\n";
-        let text = write(&bare(), Some(foreign), false, false).unwrap();
+        let mut facts = bare();
+        facts.measured[0].metric.field = None;
+        let text = write(&facts, Some(foreign), false, false).unwrap();
         assert!(text.starts_with("---\nlicense: mit\ndatasets:\n- imdb\n# <!-- gauntlet:generated"));
         let evaluation = text.find("## Evaluation\n").unwrap();
         assert!(text.find("gauntlet:generated evaluation ").unwrap() > evaluation);

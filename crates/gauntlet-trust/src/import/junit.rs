@@ -180,7 +180,11 @@ impl Document {
                 if suite.stated_bad > suite.bad || suite.stated_tests > suite.tests {
                     let message = format!(
                         "suite {} states {} tests and {} failures and errors, but lists {} and {}",
-                        crate::shown(&suite.name), suite.stated_tests, suite.stated_bad, suite.tests, suite.bad
+                        crate::shown(&suite.name),
+                        suite.stated_tests,
+                        suite.stated_bad,
+                        suite.tests,
+                        suite.bad
                     );
                     return Err(ImportError::Content(message));
                 }
@@ -224,9 +228,10 @@ fn count(tag: &BytesStart<'_>, name: &str) -> Result<usize, ImportError> {
     match attribute(tag, name)? {
         None => Ok(0),
         Some(text) if text.trim().is_empty() => Ok(0),
-        Some(text) => text.trim().parse().map_err(|_| {
-            ImportError::Content(format!("`{name}` of a suite is {}, not a number", crate::shown(&text)))
-        }),
+        Some(text) => text
+            .trim()
+            .parse()
+            .map_err(|_| ImportError::Content(format!("`{name}` of a suite is {}, not a number", crate::shown(&text)))),
     }
 }
 
@@ -255,6 +260,15 @@ mod tests {
         let import = &result.extensions[super::super::IMPORT_MEMBER];
         assert_eq!(import["producer"]["suites"], json!(["pytest tests", "pytest"]));
         assert_eq!(import["file"]["digest"]["sha256"], gauntlet_core::sha256_hex(PYTEST.as_bytes()));
+    }
+
+    #[test]
+    fn a_file_of_pytest_is_read() {
+        let result = from_junit(file(include_bytes!("../../../../testdata/import/pytest.xml"))).unwrap();
+        let names = |list: &[&str]| list.iter().map(|name| format!("test_model::{name}")).collect::<Vec<_>>();
+        assert_eq!(result.passed_tests, names(&["test_age[17]", "test_age[30]", "test_shape"]));
+        assert_eq!(result.failed_tests, names(&["test_age[99]", "test_server"]));
+        assert_eq!(result.warned_tests, names(&["test_gpu"]));
     }
 
     #[test]

@@ -64,6 +64,8 @@ struct Outcomes {
     passed: BTreeSet<String>,
     warned: BTreeSet<String>,
     failed: BTreeSet<String>,
+    /// What was remarked on without being wrong: it neither passed nor failed.
+    noted: BTreeSet<String>,
 }
 
 impl Outcomes {
@@ -83,7 +85,7 @@ impl Outcomes {
     /// The predicate. Of several outcomes of one name the worst holds.
     fn into_result(mut self, file: Imported<'_>, format: &str, producer: Value) -> TestResult {
         self.warned.retain(|name| !self.failed.contains(name));
-        self.passed.retain(|name| !self.failed.contains(name) && !self.warned.contains(name));
+        self.passed.retain(|name| ![&self.failed, &self.warned, &self.noted].iter().any(|set| set.contains(name)));
         let result = match (self.failed.is_empty(), self.warned.is_empty()) {
             (false, _) => TestOutcome::Failed,
             (true, false) => TestOutcome::Warned,
@@ -151,6 +153,9 @@ mod tests {
             outcomes.add(outcome, name).unwrap();
         }
         let result = outcomes.into_result(file(b"x"), "junit", Value::Null);
-        assert_eq!((result.result, result.passed_tests, result.failed_tests), (TestOutcome::Failed, vec!["b".to_owned()], vec!["a".to_owned()]));
+        assert_eq!(
+            (result.result, result.passed_tests, result.failed_tests),
+            (TestOutcome::Failed, vec!["b".to_owned()], vec!["a".to_owned()])
+        );
     }
 }

@@ -6,7 +6,9 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{BYTES, IMPORT_MEMBER, ImportError, Imported, Outcomes};
-use crate::statement::{Database, ScanMetadata, Scanner, Severity, TestOutcome, TestResult, Vulnerabilities, Vulnerability};
+use crate::statement::{
+    Database, ScanMetadata, Scanner, Severity, TestOutcome, TestResult, Vulnerabilities, Vulnerability,
+};
 use crate::strict_json::{self, Bounds};
 
 /// Results of one file.
@@ -131,6 +133,9 @@ pub fn from_sarif(file: Imported<'_>) -> Result<TestResult, ImportError> {
             match run.level(found, &id).as_str() {
                 "error" => outcomes.add(TestOutcome::Failed, &id)?,
                 "warning" | "suppressed" | "open" => outcomes.add(TestOutcome::Warned, &id)?,
+                "note" => {
+                    outcomes.noted.insert(id);
+                }
                 _ => {}
             }
         }
@@ -164,10 +169,19 @@ pub fn vulnerabilities_from_sarif(file: &Imported<'_>, database_updated: &str) -
         if level == "none" {
             continue;
         }
-        let entry = found.entry(id.clone()).or_insert_with(|| Vulnerability { id: id.clone(), severity: Vec::new(), annotations: None });
+        let entry = found.entry(id.clone()).or_insert_with(|| Vulnerability {
+            id: id.clone(),
+            severity: Vec::new(),
+            annotations: None,
+        });
         let mut severities = vec![Severity { method: "sarif-level".to_owned(), score: level }];
-        let scored = run.tool.rules().find(|rule| rule.id == id).and_then(|rule| rule.properties.as_ref()?.get("security-severity"));
-        severities.extend(scored.and_then(scalar).map(|score| Severity { method: "security-severity".to_owned(), score }));
+        let scored = run
+            .tool
+            .rules()
+            .find(|rule| rule.id == id)
+            .and_then(|rule| rule.properties.as_ref()?.get("security-severity"));
+        severities
+            .extend(scored.and_then(scalar).map(|score| Severity { method: "security-severity".to_owned(), score }));
         for severity in severities {
             if !entry.severity.contains(&severity) {
                 entry.severity.push(severity);
@@ -241,7 +255,8 @@ impl Run {
 
     fn rule_id(&self, found: &Found) -> Result<String, ImportError> {
         let stated = found.rule_id.clone().or_else(|| found.rule.as_ref()?.id.clone());
-        let index = found.rule_index.or_else(|| found.rule.as_ref()?.index).and_then(|index| usize::try_from(index).ok());
+        let index =
+            found.rule_index.or_else(|| found.rule.as_ref()?.index).and_then(|index| usize::try_from(index).ok());
         let listed = || self.tool.driver.rules.as_ref()?.get(index?).map(|rule| rule.id.clone());
         stated.or_else(listed).filter(|id| !id.trim().is_empty()).ok_or_else(|| {
             ImportError::Content(format!("a result of {} names no rule", crate::shown(&self.tool.driver.name)))
@@ -254,7 +269,8 @@ impl Run {
         if matches!(kind, "pass" | "notApplicable" | "informational") {
             return "none".to_owned();
         }
-        let hidden = |suppression: &Suppression| suppression.status.as_deref().is_none_or(|status| status == "accepted");
+        let hidden =
+            |suppression: &Suppression| suppression.status.as_deref().is_none_or(|status| status == "accepted");
         if found.suppressions.as_ref().is_some_and(|list| !list.is_empty() && list.iter().all(hidden)) {
             return "suppressed".to_owned();
         }
@@ -262,7 +278,10 @@ impl Run {
             return "open".to_owned();
         }
         // A rule of an extension is named `rule` or `rule/sub-rule`.
-        let rule = self.tool.rules().find(|rule| rule.id == id || id.strip_prefix(&rule.id).is_some_and(|rest| rest.starts_with('/')));
+        let rule = self
+            .tool
+            .rules()
+            .find(|rule| rule.id == id || id.strip_prefix(&rule.id).is_some_and(|rest| rest.starts_with('/')));
         let default = || rule.and_then(|rule| rule.default_configuration.as_ref()?.level.clone());
         match found.level.clone().or_else(default).as_deref() {
             Some("error") => "error".to_owned(),
@@ -298,12 +317,18 @@ mod tests {
     fn rules_become_tests_and_the_tool_keeps_its_name() {
         let result = from_sarif(file(SCAN.as_bytes())).unwrap();
         assert_eq!(result.result, TestOutcome::Failed);
-        assert_eq!((result.failed_tests.as_slice(), result.warned_tests.as_slice()), (&["B301".to_owned()][..], &["B105".to_owned(), "B404".to_owned()][..]));
+        assert_eq!(
+            (result.failed_tests.as_slice(), result.warned_tests.as_slice()),
+            (&["B301".to_owned()][..], &["B105".to_owned(), "B404".to_owned()][..])
+        );
         assert!(result.passed_tests.is_empty());
         let tool = &result.extensions[IMPORT_MEMBER]["producer"]["tools"][0];
         assert_eq!((tool["name"].as_str(), tool["version"].as_str()), (Some("bandit"), Some("1.8")));
-        let clean = SCAN.replace(r#""results":[{"ruleId":"B301","message":
-        {"text":"pickle"}},"#, r#""results":["#);
+        let clean = SCAN.replace(
+            r#""results":[{"ruleId":"B301","message":
+        {"text":"pickle"}},"#,
+            r#""results":["#,
+        );
         assert_eq!(from_sarif(file(clean.as_bytes())).unwrap().passed_tests, ["B301"]);
     }
 
@@ -339,9 +364,27 @@ mod tests {
     }
 
     #[test]
+    fn files_of_real_scanners_are_read() {
+        let bandit = include_bytes!("../../../../testdata/import/bandit.sarif");
+        let result = from_sarif(file(bandit)).unwrap();
+        assert_eq!(
+            (result.failed_tests.as_slice(), result.warned_tests.as_slice()),
+            (&["B602".to_owned()][..], &["B301".to_owned()][..])
+        );
+        assert!(result.passed_tests.is_empty(), "notes are no passes: {:?}", result.passed_tests);
+        let ruff = include_bytes!("../../../../testdata/import/ruff.sarif");
+        assert_eq!(from_sarif(file(ruff)).unwrap().failed_tests, ["S101", "S301", "S602"]);
+        // Neither says when the scan started.
+        assert!(vulnerabilities_from_sarif(&file(bandit), "2025-12-31T00:00:00Z").is_err());
+    }
+
+    #[test]
     fn a_rejected_suppression_suppresses_nothing() {
-        let rejected = SCAN.replace(r#"{"kind":
-        "inSource"}"#, r#"{"kind":"external","status":"rejected"}"#);
+        let rejected = SCAN.replace(
+            r#"{"kind":
+        "inSource"}"#,
+            r#"{"kind":"external","status":"rejected"}"#,
+        );
         assert!(from_sarif(file(rejected.as_bytes())).unwrap().failed_tests.contains(&"B105".to_owned()));
     }
 

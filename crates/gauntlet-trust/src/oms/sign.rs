@@ -12,9 +12,8 @@ use super::manifest::{
 };
 use super::names::{Ignored, is_safe};
 use super::walk::{FoundFile, OddityKind, WalkError, Walked, walk};
-use super::{MAX_BUNDLE_BYTES, OmsError, PREDICATE_TYPE, Serialization, SignOptions, bundle};
-use crate::dsse::{DsseError, Envelope, IN_TOTO};
-use crate::keys::{KeyKind, SigningKey};
+use super::{Endorse, KeyEndorser, MAX_BUNDLE_BYTES, OmsError, PREDICATE_TYPE, Serialization, SignOptions, bundle};
+use crate::keys::Signer;
 use crate::statement::TYPE as STATEMENT_TYPE;
 
 /// No resource takes fewer bytes in a bundle, so more of them cannot fit into [`MAX_BUNDLE_BYTES`].
@@ -42,10 +41,16 @@ pub struct Signed {
 /// # Errors
 /// [`OmsError`] when the model has what cannot be signed (links, pipes, names that are not UTF-8), cannot be read, or
 /// is empty; or when the key is of a kind the format does not have.
-pub fn sign(model: &Path, key: &SigningKey, options: &SignOptions) -> Result<Signed, OmsError> {
-    if key.kind() == KeyKind::Ed25519 {
-        return Err(OmsError::KeyKind(key.kind().as_str()));
-    }
+pub fn sign(model: &Path, key: &dyn Signer, options: &SignOptions) -> Result<Signed, OmsError> {
+    sign_as(model, &KeyEndorser(key), options)
+}
+
+/// As [`sign`], with a certificate, a time stamp, or whatever else stands behind the signature.
+///
+/// # Errors
+/// As [`sign`], and what `endorser` says.
+pub fn sign_as(model: &Path, endorser: &dyn Endorse, options: &SignOptions) -> Result<Signed, OmsError> {
+    endorser.ready()?;
     if let Some(bad) = options.ignore.iter().find(|path| !is_safe(path)) {
         return Err(OmsError::IgnorePath(bad.clone()));
     }
@@ -77,11 +82,8 @@ pub fn sign(model: &Path, key: &SigningKey, options: &SignOptions) -> Result<Sig
             resources,
         },
     };
-    let envelope = Envelope::sign(IN_TOTO, serde_json::to_vec(&statement)?, &[key]).map_err(|e| match e {
-        DsseError::Key(key) => OmsError::Key(key),
-        _ => OmsError::Empty,
-    })?;
-    let bundle = bundle::write(bundle::hint(key.verifying_key())?, &envelope)?;
+    let endorsed = endorser.endorse(serde_json::to_vec(&statement)?)?;
+    let bundle = bundle::write(&endorsed.material, &endorsed.envelope)?;
     if bundle.len() > MAX_BUNDLE_BYTES {
         return Err(OmsError::TooLarge);
     }

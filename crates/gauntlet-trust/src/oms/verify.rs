@@ -6,13 +6,13 @@ use std::path::Path;
 
 use gauntlet_core::{Algorithm, Digest, Limits, Verdict};
 
-use super::bundle::{Bundle, Method, hint};
+use super::bundle::{Bundle, Material, hint};
 use super::hash::{Job, hash_all};
 use super::manifest::{Manifest, Part, Root};
 use super::names::{Ignored, is_safe};
 use super::sign::leaving;
 use super::walk::{FoundFile, OddityKind, WalkError, Walked, walk};
-use super::{Reason, ReasonCode, Trust, Unsigned, UnsignedWhy, Verification, VerifyOptions};
+use super::{Reason, ReasonCode, Trust, Unsigned, UnsignedWhy, Verification, VerifyOptions, certificate, sigstore};
 use crate::dsse::{Envelope, IN_TOTO};
 use crate::keys::{KeyKind, VerifyingKey};
 use crate::shown;
@@ -23,24 +23,46 @@ use crate::shown;
 /// something else already makes it `fail`.
 #[must_use]
 pub fn verify(model: &Path, bundle: &[u8], trust: &Trust, options: &VerifyOptions) -> Verification {
+    verify_any(model, bundle, std::slice::from_ref(trust), options)
+}
+
+/// As [`verify`], for a caller who trusts in several ways: the one that fits the method of the bundle counts.
+#[must_use]
+pub fn verify_any(model: &Path, bundle: &[u8], trust: &[Trust], options: &VerifyOptions) -> Verification {
     let mut judge = Judge { options, found: Verification::empty() };
     judge.verify(model, bundle, trust);
-    judge.conclude()
+    judge.found.conclude()
 }
 
 impl Verification {
-    fn empty() -> Self {
+    pub(super) fn empty() -> Self {
         Self {
             verdict: Verdict::Error,
             reasons: Vec::new(),
             unsigned: Vec::new(),
             warnings: Vec::new(),
             signer: None,
+            certificate: None,
+            identity: None,
+            moment: None,
             root_digest: None,
             method: None,
             files: 0,
             bytes: 0,
         }
+    }
+
+    /// Orders what was found, and draws the verdict from it.
+    pub(super) fn conclude(mut self) -> Self {
+        self.reasons.sort();
+        self.reasons.dedup();
+        self.unsigned.sort();
+        self.verdict = match self.reasons.as_slice() {
+            [] => Verdict::Pass,
+            reasons if reasons.iter().all(|reason| self.is_open(reason)) => Verdict::Error,
+            _ => Verdict::Fail,
+        };
+        self
     }
 }
 
@@ -58,46 +80,59 @@ impl Judge<'_> {
         self.found.unsigned.push(Unsigned { path: path.to_owned(), why });
     }
 
-    fn verify(&mut self, model: &Path, bundle: &[u8], trust: &Trust) {
-        let bundle = match Bundle::parse(bundle) {
+    fn verify(&mut self, model: &Path, bytes: &[u8], trust: &[Trust]) {
+        let bundle = match Bundle::parse(bytes) {
             Ok(bundle) => bundle,
             Err((code, message)) => return self.reason(code, None, message),
         };
-        self.found.method = Some(bundle.method);
-        let Some(payload) = self.signed_payload(&bundle, trust) else { return };
+        self.found.method = Some(bundle.material.method());
+        let Some(payload) = self.signed_payload(&bundle, bytes, trust) else { return };
         match Manifest::parse(payload) {
             Ok(manifest) => self.model(model, &manifest),
-            Err(reasons) => self.found.reasons = reasons,
+            Err(reasons) => self.found.reasons.extend(reasons),
         }
     }
 
-    /// The payload, if trust reaches it.
-    fn signed_payload<'b>(&mut self, bundle: &'b Bundle, trust: &Trust) -> Option<&'b [u8]> {
-        let (trusted_method, keys) = match trust {
-            Trust::Keys(keys) => (Method::Key, keys.as_slice()),
-            Trust::Certificates => (Method::Certificate, [].as_slice()),
-            Trust::Sigstore => (Method::Sigstore, [].as_slice()),
-        };
-        if bundle.method != trusted_method {
+    /// The payload, if trust reaches it. Each method has its own way there.
+    fn signed_payload<'b>(&mut self, bundle: &'b Bundle, bytes: &[u8], trust: &[Trust]) -> Option<&'b [u8]> {
+        let method = bundle.material.method();
+        let Some(trust) = trust.iter().find(|one| one.method() == method) else {
+            let trusted: Vec<&str> = trust.iter().map(|one| one.method().as_str()).collect();
             let message = format!(
                 "signed by {}, but only signatures by {} are trusted here",
-                bundle.method.as_str(),
-                trusted_method.as_str()
+                method.as_str(),
+                trusted.join(" or ")
             );
             self.reason(ReasonCode::WrongMethod, None, message);
             return None;
+        };
+        match (trust, &bundle.material) {
+            (Trust::Keys(keys), Material::Key(named)) => {
+                self.hint(named.as_deref(), keys)?;
+                self.signature(&bundle.envelope, keys)
+            }
+            (Trust::Certificates(trust), Material::Certificates { leaf, intermediates }) => {
+                let stamped = certificate::Stamped { envelope: &bundle.envelope, time_stamps: &bundle.time_stamps };
+                let key = certificate::judge(&mut self.found, leaf, intermediates, &stamped, trust)?;
+                let payload = self.signature(&bundle.envelope, &[key]);
+                if payload.is_none() {
+                    // Nobody signed: a name would only look as if somebody had.
+                    (self.found.certificate, self.found.moment) = (None, None);
+                }
+                payload
+            }
+            (Trust::Sigstore(trust), Material::Sigstore) => {
+                sigstore::model(&mut self.found, bytes, trust)?;
+                self.payload_type(bundle.envelope.unverified_payload_type())?;
+                Some(bundle.envelope.unverified_payload())
+            }
+            // The method of the trust is that of the bundle.
+            _ => None,
         }
-        if trusted_method != Method::Key {
-            let message = format!("signatures by {} are not judged by this version", trusted_method.as_str());
-            self.reason(ReasonCode::Unsupported, None, message);
-            return None;
-        }
-        self.hint(bundle, keys)?;
-        self.signature(&bundle.envelope, keys)
     }
 
-    fn hint(&mut self, bundle: &Bundle, keys: &[VerifyingKey]) -> Option<()> {
-        let Some(named) = &bundle.hint else {
+    fn hint(&mut self, named: Option<&str>, keys: &[VerifyingKey]) -> Option<()> {
+        let Some(named) = named else {
             self.found.warnings.push("the signature does not say which key it was made with".to_owned());
             return Some(());
         };
@@ -122,12 +157,17 @@ impl Judge<'_> {
                 return None;
             }
         };
-        if verified.payload_type != IN_TOTO {
-            self.reason(ReasonCode::WrongType, None, format!("payload type {}", shown(verified.payload_type)));
-            return None;
-        }
+        self.payload_type(verified.payload_type)?;
         self.found.signer = verified.signers.first().map(|key| key.key_id());
         Some(verified.payload)
+    }
+
+    fn payload_type(&mut self, kind: &str) -> Option<()> {
+        if kind != IN_TOTO {
+            self.reason(ReasonCode::WrongType, None, format!("payload type {}", shown(kind)));
+            return None;
+        }
+        Some(())
     }
 
     fn model(&mut self, model: &Path, manifest: &Manifest) {
@@ -276,19 +316,6 @@ impl Judge<'_> {
                 Err(error) => self.reason(ReasonCode::Unreadable, Some(name), error.to_string()),
             }
         }
-    }
-
-    fn conclude(mut self) -> Verification {
-        let found = &mut self.found;
-        found.reasons.sort();
-        found.reasons.dedup();
-        found.unsigned.sort();
-        found.verdict = match found.reasons.as_slice() {
-            [] => Verdict::Pass,
-            reasons if reasons.iter().all(|reason| found.is_open(reason)) => Verdict::Error,
-            _ => Verdict::Fail,
-        };
-        self.found
     }
 }
 

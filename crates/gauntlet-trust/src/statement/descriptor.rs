@@ -1,10 +1,13 @@
 //! in-toto's `ResourceDescriptor`: how subjects, inputs and documents are named.
 
-use gauntlet_core::{DigestSet, Subject};
+use gauntlet_core::{DigestSet, Subject, SubjectKind};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::predicate::null_is_default;
+
+/// The annotation that says what kind of subject a descriptor names; rules of a trust policy may ask for it.
+pub const KIND_ANNOTATION: &str = "https://gauntlet.example/subject-kind/v1";
 
 /// A thing named by digest, place or content. Unknown members are dropped when read.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -53,8 +56,17 @@ impl ResourceDescriptor {
     }
 }
 
+impl ResourceDescriptor {
+    /// The kind of subject that the signer says this is.
+    #[must_use]
+    pub fn kind(&self) -> Option<SubjectKind> {
+        SubjectKind::deserialize(self.annotations.as_ref()?.get(KIND_ANNOTATION)?).ok()
+    }
+}
+
 impl From<&Subject> for ResourceDescriptor {
     fn from(subject: &Subject) -> Self {
-        Self::named(&subject.name, subject.digest.clone())
+        let kind = (KIND_ANNOTATION.to_owned(), Value::from(subject.kind.as_str()));
+        Self { annotations: Some([kind].into_iter().collect()), ..Self::named(&subject.name, subject.digest.clone()) }
     }
 }

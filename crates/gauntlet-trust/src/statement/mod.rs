@@ -3,6 +3,7 @@
 //! Statements are written in canonical JSON without a clock, so that equal evidence has equal bytes. Each predicate type
 //! has a file of its own; [`Predicate`] says what all of them keep.
 
+mod approval;
 mod descriptor;
 mod document;
 mod link;
@@ -10,35 +11,42 @@ mod predicate;
 mod provenance;
 mod reference;
 mod release;
+mod revocation;
 mod runtime_trace;
 mod scai;
 mod svr;
 mod test_result;
 mod verification_summary;
 mod vulns;
+mod waiver;
 
 use gauntlet_core::{DigestSet, canonical};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::dsse::{DsseError, Envelope, IN_TOTO, Verified};
-use crate::keys::SigningKey;
+use crate::keys::Signer;
 use crate::shown;
 use crate::strict_json::{self, Bounds, JsonError};
 
-pub use descriptor::ResourceDescriptor;
+pub use approval::{APPROVAL, Approval};
+pub use descriptor::{KIND_ANNOTATION, ResourceDescriptor};
 pub use document::{BillOfMaterials, CYCLONEDX, Exploitability, OPENVEX, SPDX, SpdxDocument};
 pub use link::{LINK, Link};
 pub use predicate::{KNOWN, KnownType, Predicate, known_type};
 pub use provenance::{BuildDefinition, BuildMetadata, Builder, PROVENANCE, Provenance, RunDetails};
 pub use reference::{Attester, REFERENCE, Reference};
 pub use release::{RELEASE, Release};
+pub use revocation::{REVOCATION, Revocation, RevokedKind};
 pub use runtime_trace::{Monitor, MonitorLog, MonitoredProcess, RUNTIME_TRACE, RuntimeTrace};
 pub use scai::{AttributeAssertion, AttributeReport, SCAI};
 pub use svr::{SVR, SimpleVerificationResult, SvrVerifier};
 pub use test_result::{REPORT_MEMBER, TEST_RESULT, TestOutcome, TestResult, test_result};
-pub use verification_summary::{VERIFICATION_SUMMARY, VerificationResult, VerificationSummary, Verifier};
+pub use verification_summary::{
+    DECISION_MEMBER, VERIFICATION_SUMMARY, VerificationResult, VerificationSummary, Verifier,
+};
 pub use vulns::{Database, ScanMetadata, Scanner, Severity, VULNS, Vulnerabilities, Vulnerability};
+pub use waiver::{WAIVER, Waiver};
 
 /// The statement type.
 pub const TYPE: &str = "https://in-toto.io/Statement/v1";
@@ -82,7 +90,7 @@ impl<P: Serialize> Statement<P> {
     ///
     /// # Errors
     /// [`StatementError`] as for [`Self::to_bytes`], or when a key refuses.
-    pub fn sign(&self, keys: &[&SigningKey]) -> Result<Envelope, StatementError> {
+    pub fn sign(&self, keys: &[&dyn Signer]) -> Result<Envelope, StatementError> {
         Ok(Envelope::sign(IN_TOTO, self.to_bytes()?, keys)?)
     }
 }
@@ -234,7 +242,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::keys::KeyKind;
+    use crate::keys::{KeyKind, SigningKey};
 
     #[test]
     fn signed_statements_are_read_back_after_verification_only() {

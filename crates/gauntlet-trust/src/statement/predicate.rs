@@ -9,8 +9,8 @@ use serde_json::Value;
 
 use super::document::{BillOfMaterials, Exploitability, SpdxDocument};
 use super::{
-    AttributeReport, Link, Provenance, Reference, Release, ResourceDescriptor, RuntimeTrace, SimpleVerificationResult,
-    StatementError, TestResult, VerificationSummary, Vulnerabilities,
+    Approval, AttributeReport, Link, Provenance, Reference, Release, ResourceDescriptor, Revocation, RuntimeTrace,
+    SimpleVerificationResult, StatementError, TestResult, VerificationSummary, Vulnerabilities, Waiver,
 };
 
 /// A typed predicate.
@@ -52,6 +52,9 @@ pub static KNOWN: &[KnownType] = &[
     known::<BillOfMaterials>(),
     known::<SpdxDocument>(),
     known::<Exploitability>(),
+    known::<Approval>(),
+    known::<Waiver>(),
+    known::<Revocation>(),
 ];
 
 /// The known type that `predicate_type` is one spelling of.
@@ -147,6 +150,39 @@ mod tests {
     fn an_empty_predicate_is_refused_by_every_type() {
         for known in KNOWN {
             assert!((known.check)(serde_json::json!({})).is_err(), "{}", known.name);
+        }
+    }
+
+    #[test]
+    fn no_mutated_predicate_breaks_a_reader() {
+        let seed = br#"{"scanner":{"uri":"pkg:pypi/x@1","db":{"lastUpdate":"2026-01-01T00:00:00Z"},"result":[{"id":"A",
+            "severity":[{"method":"m","score":"1"}]}]},"metadata":{"scanStartedOn":"2026-01-01T00:00:00Z","scanFinishedOn":
+            "2026-01-01T00:00:00Z"},"buildDefinition":{"buildType":"a:b","externalParameters":{}},"runDetails":{"builder":
+            {"id":"c:d"}},"attributes":[{"attribute":"x"}],"purl":"pkg:pypi/x@1","name":"n","result":"PASSED","configuration":[]}"#;
+        let mut state = 0x2545_f491_4f6c_dd1d_u64;
+        let mut next = move || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            usize::try_from(state >> 33).unwrap()
+        };
+        let accepted = |value: &Value| KNOWN.iter().filter(|known| (known.check)(value.clone()).is_ok()).count();
+        assert!(accepted(&serde_json::from_slice(seed).unwrap()) >= 6);
+        for _ in 0..2_000 {
+            let mut bytes = seed.to_vec();
+            let at = next() % bytes.len();
+            match next() % 3 {
+                0 => bytes[at] = b'0' + u8::try_from(next() % 10).unwrap(),
+                1 => bytes[at] ^= 1 << (next() % 8),
+                _ => {
+                    let tail = bytes.split_off(at);
+                    bytes.extend_from_slice(&seed[next() % seed.len()..]);
+                    bytes.extend(tail);
+                }
+            }
+            if let Ok(value) = serde_json::from_slice(&bytes) {
+                accepted(&value);
+            }
         }
     }
 

@@ -12,6 +12,9 @@ use super::{ResourceDescriptor, Statement, StatementError};
 /// A decision: SLSA Verification Summary.
 pub const VERIFICATION_SUMMARY: &str = "https://slsa.dev/verification_summary/v1";
 
+/// The member of a summary of ours that holds what the type has no place for: environment, trust policy, reasons.
+pub const DECISION_MEMBER: &str = "https://gauntlet.example/decision/v1";
+
 /// The predicate of a decision (SLSA Verification Summary v1). Refusals are written too: they are evidence.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

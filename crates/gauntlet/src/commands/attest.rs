@@ -8,9 +8,7 @@ use anyhow::Context;
 use clap::{ArgGroup, Args, ValueEnum};
 use gauntlet_core::{Digest, DigestSet, Limits, SubjectKind};
 use gauntlet_trust::import::{Imported, from_junit, from_sarif, vulnerabilities_from_sarif};
-use gauntlet_trust::statement::{
-    CYCLONEDX, Link, OPENVEX, ResourceDescriptor, SPDX, Statement, TestResult, VULNS,
-};
+use gauntlet_trust::statement::{CYCLONEDX, Link, OPENVEX, ResourceDescriptor, SPDX, Statement, TestResult, VULNS};
 use gauntlet_trust::strict_json::{self, Bounds};
 use gauntlet_trust::{bom, statement};
 use serde_json::{Map, Value, json};

@@ -47,6 +47,9 @@ pub(crate) fn run(args: &CardArgs, global: &Global, config: &UserConfig) -> anyh
         return Ok(Exit::Allowed);
     }
     terminal::deliver(text.as_bytes(), Some(&gathered.card))?;
+    if gathered.card_inside {
+        terminal::note("note: the card lies in the model's folder, so writing it changes the model's digest");
+    }
     terminal::print(&format!("wrote {}\n", gathered.card.display()))?;
     Ok(Exit::Allowed)
 }

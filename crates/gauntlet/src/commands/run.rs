@@ -10,7 +10,7 @@ use gauntlet_core::{
 };
 use gauntlet_ledger::{Ledger, Options, Place};
 use gauntlet_report::{DecisionView, ReasonView};
-use gauntlet_trust::keys::{KeyStore, SigningKey};
+use gauntlet_trust::keys::{KeyStore, Signer};
 use serde_json::json;
 
 use crate::cli::{Global, RunArgs};
@@ -36,7 +36,7 @@ pub(crate) fn run(args: &RunArgs, global: &Global, config: &UserConfig) -> anyho
     }
     let file = args.config.clone().unwrap_or_else(|| args.dir.join(FILE_NAME));
     let project = load(&file, &args.dir)?;
-    let rules = Rules::load(&project, &file, args.trust_policy.as_deref())?;
+    let rules = Rules::load(&project, &file, args.trust.load(config)?)?;
     let enforced = rules.enforced(args.environment.as_deref())?;
     let meter = Meter::new(!global.quiet && !global.no_progress);
     // A run judges; only who asks for this stage by name wants something executed.
@@ -70,8 +70,8 @@ pub(crate) fn run(args: &RunArgs, global: &Global, config: &UserConfig) -> anyho
     let place = Place { log: state.ledger(), evidence: state.evidence(), config: config.dir().to_owned() };
     let ledger = Ledger::open_or_create(&place, &Options::default()).map_err(explain)?;
     // A key that no trust policy knows vouches for no more than a development key does.
-    let local = development || rules.trust.as_ref().is_none_or(|trust| trust.holder(&key.key_id()).is_none());
-    let evidence = Evidence { state: &state, ledger: &ledger, key: &key, local, now, cache_key };
+    let local = development || rules.policy().is_none_or(|trust| trust.holder(&key.key_id()).is_none());
+    let evidence = Evidence { state: &state, ledger: &ledger, key: key.as_ref(), local, now, cache_key };
 
     let mask = MaskKey::for_project(&project.project.value);
     let bench = Bench { limits: &project.limits, mask: &mask, now, meter: &meter };
@@ -85,7 +85,9 @@ pub(crate) fn run(args: &RunArgs, global: &Global, config: &UserConfig) -> anyho
         recorded.extend(answers);
     }
     known.store(&state.hashes(), &cache_key).context("cannot write the table of file hashes")?;
-    let decisions = decide::decide(&project, &rules, &plan, &recorded, enforced.as_deref(), &evidence)?;
+    let mut own = KeyStore::new(config.dir()).public_keys().context("cannot read your keys")?;
+    own.push(key.verifying_key().clone());
+    let decisions = decide::decide(&project, &rules, &plan, &recorded, enforced.as_deref(), &evidence, &own)?;
     meter.finish();
 
     let exit = exit(&decisions, &recorded);
@@ -165,9 +167,9 @@ pub(crate) fn signing_key(
     key: Option<&Path>,
     passphrase_env: Option<&str>,
     config: &UserConfig,
-) -> anyhow::Result<(SigningKey, bool)> {
+) -> anyhow::Result<(Box<dyn Signer>, bool)> {
     if let Some(path) = key {
-        return Ok((keys::signing_key(path, passphrase_env)?, false));
+        return Ok((keys::signer(path, passphrase_env)?, false));
     }
     let local = KeyStore::new(config.dir()).local_key().context("cannot make a local development key")?;
     if local.created {
@@ -176,7 +178,7 @@ pub(crate) fn signing_key(
             local.path.display()
         ));
     }
-    Ok((local.key, true))
+    Ok((Box::new(local.key), true))
 }
 
 /// The enforced decision decides; without one, the worst verdict does.

@@ -29,6 +29,7 @@ use crate::progress::Meter;
 use crate::result::{self, RunResult};
 use crate::state::{State, UserConfig};
 use crate::terminal;
+use crate::trust::TrustArgs;
 
 use prepare::Prepared;
 
@@ -104,9 +105,8 @@ pub(crate) struct TrainArgs {
     /// Decide for this environment [default: `default_environment` of gauntlet.yaml].
     #[arg(long = "for", value_name = "ENV")]
     pub(crate) target: Option<String>,
-    /// The organisation's trust policy.
-    #[arg(long, value_name = "FILE", env = "GAUNTLET_TRUST_POLICY", hide_env_values = true)]
-    pub(crate) trust_policy: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) trust: TrustArgs,
     /// The key that signs evidence [default: a local development key, and the evidence is marked `local`].
     #[arg(long, value_name = "KEY")]
     pub(crate) key: Option<PathBuf>,
@@ -145,7 +145,9 @@ pub(crate) struct Trained {
 pub(crate) fn run(args: &TrainArgs, global: &Global, config: &UserConfig) -> anyhow::Result<Exit> {
     let started = Instant::now();
     match args.runner_of_config()? {
-        runner @ (Runner::Podman | Runner::Docker | Runner::Kubernetes) => return write_for(runner, args, global),
+        runner @ (Runner::Podman | Runner::Docker | Runner::Kubernetes) => {
+            return write_for(runner, args, global, config);
+        }
         Runner::Native | Runner::Bubblewrap => {}
     }
     let trained = train(args, global, config)?;
@@ -158,7 +160,7 @@ pub(crate) fn stage(args: &RunArgs, global: &Global, config: &UserConfig) -> any
         dir: args.dir.clone(),
         config: args.config.clone(),
         target: args.environment.clone(),
-        trust_policy: args.trust_policy.clone(),
+        trust: args.trust.clone(),
         key: args.key.clone(),
         passphrase_env: args.passphrase_env.clone(),
         ..TrainArgs::default()
@@ -200,13 +202,13 @@ fn train(args: &TrainArgs, global: &Global, config: &UserConfig) -> anyhow::Resu
         gauntlet_ledger::Ledger::open_or_create(&place, &gauntlet_ledger::Options::default()).map_err(explain)?;
     let recorded = args.replay.as_ref().map(|name| replay::load(name, args, &ledger, config)).transpose()?;
     let prepared = match &recorded {
-        Some(recorded) => recorded.prepare(args, &meter)?,
-        None => Prepared::new(args, &meter)?,
+        Some(recorded) => recorded.prepare(args, config, &meter)?,
+        None => Prepared::new(args, config, &meter)?,
     };
-    let local = development || prepared.rules.trust.as_ref().is_none_or(|trust| trust.holder(&key.key_id()).is_none());
+    let local = development || prepared.rules.policy().is_none_or(|trust| trust.holder(&key.key_id()).is_none());
     let cache_key = config.cache_key()?;
-    let evidence = Evidence { state: &state, ledger: &ledger, key: &key, local, now, cache_key };
-    let admission = admission::admit(args, &prepared, &evidence, &meter)?;
+    let evidence = Evidence { state: &state, ledger: &ledger, key: key.as_ref(), local, now, cache_key };
+    let admission = admission::admit(args, &prepared, &evidence, config, &meter)?;
     meter.finish();
     if let Some(file) = &args.admit {
         gauntlet_core::write_durably(file, &admission.envelope, 0o644)?;
@@ -219,9 +221,9 @@ fn train(args: &TrainArgs, global: &Global, config: &UserConfig) -> anyhow::Resu
 }
 
 /// Writes the command line or manifest with the same limits, for those who run it.
-fn write_for(runner: Runner, args: &TrainArgs, global: &Global) -> anyhow::Result<Exit> {
+fn write_for(runner: Runner, args: &TrainArgs, global: &Global, config: &UserConfig) -> anyhow::Result<Exit> {
     let meter = Meter::new(!global.quiet && !global.no_progress);
-    let prepared = Prepared::new(args, &meter)?;
+    let prepared = Prepared::new(args, config, &meter)?;
     meter.finish();
     let job = prepared.job(Path::new("/outputs"), args)?;
     let image = prepared.training.image.as_ref().map(|image| image.value.as_str());

@@ -6,25 +6,29 @@ use std::num::NonZeroUsize;
 use anyhow::{Context, bail};
 use gauntlet_core::{Digest, Limits, MaskKey, Report, Subject, SubjectKind, sha256_hex};
 use gauntlet_policy::{
-    Decision, Options, Pack, PolicyInput, PolicySet, SummaryContext, TrainingInput, evaluate, verification_summary,
+    Decision, Options, Pack, PolicyInput, PolicySet, SummaryContext, TrainingInput, evaluate, read_rulings, stale_head,
+    verification_summary,
 };
 use gauntlet_report::DecisionView;
 use gauntlet_train::checks;
 use gauntlet_train::record::GitState;
 use gauntlet_trust::dsse::Envelope;
-use gauntlet_trust::keys::VerifyingKey;
-use gauntlet_trust::statement::{Statement, VERIFICATION_SUMMARY, VerificationResult, VerificationSummary};
+use gauntlet_trust::keys::{KeyStore, VerifyingKey};
+use gauntlet_trust::statement::{
+    DECISION_MEMBER, Statement, VERIFICATION_SUMMARY, VerificationResult, VerificationSummary,
+};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::{TrainArgs, Trained};
 use crate::commands::run;
-use crate::decide::{self, DECISION_MEMBER, policy_input};
+use crate::decide::{self, policy_input};
 use crate::evidence::Evidence;
 use crate::exit::{Exit, Refusal, UsageError};
 use crate::judge::Bench;
 use crate::keys;
 use crate::progress::Meter;
+use crate::state::UserConfig;
 
 use super::prepare::Prepared;
 
@@ -57,6 +61,7 @@ pub(super) fn admit(
     args: &TrainArgs,
     prepared: &Prepared,
     evidence: &Evidence<'_>,
+    config: &UserConfig,
     meter: &Meter,
 ) -> anyhow::Result<Admission> {
     let identity = prepared.identity()?;
@@ -68,7 +73,9 @@ pub(super) fn admit(
         let subject = pending(prepared, &identity);
         return Ok(Admission { envelope: bytes, reports: vec![checks::admission(&subject, &[])], decision, identity });
     }
-    let decided = decide_here(prepared, &identity, evidence, meter)?;
+    let mut keys = KeyStore::new(config.dir()).public_keys().context("cannot read your keys")?;
+    keys.push(evidence.key.verifying_key().clone());
+    let decided = decide_here(prepared, &identity, evidence, &keys, meter)?;
     // What was signed a moment ago is read back and believed only as the signature says it.
     let own = [evidence.key.verifying_key().clone()];
     let decision = match decided.decision.allow {
@@ -85,6 +92,7 @@ fn decide_here(
     prepared: &Prepared,
     identity: &Digest,
     evidence: &Evidence<'_>,
+    keys: &[VerifyingKey],
     meter: &Meter,
 ) -> anyhow::Result<Admission> {
     let project = &prepared.project;
@@ -97,10 +105,13 @@ fn decide_here(
     }
     let subjects = decide::subjects(&prepared.plan);
     let environment = prepared.rules.merged.environments.get(&prepared.environment).context("no such environment")?;
-    let input = policy_input(project, &prepared.rules, environment, &subjects, &recorded, evidence)?
+    let trust = prepared.rules.policy();
+    let rulings = read_rulings(evidence.ledger, trust, keys, evidence.now)?;
+    let input = policy_input(project, &prepared.rules, environment, &subjects, &recorded, &rulings, evidence)?
         .with_training(training_input(prepared, identity)?);
     let policy = PolicySet::new(Pack::shipped(PACK).into_iter().collect());
-    let outcome = evaluate(&policy, &serde_json::to_value(&input)?, &Options::default());
+    let mut outcome = evaluate(&policy, &serde_json::to_value(&input)?, &Options::default());
+    outcome.violations.extend(trust.map(|t| stale_head(evidence.ledger, t, evidence.now)).transpose()?.flatten());
     let mut decision = Decision::new(&environment.name, true, &policy, &outcome);
     let about: Vec<&Subject> = subjects
         .iter()

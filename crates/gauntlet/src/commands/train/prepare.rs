@@ -18,6 +18,7 @@ use crate::decide::Rules;
 use crate::exit::UsageError;
 use crate::plan::{self, Plan};
 use crate::progress::Meter;
+use crate::state::UserConfig;
 
 /// Source is copied into the run; what is larger than this together is no source.
 const MAX_CODE: u64 = 64 << 20;
@@ -91,13 +92,13 @@ pub(super) fn project(args: &TrainArgs) -> anyhow::Result<Project> {
 }
 
 impl Prepared {
-    pub(super) fn new(args: &TrainArgs, meter: &Meter) -> anyhow::Result<Self> {
+    pub(super) fn new(args: &TrainArgs, config: &UserConfig, meter: &Meter) -> anyhow::Result<Self> {
         let mut project = project(args)?;
         if project.environments.is_empty() {
             project.environments.insert("local".to_owned(), gauntlet_core::project::EnvironmentConfig::default());
         }
         let training = with_flags(project.training.clone().unwrap_or_default(), args)?;
-        Self::of(project, training, args, meter)
+        Self::of(project, training, args, config, meter)
     }
 
     /// A run of this configuration.
@@ -105,13 +106,14 @@ impl Prepared {
         project: Project,
         training: TrainingConfig,
         args: &TrainArgs,
+        config: &UserConfig,
         meter: &Meter,
     ) -> anyhow::Result<Self> {
         if training.command.is_empty() {
             return Err(UsageError::new("there is no command: set `training.command`, or name one behind `--`").into());
         }
         let root = args.dir.canonicalize()?;
-        let rules = Rules::load(&project, &args.file(), args.trust_policy.as_deref())?;
+        let rules = Rules::load(&project, &args.file(), args.trust.load(config)?)?;
         let environment = rules
             .enforced(args.target.as_deref())?
             .or_else(|| rules.merged.environments.keys().next().cloned())

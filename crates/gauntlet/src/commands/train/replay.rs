@@ -57,7 +57,7 @@ pub(super) fn load(name: &str, args: &TrainArgs, ledger: &Ledger, config: &UserC
 
 impl Recorded {
     /// The same run again, over the project as it is now.
-    pub(super) fn prepare(&self, args: &TrainArgs, meter: &Meter) -> anyhow::Result<Prepared> {
+    pub(super) fn prepare(&self, args: &TrainArgs, config: &UserConfig, meter: &Meter) -> anyhow::Result<Prepared> {
         let mut project = prepare::project(args)?;
         if project.environments.is_empty() {
             project.environments.insert("local".to_owned(), gauntlet_core::project::EnvironmentConfig::default());
@@ -85,7 +85,7 @@ impl Recorded {
             limits: record.allowed.clone().tightened(args.limits()?).map_err(UsageError::new)?,
             prices: record.prices.clone(),
         };
-        Prepared::of(project, training, args, meter)
+        Prepared::of(project, training, args, config, meter)
     }
 
     /// What the second run made beside what the first one made.

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest as _, Sha256};
 
 /// Proofs longer than this cannot belong to a tree with a 64-bit size.
-pub(crate) const MAX_PROOF: usize = 64;
+pub const MAX_PROOF: usize = 64;
 
 /// A SHA-256 value: a leaf, a node, a root, or the digest of an envelope.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

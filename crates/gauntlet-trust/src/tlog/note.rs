@@ -348,7 +348,7 @@ impl fmt::Debug for SignerKey {
 }
 
 /// Whether a name can stand in a note: something, and no white space, control characters or `+`.
-pub(crate) fn is_key_name(name: &str) -> bool {
+pub fn is_key_name(name: &str) -> bool {
     !name.is_empty()
         && !name.chars().any(|character| character.is_whitespace() || character.is_control() || character == '+')
 }
