@@ -7,11 +7,11 @@ targets="pickle zip tar sevenz streams documents safetensors onnx dsse checkpoin
 targets="pickle zip tar safetensors onnx dsse checkpoint project python patterns facts"
 targets="pickle zip tar safetensors convert onnx dsse checkpoint project python patterns"
 targets="pickle zip tar safetensors onnx dsse checkpoint project python patterns hdf5"
-targets="pickle zip tar sevenz streams documents safetensors convert gguf tflite models onnx hdf5 template dsse checkpoint project python patterns facts training"
 targets="pickle zip tar sevenz streams documents safetensors convert gguf tflite models onnx hdf5 template dsse checkpoint project python patterns facts statement bom card import"
 targets="pickle zip tar sevenz streams documents safetensors convert gguf tflite models onnx hdf5 template dsse bundle certificates timestamp checkpoint project python patterns facts"
 targets="$targets attestation sigstore trusted_root"
 targets="pickle zip tar sevenz streams documents safetensors convert gguf tflite models onnx hdf5 template dsse checkpoint trust_policy judge project python patterns facts"
+targets="$targets training"
 for target in $targets; do
     mkdir -p "corpus/$target"
 done
