@@ -2,16 +2,19 @@
 # Fills fuzz/corpus/<target>/ with seeds from testdata/. More folders may be named; their files go to the targets by suffix.
 set -eu
 cd "$(dirname "$0")"
+targets="pickle zip tar safetensors onnx protobuf tensorflow dsse checkpoint project python patterns sevenz streams documents facts convert hdf5 gguf tflite models template statement bom card import bundle certificates timestamp attestation sigstore trusted_root trust_policy judge"
 targets="pickle zip tar safetensors onnx protobuf tensorflow dsse checkpoint project python patterns"
 targets="pickle zip tar sevenz streams documents safetensors onnx dsse checkpoint project python patterns"
 targets="pickle zip tar safetensors onnx dsse checkpoint project python patterns facts"
 targets="pickle zip tar safetensors convert onnx dsse checkpoint project python patterns"
 targets="pickle zip tar safetensors onnx dsse checkpoint project python patterns hdf5"
+targets="pickle zip tar sevenz streams documents safetensors convert gguf tflite models onnx hdf5 template dsse checkpoint evidence_bundle witness tiles project python patterns facts"
 targets="pickle zip tar sevenz streams documents safetensors convert gguf tflite models onnx hdf5 template dsse checkpoint project python patterns facts statement bom card import"
 targets="pickle zip tar sevenz streams documents safetensors convert gguf tflite models onnx hdf5 template dsse bundle certificates timestamp checkpoint project python patterns facts"
 targets="$targets attestation sigstore trusted_root"
 targets="pickle zip tar sevenz streams documents safetensors convert gguf tflite models onnx hdf5 template dsse checkpoint trust_policy judge project python patterns facts"
 targets="$targets training"
+targets="pickle zip tar sevenz streams documents safetensors convert gguf tflite models onnx hdf5 template dsse checkpoint trust_policy judge project python patterns facts evidence_bundle witness tiles trusted_root certificates timestamp bundle attestation sigstore statement bom card import"
 for target in $targets; do
     mkdir -p "corpus/$target"
 done
@@ -96,6 +99,7 @@ for folder in ../testdata "$@"; do
         for suffix in pb pbtxt meta mlmodel pdmodel; do
             put_all "$folder" "*.$suffix"
         done
+    done
     seeds=corpus/hdf5
     for suffix in h5 hdf5 keras weights; do
         put_all "$folder" "*.$suffix"
@@ -132,6 +136,8 @@ seeds=corpus/trust_policy
 put ../testdata/trust/*.yaml
 seeds=corpus/judge
 put ../testdata/trust/*.gauntlet-bundle
+seeds=corpus/evidence_bundle
+put ../testdata/trust/*.gauntlet-bundle
 seeds=corpus/python
 put ../crates/gauntlet-pickle/tests/*.py
 # What broke a target once. The area of a target is its crate's folder in testdata.
@@ -161,10 +167,26 @@ for text in [*notes, *(note.split("\n\n")[0] + "\n" for note in notes), vectors[
     put("checkpoint", text.encode())
 entries = [entry.encode() for entry in vectors["entries_0_3"]]
 put("checkpoint", b"".join(len(entry).to_bytes(2, "big") + entry for entry in entries))
+for folder in ("tiles",):
+    put(folder, b"".join(len(entry).to_bytes(2, "big") + entry for entry in entries))
+    for name in ("tile/0/x001/067.p/12", "tile/entries/000", "tile/7/000"):
+        put(folder, name.encode())
+for note in vectors["checkpoints"].values():
+    put("witness", b"old 0\n\n" + note.encode())
+    put("witness", b"old 5\n" + base64.b64encode(bytes(32)) + b"\n\n" + note.encode())
 record = {"kind": "report", "envelope": "sha256:" + "0" * 64, "key": "SHA256:" + "A" * 43,
           "predicateType": "https://in-toto.io/attestation/test-result/v0.1", "subject": {"sha256": "1" * 64},
           "time": "2026-01-31T12:00:00Z"}
-put("checkpoint", json.dumps(record, sort_keys=True, separators=(",", ":")).encode())
+record = json.dumps(record, sort_keys=True, separators=(",", ":"))
+put("checkpoint", record.encode())
+put("tiles", len(record).to_bytes(2, "big") + record.encode())
+checkpoint = vectors["checkpoints"][max(vectors["checkpoints"], key=len)]
+log = {"origin": checkpoint.split("\n")[0], "checkpoint": checkpoint,
+       "entries": [{"index": 0, "entry": record, "proof": [base64.b64encode(bytes(32)).decode()]}]}
+bundle = {"mediaType": "application/vnd.gauntlet.bundle.v1+json", "logs": [log], "envelopes": ["e30="],
+          "certificates": ["MAA="], "timestamps": [{"envelope": hashlib.sha256(b"{}").hexdigest(), "signature": 0,
+                                                    "token": "MAA="}], "reports": ["e30="]}
+put("evidence_bundle", json.dumps(bundle, separators=(",", ":"), ensure_ascii=False).encode() + b"\n")
 
 with open("../testdata/artifact/template/attacks.txt", encoding="utf-8") as file:
     for line in file:

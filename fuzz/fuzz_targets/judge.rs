@@ -13,7 +13,15 @@ fuzz_target!(|data: &[u8]| {
     let text = format!("version: 1\nname: a\nfreshness: 1h\npeople: [{{id: a, name: A, keys: ['{key}']}}]\n");
     let policy = TrustPolicy::parse("trust.yaml", text.as_bytes(), &[]).expect("a policy");
     let at = parse_time("2026-01-31").expect("a date");
-    let question =
-        Question { policy: &policy, at, environment: None, subject: None, require: &[], keys: &[], logs: &[], packs: None };
+    let question = Question {
+        policy: &policy,
+        at,
+        environment: None,
+        subject: None,
+        require: &[],
+        keys: &[],
+        logs: &[],
+        packs: None,
+    };
     assert_ne!(judge(&bundle, &question).verdict, Verdict::Pass);
 });

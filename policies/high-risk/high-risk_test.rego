@@ -143,3 +143,13 @@ test_a_better_claim_or_one_about_another_slice_is_refused if {
 	other := with_metrics("model/quality", [metric("accuracy", "age<30", 0.9, null, null)])
 	rules(high_risk.violations) == {"policy/high-risk/claim-unmeasured"} with input as document(true, [dataset, claiming([other])])
 }
+
+test_a_card_with_more_claims_than_a_policy_sees_is_refused if {
+	measured := with_metrics("model/quality", [metric("accuracy", "all", 0.9, null, null)])
+	full := object.union(evidence("artifact/card", false), {"metrics": [], "metrics_omitted": 1})
+	cut := object.union(model(ready, false), {"evidence": array.concat(
+		[evidence(check, false) | some check in ready; check != "artifact/card"],
+		[full, measured],
+	)})
+	rules(high_risk.violations) == {"policy/high-risk/claim-unmeasured"} with input as document(true, [dataset, cut])
+}

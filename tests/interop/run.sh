@@ -31,7 +31,7 @@ crates/gauntlet-trust/tests/interop/pkcs11.sh "$program" "$venv/bin/python"
 echo "== Sigstore: verdicts on genuine and broken bundles, and signing for each other"
 "$venv/bin/pip" install --quiet 'sigstore==4.5.1'
 cargo build --quiet -p gauntlet-trust --example sigstore_stand_in
-"$venv/bin/python" tests/interop/sigstore.py "$program" "${CARGO_TARGET_DIR:-target}/debug/examples/sigstore_stand_in"
+"$venv/bin/python" tests/interop/sigstore_bundles.py "$program" "${CARGO_TARGET_DIR:-target}/debug/examples/sigstore_stand_in"
 
 echo "== pickles: which globals are reached, against CPython"
 python3 corpus/make_models.py "$work/models" >/dev/null
@@ -46,6 +46,12 @@ python3 crates/gauntlet-pickle/tests/fuzz_differential.py \
 echo "== conversions, read by the safetensors library"
 "$venv/bin/python" tests/interop/convert.py "$program"
 
+echo "== the ledger: an independent implementation, an S3 server, a full disk"
+cargo build --quiet --workspace --example appender
+appender=${CARGO_TARGET_DIR:-target}/debug/examples/appender
+bash tests/interop/tlog.sh "$program" "$appender"
+bash tests/interop/s3-ledger.sh "$program" "$appender"
+bash tests/interop/full-disk.sh "$program" "$appender"
 echo "== bills of materials, against the schemas of CycloneDX and the model of SPDX"
 "$venv/bin/pip" install --quiet 'cyclonedx-python-lib[json-validation]==11.12.0' 'spdx-python-model==0.0.6'
 "$venv/bin/python" tests/interop/bom.py "$program"

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use gauntlet_core::{Fact, FactRow, Facts, Location, ModelDescription, Port, Relation, TensorShape};
+use gauntlet_core::{Fact, FactRow, Facts, Location, ModelDescription, Port, Relation, TensorCount, TensorShape};
 use gauntlet_onnx::{ElementType, OnnxFacts};
 
 use crate::facts::{
@@ -118,11 +118,18 @@ fn onnx(facts: &OnnxFacts, into: &mut ModelDescription) {
     into.producer = Some(producer.trim().to_owned()).filter(|producer| !producer.is_empty());
     into.operator_sets.clone_from(&facts.opsets);
     into.tensor_count = facts.tensors;
+    for (kind, (tensors, elements)) in &facts.constant_types {
+        into.dtypes.insert(element_type(*kind), TensorCount { tensors: *tensors, elements: *elements });
+    }
+    for constant in facts.constants.iter().take(ModelDescription::LISTED) {
+        // A dimension below zero is a finding, not a shape.
+        let shape: Option<Vec<u64>> = constant.dims.iter().map(|n| u64::try_from(*n).ok()).collect();
+        let (name, dtype) = (constant.name.clone(), element_type(constant.data_type));
+        into.tensors.extend(shape.map(|shape| TensorShape { name, dtype, shape }));
+    }
     let port = |value: &gauntlet_onnx::ValueFact| Port {
         name: value.name.clone(),
-        dtype: ElementType::from_number(value.element_type)
-            .and_then(|kind| serde_json::to_value(kind).ok()?.as_str().map(str::to_owned))
-            .unwrap_or_else(|| "unknown".to_owned()),
+        dtype: element_type(value.element_type),
         shape: value.dims.clone(),
     };
     into.inputs = facts.inputs.iter().map(port).collect();
@@ -136,6 +143,12 @@ fn onnx(facts: &OnnxFacts, into: &mut ModelDescription) {
     if let Some(first) = used.first() {
         into.quantisation = Some(format!("operators of quantised arithmetic, such as {}", first.op_type));
     }
+}
+
+/// The specification's word for an element type.
+fn element_type(number: i32) -> String {
+    let known = ElementType::from_number(number).and_then(|kind| serde_json::to_value(kind).ok());
+    known.as_ref().and_then(serde_json::Value::as_str).unwrap_or("unknown").to_owned()
 }
 
 fn tensors(fact: &TensorsFact, into: &mut ModelDescription) {
@@ -200,6 +213,9 @@ mod tests {
         assert!(!model.inputs.is_empty() && !model.outputs.is_empty() && !model.operator_sets.is_empty());
         assert_eq!(model.inputs[0].dtype, "float");
         assert!(model.operators.values().sum::<u64>() > 0 && model.tensor_count > 0);
+        assert_eq!(model.tensors.len() as u64, model.tensor_count);
+        assert_eq!(model.dtypes["float"].tensors, model.tensor_count);
+        assert!(model.parameters().unwrap() > 1_000);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! Prints its address, writes its trusted root to the file that is named, and serves until it is ended.
 //! Usage: `sigstore_stand_in SUBJECT TRUSTED_ROOT`.
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a tool of the tests")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a tool of the tests")]
 
 #[path = "../tests/stand_in/mod.rs"]
 mod stand_in;

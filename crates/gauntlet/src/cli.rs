@@ -5,6 +5,12 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use gauntlet_core::{Severity, Stage};
 
+use crate::commands::ledger::bundle::{ExportArgs, ImportArgs};
+use crate::commands::ledger::erase::EraseArgs;
+use crate::commands::ledger::place::LedgerArg;
+use crate::commands::ledger::prove::{ConsistencyArgs, ProveArgs};
+use crate::commands::ledger::verify::VerifyLedgerArgs;
+use crate::commands::ledger::witness::{CosignArgs, WitnessArgs};
 use crate::commands::policy_bundle::PolicyBundleArgs;
 use crate::commands::revoke::{ApproveArgs, RevokeArgs};
 use crate::commands::verify_evidence::VerifyCommand;
@@ -63,6 +69,9 @@ pub(crate) enum Command {
     Train(Box<crate::commands::train::TrainArgs>),
     /// Sign a model file or folder in the OpenSSF model-signing format.
     Sign(SignArgs),
+    /// Verify the signature of a model file or folder.
+    Verify(VerifyArgs),
+    /// Read, check, export and witness the append-only log of all evidence.
     /// Wrap what somebody else found, or a step of a build, as signed evidence about a subject.
     Attest(crate::commands::attest::AttestArgs),
     /// Write the bill of materials of a model, as CycloneDX or SPDX.
@@ -161,6 +170,9 @@ pub(crate) struct RunArgs {
     /// Environment variable that holds the key's passphrase, or the token's PIN.
     #[arg(long, value_name = "NAME", requires = "key")]
     pub(crate) passphrase_env: Option<String>,
+    /// A ledger in an object store, such as `s3://bucket/prefix` [default: `ledger.url` of gauntlet.yaml, else the project's own].
+    #[arg(long = "ledger", value_name = "URL")]
+    pub(crate) ledger: Option<String>,
     /// Take a file for unchanged when its inode, size and times are, without reading it.
     #[arg(long)]
     pub(crate) trust_mtime: bool,
@@ -256,7 +268,7 @@ pub(crate) struct HuntArgs {
     #[arg(long, value_name = "DIR")]
     pub(crate) facts: Vec<PathBuf>,
     /// PEM file of a public key whose evidence counts besides your own; may be given several times.
-    #[arg(long = "key", value_name = "PUB")]
+    #[arg(long = "key", value_name = "PUB", required_unless_present_any = ["ca", "trusted_root"])]
     pub(crate) keys: Vec<PathBuf>,
     /// Lowest severity that makes the exit status 1.
     #[arg(long, value_name = "SEVERITY", default_value = "info", value_parser = parse_severity)]
@@ -469,7 +481,7 @@ pub(crate) struct VerifyArgs {
     #[arg(long, value_name = "PEM")]
     pub(crate) ca: Vec<PathBuf>,
     /// Certificates of a time stamping authority to trust: its stamp shows when a signature was made.
-    #[arg(long, value_name = "PEM")]
+    #[arg(long, value_name = "PEM", requires = "ca")]
     pub(crate) tsa: Vec<PathBuf>,
     /// Trusted root of a Sigstore instance (`trusted_root.json`).
     #[arg(long, value_name = "JSON", requires = "who", requires = "issuer")]
@@ -512,7 +524,7 @@ pub(crate) enum LedgerCommand {
     /// List entries, newest last.
     Log {
         #[command(flatten)]
-        project: ProjectArg,
+        ledger: LedgerArg,
         /// Only the newest N.
         #[arg(long, short = 'n', value_name = "N")]
         last: Option<u64>,
@@ -525,12 +537,28 @@ pub(crate) enum LedgerCommand {
         /// Index of the entry, or SHA-256 of its envelope.
         entry: String,
         #[command(flatten)]
-        project: ProjectArg,
+        ledger: LedgerArg,
     },
     /// Derive the whole tree again and compare everything that is stored; exit 1 on any difference.
-    Verify {
+    Verify(VerifyLedgerArgs),
+    /// Write evidence with its proofs into one file.
+    Export(ExportArgs),
+    /// Take in evidence of another ledger, with its proof; it stays foreign.
+    Import(ImportArgs),
+    /// Write a proof that an entry is in the log, for somebody who has only the log's key.
+    Prove(ProveArgs),
+    /// Show that a later state of the log continues an earlier one.
+    Consistency(ConsistencyArgs),
+    /// Remove the bytes of an envelope and leave a signed tombstone.
+    Erase(EraseArgs),
+    /// Be a witness: cosign checkpoints of logs that only ever grow.
+    Witness(WitnessArgs),
+    /// Ask witnesses to cosign the newest checkpoint.
+    Cosign(CosignArgs),
+    /// Print the log's public key.
+    Key {
         #[command(flatten)]
-        project: ProjectArg,
+        ledger: LedgerArg,
     },
 }
 

@@ -40,16 +40,6 @@ impl State {
         Ok(Self { dir, _lock: lock })
     }
 
-    /// The Merkle log.
-    pub(crate) fn ledger(&self) -> PathBuf {
-        self.dir.join("ledger")
-    }
-
-    /// Envelopes by digest.
-    pub(crate) fn evidence(&self) -> PathBuf {
-        self.dir.join("evidence")
-    }
-
     /// The full report with this digest.
     pub(crate) fn report(&self, sha256: &str) -> PathBuf {
         self.dir.join("evidence/reports").join(format!("{sha256}.json"))

@@ -125,7 +125,7 @@ fn a_model_is_signed_and_verified_by_certificate() {
 fn somebody_has_to_be_trusted_and_some_key_has_to_sign() {
     let sandbox = Sandbox::new();
     sandbox.write("model.bin", "weights");
-    sandbox.gauntlet(["verify", "model.bin"]).assert().code(2).stderr(contains("--ca"));
+    sandbox.gauntlet(["verify", "model.bin"]).assert().code(2).stderr(contains("--key"));
     sandbox.gauntlet(["sign", "model.bin"]).assert().code(2).stderr(contains("--key"));
     let uri = "pkcs11:token=t?pin-value=1234";
     let refused = sandbox.gauntlet(["sign", "model.bin", "--pkcs11", uri]).assert().code(2);

@@ -38,8 +38,10 @@ pub enum BundleError {
         /// What is wrong.
         problem: String,
     },
-    /// A time stamp over an envelope that is not in the bundle, or numbered with gaps.
-    #[error("a time stamp over the envelope sha256:{envelope} belongs to nothing in the bundle")]
+    /// A time stamp over an envelope that is not in the bundle, twice the same, or out of order.
+    #[error(
+        "a time stamp over the envelope sha256:{envelope} belongs to nothing in the bundle, stands twice or out of order"
+    )]
     Timestamp {
         /// SHA-256 of the envelope.
         envelope: Hash,

@@ -81,7 +81,7 @@ pub struct TimestampOf {
     pub envelope: Hash,
     /// Place of the signature in the envelope, from 0; the token is over its raw bytes.
     pub signature: u32,
-    /// Place of the token among those over the same signature, from 0.
+    /// Place of the token among those over the same signature, from 0, in the order of their bytes.
     pub number: u32,
 }
 
@@ -149,20 +149,31 @@ impl Bundle {
         self.check_timestamps()
     }
 
-    /// Tokens over one signature are numbered without gaps, and only envelopes of the bundle have them.
+    /// Adds a token over a signature of an envelope; adding it again changes nothing.
+    pub fn add_timestamp(&mut self, envelope: Hash, signature: u32, token: Vec<u8>) {
+        let range =
+            TimestampOf { envelope, signature, number: 0 }..=TimestampOf { envelope, signature, number: u32::MAX };
+        let mut tokens: BTreeSet<Vec<u8>> = self.timestamps.range(range).map(|(_, token)| token.clone()).collect();
+        tokens.insert(token);
+        for (number, token) in (0..).zip(tokens) {
+            self.timestamps.insert(TimestampOf { envelope, signature, number }, token);
+        }
+    }
+
+    /// Tokens over one signature are numbered without gaps in the order of their bytes, and only envelopes of the bundle have them.
     fn check_timestamps(&self) -> Result<(), BundleError> {
-        let mut earlier: Option<TimestampOf> = None;
-        for of in self.timestamps.keys() {
-            let next = match earlier {
-                Some(before) if (before.envelope, before.signature) == (of.envelope, of.signature) => {
-                    before.number.checked_add(1)
+        let mut earlier: Option<(TimestampOf, &[u8])> = None;
+        for (of, token) in &self.timestamps {
+            let follows = match earlier {
+                Some((before, smaller)) if (before.envelope, before.signature) == (of.envelope, of.signature) => {
+                    before.number.checked_add(1) == Some(of.number) && smaller < token.as_slice()
                 }
-                _ => Some(0),
+                _ => of.number == 0,
             };
-            if next != Some(of.number) || !self.envelopes.contains_key(&of.envelope) {
+            if !follows || !self.envelopes.contains_key(&of.envelope) {
                 return Err(BundleError::Timestamp { envelope: of.envelope });
             }
-            earlier = Some(*of);
+            earlier = Some((*of, token));
         }
         Ok(())
     }

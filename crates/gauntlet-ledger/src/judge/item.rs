@@ -257,7 +257,7 @@ impl Judge<'_, '_> {
         }
         if let Some(packs) = self.question.packs.filter(|_| statement.predicate_type == VERIFICATION_SUMMARY) {
             let made = statement.predicate_as::<VerificationSummary>().ok().map(|summary| summary.policy.digest);
-            if !made.is_some_and(|made| made.get(packs.algorithm()) == Some(packs.hex())) {
+            if made.is_none_or(|made| made.get(packs.algorithm()) != Some(packs.hex())) {
                 reasons.push(Reason::new(
                     "other-policy",
                     "the decision was made by other policy packs than those in force",

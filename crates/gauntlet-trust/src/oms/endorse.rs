@@ -45,13 +45,16 @@ pub struct CertificateEndorser<'a> {
     certificates: Vec<Certificate>,
 }
 
+/// Gives the answer of a time stamping authority over the bytes that it is handed.
+pub type AskStamp<'a> = &'a dyn Fn(&[u8]) -> Result<Vec<u8>, TimeStampError>;
+
 /// Another endorser, with a time stamp over its signature.
 #[derive(Clone, Copy)]
 pub struct TimeStamped<'a> {
     /// Who signs.
     pub endorser: &'a dyn Endorse,
-    /// Gives the answer of a time stamping authority over the bytes that it is handed.
-    pub stamp: &'a dyn Fn(&[u8]) -> Result<Vec<u8>, TimeStampError>,
+    /// Where the stamp comes from.
+    pub stamp: AskStamp<'a>,
 }
 
 impl Endorse for KeyEndorser<'_> {

@@ -130,7 +130,7 @@ impl FileJudge<'_> {
                 self.reason(ReasonCode::BadSignature, "no trusted key signed an attestation about this file");
             }
             Some(error @ AttestationError::NoIdentityTrusted) => {
-                self.reason(ReasonCode::WrongMethod, error.to_string())
+                self.reason(ReasonCode::WrongMethod, error.to_string());
             }
             Some(error @ AttestationError::Statement(_)) => self.reason(ReasonCode::Malformed, error.to_string()),
         }

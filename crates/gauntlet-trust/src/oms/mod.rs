@@ -33,7 +33,7 @@ use crate::timestamp::TimeStampError;
 pub use bundle::Method;
 pub use certificate::{CertificateTrust, Moment, MomentBy, SignerCertificate};
 pub use claims::{Claims, claims};
-pub use endorse::{CertificateEndorser, Endorse, Endorsed, KeyEndorser, TimeStamped};
+pub use endorse::{AskStamp, CertificateEndorser, Endorse, Endorsed, KeyEndorser, TimeStamped};
 pub use file::{is_file_signature, verify_file};
 pub use hash::HashType;
 pub use report::SIGNATURE;

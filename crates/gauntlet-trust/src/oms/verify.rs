@@ -126,8 +126,11 @@ impl Judge<'_> {
                 self.payload_type(bundle.envelope.unverified_payload_type())?;
                 Some(bundle.envelope.unverified_payload())
             }
-            // The method of the trust is that of the bundle.
-            _ => None,
+            // The method of the trust is that of the bundle. Were it ever not, silence would be a pass.
+            _ => {
+                self.reason(ReasonCode::WrongMethod, None, "the trust does not fit the method of the signature");
+                None
+            }
         }
     }
 

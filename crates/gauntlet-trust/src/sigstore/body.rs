@@ -5,9 +5,9 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest as _, Sha256, Sha384, Sha512};
 
-use super::bundle::{ArtifactDigest, LogEntry};
+use super::bundle::LogEntry;
 use super::json::Bytes;
-use super::{Failure, Reason};
+use super::{ArtifactDigest, Failure, Reason};
 use crate::base64;
 use crate::dsse::{self, Envelope};
 use crate::keys::{KeyKind, VerifyingKey};

@@ -3,6 +3,7 @@
 //! Who may vouch (certificate authorities, logs, time stamping authorities) comes from a `trusted_root.json` that the
 //! caller names, who must have signed comes from the caller, too. Nothing in a bundle is a root of anything.
 
+mod artifact;
 mod body;
 mod bundle;
 mod entry;
@@ -21,7 +22,8 @@ use serde::Serialize;
 
 use crate::x509::ChainError;
 
-pub use bundle::{ArtifactDigest, Bundle, Version};
+pub use artifact::ArtifactDigest;
+pub use bundle::{Bundle, Version};
 pub use identity::{Identity, IdentityError, SignerIdentity, Subject};
 pub use trusted_root::{MAX_TRUSTED_ROOT_BYTES, TrustedRoot, TrustedRootError};
 pub use verify::{Material, Verified, Who, verify};

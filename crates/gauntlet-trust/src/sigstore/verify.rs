@@ -4,8 +4,8 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::bundle::{ArtifactDigest, Bundle, Content, Signer};
-use super::{Failure, Failures, Identity, Reason, SignerIdentity, TrustedRoot, body, entry, sct};
+use super::bundle::{Bundle, Content, Signer};
+use super::{ArtifactDigest, Failure, Failures, Identity, Reason, SignerIdentity, TrustedRoot, body, entry, sct};
 use crate::dsse::IN_TOTO;
 use crate::keys::VerifyingKey;
 use crate::shown;

@@ -16,7 +16,7 @@ const SIGNED_DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.1135
 /// Members of any structure in a token.
 const MAX_MEMBERS: usize = 64;
 /// Certificates in a token.
-pub(super) const MAX_CERTIFICATES: usize = 16;
+pub(super) const MAX_CERTIFICATES: usize = 8;
 
 /// A message with one signer.
 pub(super) struct SignedData<'a> {

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use sha1::Sha1;
 use sha2::{Digest as _, Sha256};
 
-use crate::x509::{Certificate, CertificateError, ChainError, Hash, Purpose, Roots, verify_signed};
+use crate::x509::{Certificate, CertificateError, ChainError, Hash, MAX_INTERMEDIATES, Purpose, Roots, verify_signed};
 use cms::{SignedData, SignerInfo};
 use tst::TstInfo;
 
@@ -81,9 +81,16 @@ pub fn verify(token: &[u8], message: &[u8], authorities: &Authorities) -> Result
     let attributes = signed.signer.attributes_der()?;
     verify_signed(certificate, signed.signer.algorithm, signed.signer.hash, &attributes, signed.signer.signature)
         .map_err(TimeStampError::Signature)?;
-    let mut between = signed.certificates.clone();
-    between.extend(authorities.certificates.iter().cloned());
-    between.retain(|one| one != certificate);
+    let mut between: Vec<Certificate> = authorities
+        .certificates
+        .iter()
+        .chain(&signed.certificates)
+        .filter(|one| *one != certificate)
+        .cloned()
+        .collect();
+    // Roots inside a token lead nowhere; and the caller's own come first, so nothing of them is cut off.
+    between.retain(|one| !one.is_self_issued());
+    between.truncate(MAX_INTERMEDIATES);
     authorities.roots.verify(certificate, &between, Purpose::TimeStamping, info.time).map_err(TimeStampError::Chain)?;
     Ok(Stamp { time: info.time, authority: certificate.subject(), policy: info.policy, serial: info.serial })
 }

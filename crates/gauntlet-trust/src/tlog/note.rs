@@ -4,6 +4,7 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use ed25519_dalek::pkcs8::DecodePrivateKey as _;
 use ed25519_dalek::{Signature as Ed25519Signature, Signer as _, SigningKey, VerifyingKey};
 use sha2::{Digest as _, Sha256};
 
@@ -44,6 +45,9 @@ pub enum NoteError {
     /// No signature is by a known key.
     #[error("no signature is by a known key")]
     NoKnownKey,
+    /// A signature by a key that is not among those that have to be known.
+    #[error("a signature line is by no known key")]
+    UnknownSignature,
     /// Two of the given keys have the same name and id.
     #[error("two known keys share the name {name} and the id")]
     AmbiguousKey {
@@ -314,6 +318,14 @@ impl SignerKey {
             return Err(NoteError::KeyName);
         }
         Ok(Self { name: name.to_owned(), key })
+    }
+
+    /// Reads an Ed25519 private key in PKCS#8 PEM, not encrypted, and names it.
+    ///
+    /// # Errors
+    /// When it is another key or the name cannot stand in a note.
+    pub fn from_pem(name: &str, pem: &str) -> Result<Self, NoteError> {
+        Self::new(name, SigningKey::from_pkcs8_pem(pem).map_err(|_| NoteError::Key)?)
     }
 
     /// The public key under which this key's plain signatures verify.

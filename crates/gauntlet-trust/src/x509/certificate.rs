@@ -16,8 +16,8 @@ use crate::base64;
 use crate::keys::{KeyError, VerifyingKey};
 use crate::shown;
 
-/// No certificate is larger; the library that follows chains stops there, too.
-const MAX_BYTES: usize = 64 << 10;
+/// No certificate is larger. Names are sorted while they are read, which costs the square of their parts.
+const MAX_BYTES: usize = 16 << 10;
 /// Bytes of the largest file of certificates: more than the whole list of a browser has.
 const MAX_FILE_BYTES: u64 = 8 << 20;
 /// Certificates in one file.
@@ -134,13 +134,13 @@ impl Certificate {
     /// The subject's distinguished name as RFC 4514 text, for people.
     #[must_use]
     pub fn subject(&self) -> String {
-        self.parsed.tbs_certificate.subject.to_string()
+        one_line(&self.parsed.tbs_certificate.subject.to_string())
     }
 
     /// The issuer's distinguished name as RFC 4514 text, for people.
     #[must_use]
     pub fn issuer(&self) -> String {
-        self.parsed.tbs_certificate.issuer.to_string()
+        one_line(&self.parsed.tbs_certificate.issuer.to_string())
     }
 
     /// Whether subject and issuer bear the same name.
@@ -308,6 +308,15 @@ pub enum CertificateError {
         #[source]
         source: Box<CertificateError>,
     },
+}
+
+/// A name as people may be shown it: whoever chose it could have put line ends and terminal codes in.
+fn one_line(name: &str) -> String {
+    let mut out = String::with_capacity(name.len());
+    for c in name.chars() {
+        if c.is_control() { out.extend(c.escape_unicode()) } else { out.push(c) }
+    }
+    out
 }
 
 fn malformed(error: impl std::fmt::Display) -> CertificateError {

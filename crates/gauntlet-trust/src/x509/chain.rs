@@ -15,8 +15,8 @@ use super::algorithms::ALGORITHMS;
 use super::{Certificate, CertificateError, KeyUses};
 use crate::shown;
 
-/// Intermediates that a stranger may bring along; each can cost a signature check.
-pub const MAX_INTERMEDIATES: usize = 16;
+/// Intermediates that a stranger may bring along. If all bear one name, every order of them is a way that has to be tried.
+pub const MAX_INTERMEDIATES: usize = 8;
 
 const CODE_SIGNING: &str = "1.3.6.1.5.5.7.3.3";
 const TIME_STAMPING: &str = "1.3.6.1.5.5.7.3.8";

@@ -239,7 +239,11 @@ fn a_crowd_of_intermediates_costs_little() {
     let (leaf, _) = root.leaf("leaf", plain);
     let crowd: Vec<Authority> = (0..=MAX_INTERMEDIATES).map(|_| Authority::root("root", plain)).collect();
     let all: Vec<&Authority> = crowd.iter().collect();
-    untrusted(verify(&leaf, &all, &roots(&[&root])), "more than 16");
+    untrusted(verify(&leaf, &all, &roots(&[&root])), "more than 8");
+    // All bear the name of the issuer that is looked for, and of their own.
+    let (stray, _) = crowd[0].leaf("stray", plain);
+    let other = Authority::root("other", plain);
+    untrusted(verify(&stray, &all[1..], &roots(&[&other])), "MaximumPathDepthExceeded");
     // Circles of authorities that certify each other, none of them trusted.
     let (a, b) = (Authority::root("a", plain), Authority::root("b", plain));
     let cross: Vec<Authority> =
@@ -270,6 +274,8 @@ fn what_a_certificate_says_can_be_asked() {
     assert_eq!((leaf.not_before(), leaf.not_after()), (at("2020-01-01"), at("2040-01-01")));
     let uses = leaf.uses().unwrap();
     assert!(uses.has("1.3.6.1.5.5.7.3.3") && !uses.authority && uses.digital_signature.is_none());
+    let (odd, _) = root.leaf("a\n\u{1b}[31mb\u{85}", plain);
+    assert_eq!(odd.subject(), "CN=a\\0a\\1b[31mb\\u{85}", "one line, whatever was put into the name");
     let pem = leaf.to_pem();
     assert_eq!(Certificate::all_from_pem(pem.as_bytes()).unwrap(), [leaf.clone()]);
     assert_eq!(leaf.spki_der(), key.verifying_key().spki_der());

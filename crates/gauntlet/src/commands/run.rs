@@ -8,13 +8,12 @@ use gauntlet_core::project::FILE_NAME;
 use gauntlet_core::{
     Clock, Digest, FixedClock, Input, MaskKey, Project, Report, Stage, SystemClock, Verdict, canonical, parse_time,
 };
-use gauntlet_ledger::{Ledger, Options, Place};
 use gauntlet_report::{DecisionView, ReasonView};
 use gauntlet_trust::keys::{KeyStore, Signer};
 use serde_json::json;
 
 use crate::cli::{Global, RunArgs};
-use crate::commands::ledger::explain;
+use crate::commands::ledger::{place, witness};
 use crate::commands::train;
 use crate::decide::{self, Rules};
 use crate::evidence::{Evidence, Recorded};
@@ -67,8 +66,7 @@ pub(crate) fn run(args: &RunArgs, global: &Global, config: &UserConfig) -> anyho
     )?;
 
     let (key, development) = signing_key(args.key.as_deref(), args.passphrase_env.as_deref(), config)?;
-    let place = Place { log: state.ledger(), evidence: state.evidence(), config: config.dir().to_owned() };
-    let ledger = Ledger::open_or_create(&place, &Options::default()).map_err(explain)?;
+    let ledger = place::find(&args.dir, args.ledger.as_deref(), project.ledger.clone(), config)?.write_or_create()?;
     // A key that no trust policy knows vouches for no more than a development key does.
     let local = development || rules.policy().is_none_or(|trust| trust.holder(&key.key_id()).is_none());
     let evidence = Evidence { state: &state, ledger: &ledger, key: key.as_ref(), local, now, cache_key };
@@ -88,7 +86,12 @@ pub(crate) fn run(args: &RunArgs, global: &Global, config: &UserConfig) -> anyho
     let mut own = KeyStore::new(config.dir()).public_keys().context("cannot read your keys")?;
     own.push(key.verifying_key().clone());
     let decisions = decide::decide(&project, &rules, &plan, &recorded, enforced.as_deref(), &evidence, &own)?;
+    if !project.ledger.witnesses.is_empty() {
+        meter.step("asking witnesses");
+    }
+    let witnessed = witness::after_run(&ledger, &project.ledger);
     meter.finish();
+    witnessed?;
 
     let exit = exit(&decisions, &recorded);
     let (mut shown, mut reports) = trained.map(|t| (t.decisions, t.reports)).unwrap_or_default();

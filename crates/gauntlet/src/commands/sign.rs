@@ -21,7 +21,7 @@ use crate::{keys, terminal};
 
 pub(crate) fn run(args: &SignArgs, global: &Global) -> anyhow::Result<Exit> {
     if args.keyless.keyless {
-        return keyless::run(args, clock(global)?.now());
+        return keyless::run(args, clock(global)?.as_ref());
     }
     let certificates = certificates(args, clock(global)?.now())?;
     let authorities = (!args.tsa.is_empty()).then(|| authorities(&args.tsa)).transpose()?;

@@ -21,7 +21,7 @@ use gauntlet_train::runner::{Engine, engine_command, kubernetes_job};
 use gauntlet_train::sandbox::Mechanism;
 
 use crate::cli::{Format, Global, OutputArgs, RunArgs};
-use crate::commands::ledger::explain;
+use crate::commands::ledger::place;
 use crate::commands::run::{clock, signing_key};
 use crate::evidence::Evidence;
 use crate::exit::{Exit, UsageError};
@@ -113,6 +113,10 @@ pub(crate) struct TrainArgs {
     /// Environment variable that holds the key's passphrase.
     #[arg(long, value_name = "NAME", requires = "key")]
     pub(crate) passphrase_env: Option<String>,
+    /// A ledger in an object store, such as `s3://bucket/prefix` [default: `ledger.url` of gauntlet.yaml, else the
+    /// project's own].
+    #[arg(long = "ledger", value_name = "URL")]
+    pub(crate) ledger: Option<String>,
     /// Volume claim that a Kubernetes Job finds project and outputs on.
     #[arg(long, value_name = "NAME", default_value = "gauntlet-training")]
     pub(crate) claim: String,
@@ -163,6 +167,7 @@ pub(crate) fn stage(args: &RunArgs, global: &Global, config: &UserConfig) -> any
         trust: args.trust.clone(),
         key: args.key.clone(),
         passphrase_env: args.passphrase_env.clone(),
+        ledger: args.ledger.clone(),
         ..TrainArgs::default()
     };
     match training.runner_of_config()? {
@@ -196,10 +201,8 @@ fn train(args: &TrainArgs, global: &Global, config: &UserConfig) -> anyhow::Resu
             terminal::note(text);
         }
     })?;
-    let place =
-        gauntlet_ledger::Place { log: state.ledger(), evidence: state.evidence(), config: config.dir().to_owned() };
-    let ledger =
-        gauntlet_ledger::Ledger::open_or_create(&place, &gauntlet_ledger::Options::default()).map_err(explain)?;
+    let project = prepare::project(args)?;
+    let ledger = place::find(&args.dir, args.ledger.as_deref(), project.ledger, config)?.write_or_create()?;
     let recorded = args.replay.as_ref().map(|name| replay::load(name, args, &ledger, config)).transpose()?;
     let prepared = match &recorded {
         Some(recorded) => recorded.prepare(args, config, &meter)?,

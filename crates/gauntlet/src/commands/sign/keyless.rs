@@ -1,11 +1,12 @@
 //! `gauntlet sign --keyless`: an identity instead of a key.
 
 use anyhow::Context;
+use gauntlet_core::Clock;
 use gauntlet_trust::oms::{self, Endorse, TimeStamped};
 use gauntlet_trust::sigstore::keyless::{IdentityToken, Keyless, Place};
 use gauntlet_trust::sigstore::{Bundle, Identity, Material, Who, verify};
 use gauntlet_trust::timestamp;
-use jiff::Timestamp;
+use jiff::SignedDuration;
 
 use super::options;
 use crate::cli::{KeylessArgs, SignArgs};
@@ -13,7 +14,10 @@ use crate::commands::verify::trusted_root;
 use crate::exit::{Exit, UsageError};
 use crate::terminal;
 
-pub(super) fn run(args: &SignArgs, now: Timestamp) -> anyhow::Result<Exit> {
+/// How far the clock of a log may be ahead of ours.
+const SKEW: SignedDuration = SignedDuration::from_mins(1);
+
+pub(super) fn run(args: &SignArgs, clock: &dyn Clock) -> anyhow::Result<Exit> {
     let place = |url: &Option<String>| {
         Place::parse(url.as_deref().unwrap_or_default()).map_err(|error| UsageError::new(error.to_string()))
     };
@@ -34,7 +38,9 @@ pub(super) fn run(args: &SignArgs, now: Timestamp) -> anyhow::Result<Exit> {
     let signer = bundle.signer().map_err(|failure| anyhow::anyhow!(failure.message))?;
     if let Some(root) = &root {
         let identity = Identity::exact(&signer.subject, &signer.issuer)?;
-        verify(&bundle, root, &Who::Identity(identity), Material::Envelope, now)
+        // The log took the entry a moment ago, by its own clock.
+        let soon = clock.now().saturating_add(SKEW)?;
+        verify(&bundle, root, &Who::Identity(identity), Material::Envelope, soon)
             .context("certificate authority or log answered with what their own trusted root does not vouch for")?;
     }
     gauntlet_core::write_durably(&signature, &signed.bundle, 0o644)

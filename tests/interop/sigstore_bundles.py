@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Compares the verdicts of `gauntlet verify` on Sigstore bundles with those of sigstore-python, and signs for each other.
 
-    python3 tests/interop/sigstore.py PROGRAM STAND_IN
+    python3 tests/interop/sigstore_bundles.py PROGRAM STAND_IN
 
 Needs sigstore and model-signing. STAND_IN is the example `sigstore_stand_in`, a small Sigstore instance on this machine.
 Genuine bundles come from testdata/sigstore; every part of each is broken in turn.
@@ -121,7 +121,9 @@ def verdicts(work):
         for what, twin, identity, issuer, more in twins(case, bundle, others):
             mine, reasons = ours(twin, root, artifact + more, identity, issuer, work)
             his = theirs(twin, root, artifact + more, identity, issuer)
-            if mine or his:
+            # sigstore-python finds the log of version 2 by its checkpoint and leaves the id in the entry unread.
+            stricter = what == "log" and at(twin, (*ENTRY, "kindVersion", "version")) == "0.0.2"
+            if mine or (his and not stricter):
                 sys.exit(f"{case['id']} with broken {what}: ours {mine} {reasons}, theirs {his}")
             broken += 1
     print(f"{len(cases)} genuine bundles hold for both, {broken} broken twins for neither")

@@ -1,7 +1,9 @@
 //! Files that are read whole under a limit and never through a link, and files that appear whole or not at all.
 
+pub(crate) mod guard;
+
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -62,14 +64,15 @@ pub(crate) fn replace(scratch: &Path, path: &Path, bytes: &[u8], mode: u32, dura
 /// append more than everything else.
 pub(crate) fn exchange(scratch: &Path, path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let temporary = scratch.join(temporary_name());
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&temporary)?;
-    let written = file.write_all(bytes);
+    let file = create_new(&temporary, mode)?;
+    let written = guard::write_all(&file, &temporary, bytes);
     drop(file);
-    let moved = written.and_then(|()| match renameat_with(CWD, &temporary, CWD, path, RenameFlags::EXCHANGE) {
+    let exchange = || match renameat_with(CWD, &temporary, CWD, path, RenameFlags::EXCHANGE) {
         Ok(()) => fs::remove_file(&temporary),
         // There is no old one yet, or the file system cannot exchange.
         Err(_) => fs::rename(&temporary, path),
-    });
+    };
+    let moved = written.and_then(|()| guard::change(path, exchange));
     if moved.is_err() {
         let _ = fs::remove_file(&temporary);
     }
@@ -78,12 +81,17 @@ pub(crate) fn exchange(scratch: &Path, path: &Path, bytes: &[u8], mode: u32) -> 
 
 /// Syncs a folder, so that the names in it survive a loss of power.
 pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
-    File::open(path)?.sync_all()
+    guard::change(path, || File::open(path)?.sync_all())
 }
 
 /// Syncs one file.
 pub(crate) fn sync_file(path: &Path) -> io::Result<()> {
-    open_regular(path)?.sync_all()
+    guard::change(path, || open_regular(path)?.sync_all())
+}
+
+/// Removes one file.
+pub(crate) fn remove(path: &Path) -> io::Result<()> {
+    fs::remove_file(path)
 }
 
 /// The folder a file lies in.
@@ -95,20 +103,24 @@ pub(crate) fn folder_of(path: &Path) -> &Path {
 pub(crate) const TEMPORARY: &str = ".tmp-";
 
 fn write_and_move(temporary: &Path, path: &Path, bytes: &[u8], mode: u32, durability: Durability) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(temporary)?;
-    file.write_all(bytes)?;
+    let file = create_new(temporary, mode)?;
+    guard::write_all(&file, temporary, bytes)?;
     if durability == Durability::Device {
-        file.sync_all()?;
+        guard::change(temporary, || file.sync_all())?;
     }
     drop(file);
-    if let Err(error) = fs::rename(temporary, path) {
+    if let Err(error) = guard::change(path, || fs::rename(temporary, path)) {
         if error.kind() != io::ErrorKind::NotFound {
             return Err(error);
         }
-        fs::create_dir_all(folder_of(path))?;
-        fs::rename(temporary, path)?;
+        guard::change(path, || fs::create_dir_all(folder_of(path)))?;
+        guard::change(path, || fs::rename(temporary, path))?;
     }
     if durability == Durability::Device { sync_folder(folder_of(path)) } else { Ok(()) }
+}
+
+fn create_new(path: &Path, mode: u32) -> io::Result<File> {
+    guard::change(path, || OpenOptions::new().write(true).create_new(true).mode(mode).open(path))
 }
 
 /// Unique among all processes that share the folder: process ids are not, between containers.

@@ -1,45 +1,51 @@
-//! `gauntlet ledger`: reads and checks the log; never writes.
+//! `gauntlet ledger`: reads, checks, exports and witnesses the log of all evidence.
+
+pub(crate) mod bundle;
+pub(crate) mod erase;
+pub(crate) mod place;
+pub(crate) mod prove;
+pub(crate) mod verify;
+pub(crate) mod witness;
 
 use std::fmt::Write as _;
 use std::path::Path;
 
 use anyhow::Context;
+use gauntlet_ledger::Ledger;
 use gauntlet_ledger::record::Record;
 use gauntlet_ledger::tree::Hash;
-use gauntlet_ledger::{Ledger, Options, Place};
 use gauntlet_trust::dsse::Envelope;
 use gauntlet_trust::statement::Statement;
 use serde_json::json;
 
-use crate::cli::LedgerCommand;
+use crate::cli::{Global, LedgerCommand};
+use crate::commands::ledger::place::LedgerArg;
 use crate::exit::{Exit, Refusal, UsageError};
-use crate::state::{self, State, UserConfig};
+use crate::state::UserConfig;
 use crate::terminal;
 
-pub(crate) fn run(command: &LedgerCommand, config: &UserConfig) -> anyhow::Result<Exit> {
+pub(crate) fn run(command: &LedgerCommand, global: &Global, config: &UserConfig) -> anyhow::Result<Exit> {
     match command {
-        LedgerCommand::Log { project, last, json } => log(&open(&project.dir, config)?, *last, *json)?,
-        LedgerCommand::Show { entry, project } => show(&open(&project.dir, config)?, entry)?,
-        LedgerCommand::Verify { project } => return verify(&place(&project.dir, config)?),
+        LedgerCommand::Log { ledger, last, json } => log(&ledger.find(config)?.read()?, *last, *json)?,
+        LedgerCommand::Show { entry, ledger } => show(&ledger.find(config)?.read()?, entry)?,
+        LedgerCommand::Verify(args) => return verify::run(args, config),
+        LedgerCommand::Export(args) => return bundle::export(args, config),
+        LedgerCommand::Import(args) => return bundle::import(args, config),
+        LedgerCommand::Prove(args) => return prove::prove(args, config),
+        LedgerCommand::Consistency(args) => return prove::consistency(args, config),
+        LedgerCommand::Erase(args) => return erase::run(args, global, config),
+        LedgerCommand::Witness(args) => return witness::witness(args, global),
+        LedgerCommand::Cosign(args) => return witness::cosign(args, config),
+        LedgerCommand::Key { ledger } => {
+            terminal::print(&format!("{}\n", ledger.find(config)?.read()?.verifier_key()))?;
+        }
     }
     Ok(Exit::Allowed)
 }
 
-fn place(project: &Path, config: &UserConfig) -> anyhow::Result<Place> {
-    let folder = State::folder(project);
-    if !folder.join("ledger").is_dir() {
-        return Err(
-            UsageError::new(format!("there is no ledger in {}; `gauntlet run` makes one", project.display())).into()
-        );
-    }
-    state::check_format(&folder)?;
-    Ok(Place::in_state(&folder, config.dir()))
-}
-
 /// The ledger of a project, for reading.
 pub(crate) fn open(project: &Path, config: &UserConfig) -> anyhow::Result<Ledger> {
-    let place = place(project, config)?;
-    Ledger::open_read_only(&place, &Options::default()).map_err(explain)
+    LedgerArg { dir: project.to_owned(), url: None }.find(config)?.read()
 }
 
 /// A ledger that contradicts itself or what we remember is a refusal; one that cannot be read is no answer.
@@ -82,7 +88,8 @@ fn line(index: u64, record: &Record) -> String {
     )
 }
 
-fn show(ledger: &Ledger, entry: &str) -> anyhow::Result<()> {
+/// The index of an entry that is named by its index or its envelope.
+fn index_of(ledger: &Ledger, entry: &str) -> anyhow::Result<u64> {
     let index = match (entry.parse::<u64>(), Hash::from_hex(entry.strip_prefix("sha256:").unwrap_or(entry))) {
         (Ok(index), _) if entry.len() < 20 => index,
         (_, Some(hash)) => *ledger
@@ -97,32 +104,23 @@ fn show(ledger: &Ledger, entry: &str) -> anyhow::Result<()> {
     if index >= size {
         return Err(UsageError::new(format!("there is no entry {index}; the ledger has {size}")).into());
     }
+    Ok(index)
+}
+
+fn show(ledger: &Ledger, entry: &str) -> anyhow::Result<()> {
+    let index = index_of(ledger, entry)?;
     let record = ledger.show(index).map_err(explain)?;
-    let bytes = ledger.evidence().get(&record.envelope.0)?.context("the envelope of this entry is gone")?;
+    let bytes = ledger.evidence().get(&record.envelope.0)?;
+    if let (None, Some(tombstone)) = (&bytes, ledger.tombstone_of(&record.envelope.0)?) {
+        let value = json!({"index": index, "record": record, "erased_by": format!("sha256:{tombstone}"),
+            "checkpoint": ledger.signed_checkpoint()});
+        return terminal::print(&format!("{}\n", serde_json::to_string_pretty(&value)?));
+    }
+    let bytes = bytes.context("the envelope of this entry is gone")?;
     let envelope = Envelope::parse(&bytes)?;
     // Shown, not believed: whoever needs the signature checked has `ledger verify` and the key.
     let statement = Statement::parse(envelope.unverified_payload())?;
     let value =
         json!({"index": index, "record": record, "statement": statement, "checkpoint": ledger.signed_checkpoint()});
     terminal::print(&format!("{}\n", serde_json::to_string_pretty(&value)?))
-}
-
-fn verify(place: &Place) -> anyhow::Result<Exit> {
-    let verified = gauntlet_ledger::verify(place, &Options::default()).map_err(explain)?;
-    if verified.differences.is_empty() {
-        terminal::print(&format!(
-            "{} entries of {} agree with their tiles, {} envelopes and the signed checkpoint.\n",
-            verified.entries,
-            verified.checkpoint.as_ref().map_or("the log", |c| c.origin.as_str()),
-            verified.envelopes
-        ))?;
-        return Ok(Exit::Allowed);
-    }
-    let all = verified.differences.len() as u64 + verified.more_differences;
-    let mut text = format!("The ledger was changed or is damaged: {all} difference(s)\n");
-    for difference in &verified.differences {
-        let _ = writeln!(text, "  {}: {}", difference.path.display(), difference.problem);
-    }
-    terminal::print(&text)?;
-    Ok(Exit::Refused)
 }
