@@ -12,6 +12,8 @@ targets="pickle zip tar sevenz streams documents safetensors convert gguf tflite
 targets="pickle zip tar sevenz streams documents safetensors convert gguf tflite models onnx hdf5 template dsse checkpoint project python patterns facts statement bom card import"
 targets="pickle zip tar sevenz streams documents safetensors convert gguf tflite models onnx hdf5 template dsse bundle certificates timestamp checkpoint project python patterns facts"
 targets="$targets attestation sigstore trusted_root"
+targets="pickle zip tar sevenz streams documents safetensors convert gguf tflite models onnx hdf5 template dsse checkpoint trust_policy judge project python patterns facts"
+targets="$targets training"
 targets="pickle zip tar sevenz streams documents safetensors convert gguf tflite models onnx hdf5 template dsse checkpoint trust_policy judge project python patterns facts evidence_bundle witness tiles trusted_root certificates timestamp bundle attestation sigstore statement bom card import"
 targets="pickle zip tar safetensors onnx protobuf tensorflow dsse checkpoint project python patterns sevenz streams documents facts convert hdf5 gguf tflite models template statement bom card import bundle certificates timestamp trust_policy judge attestation sigstore trusted_root digests oci"
 for target in $targets; do
@@ -213,6 +215,13 @@ for path in glob.glob("../testdata/vectors/oms/bundles/*.sig"):
         put("dsse", base64.b64decode(envelope["payload"]))
     except (ValueError, KeyError, TypeError):
         pass
+for number, suffix in enumerate(["safetensors", "npy", "onnx", "json"]):
+    for path in glob.glob(f"../testdata/**/*.{suffix}", recursive=True):
+        with open(path, "rb") as file:
+            data = file.read()
+        if len(data) <= 1 << 16:
+            put("training", bytes([number]) + data)
+put("training", b"\x03epoch 1: train_loss=0.25, 'eval_loss': nan\n")
 PYTHON
 
 # Digest lists and manifests are short: written here.

@@ -60,3 +60,6 @@ tests/interop/oci.sh "$program"
 echo "== bills of materials, against the schemas of CycloneDX and the model of SPDX"
 "$venv/bin/pip" install --quiet 'cyclonedx-python-lib[json-validation]==11.12.0' 'spdx-python-model==0.0.6'
 "$venv/bin/python" tests/interop/bom.py "$program"
+
+echo "== training runs, real and hostile"
+tests/interop/train.sh "$program"

@@ -32,6 +32,35 @@ pub struct PolicyInput {
     pub trust: TrustInput,
     /// What is judged, by name.
     pub subjects: Vec<SubjectInput>,
+    /// The training run in question, for decisions of the stage `train`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub training: Option<TrainingInput>,
+}
+
+/// A training run that wants to start.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TrainingInput {
+    /// Names of the subjects that it reads.
+    pub inputs: Vec<String>,
+    /// Paths that it reads and that are no dataset of the project.
+    pub other_inputs: Vec<String>,
+    /// What the data is used for.
+    pub purpose: Option<String>,
+    /// State of version control: `clean`, `changed` (the difference is recorded) or `unknown`.
+    pub source_state: String,
+    /// Whether every package is pinned to a version; null when nothing says which packages there are.
+    pub pinned: Option<bool>,
+    /// The image it runs in, by digest.
+    pub image: Option<String>,
+    /// Whether a signature of the image was verified.
+    pub image_verified: bool,
+    /// Limits by name, as people write them.
+    pub limits: BTreeMap<String, String>,
+    /// Hosts that it may reach.
+    pub hosts: Vec<String>,
+    /// Digest of all of the above and of command, source and outputs: an admission holds for exactly that.
+    pub identity: Digest,
 }
 
 /// The environment in question, with what project and trust policy together ask for.
@@ -319,7 +348,15 @@ impl PolicyInput {
                 signed: request.trust.is_some() && request.trust_signed,
             },
             subjects,
+            training: None,
         })
+    }
+
+    /// Asks about a training run.
+    #[must_use]
+    pub fn with_training(mut self, training: TrainingInput) -> Self {
+        self.training = Some(training);
+        self
     }
 
     /// Digests of all envelopes that went in, sorted, each once.

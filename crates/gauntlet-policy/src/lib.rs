@@ -23,7 +23,8 @@ pub use engine::{Options, evaluate};
 pub use freshness::{STALE_HEAD, stale_head};
 pub use input::{
     Approval, BuildError, CountsInput, CoverageInput, EnvironmentInput, EvidenceInput, EvidenceItem, FindingInput,
-    PolicyInput, ProjectInput, Request, SetAsideInput, SignerInput, SubjectInput, SubjectItem, TrustInput, schema,
+    PolicyInput, ProjectInput, Request, SetAsideInput, SignerInput, SubjectInput, SubjectItem, TrainingInput,
+    TrustInput, schema,
 };
 pub use isolated::Isolation;
 pub use merge::{MergedConfig, MergedEnvironment, Origin, Sourced};

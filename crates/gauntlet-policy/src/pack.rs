@@ -20,6 +20,7 @@ pub(crate) const LIBRARY_PACKAGE: &str = "gauntlet.lib";
 const SHIPPED: &[(&str, &[(&str, &str)])] = &[
     ("baseline", &[("baseline/baseline.rego", include_str!("../../../policies/baseline/baseline.rego"))]),
     ("high-risk", &[("high-risk/high-risk.rego", include_str!("../../../policies/high-risk/high-risk.rego"))]),
+    ("train", &[("train/train.rego", include_str!("../../../policies/train/train.rego"))]),
 ];
 
 /// The names of the packs that ship with the program.

@@ -65,6 +65,8 @@ pub(crate) enum Command {
     /// Make keys.
     #[command(subcommand)]
     Key(KeyCommand),
+    /// Train in confinement, and keep a signed record of what went in, what held it and what came out.
+    Train(Box<crate::commands::train::TrainArgs>),
     /// Sign a model file or folder in the OpenSSF model-signing format.
     Sign(SignArgs),
     /// Write a model as an OCI image layout, with its signature and what is known about it.
@@ -96,6 +98,13 @@ pub(crate) enum Command {
     /// Evaluates one untrusted policy; started by the program itself.
     #[command(hide = true, name = "__policy-child")]
     PolicyChild,
+    /// One stage of a confined run; started by the program itself.
+    #[command(hide = true, name = "__train-stage")]
+    TrainStage {
+        /// Stage and control socket.
+        #[arg(allow_hyphen_values = true)]
+        arguments: Vec<std::ffi::OsString>,
+    },
 }
 
 /// How to print a result.
@@ -618,7 +627,7 @@ pub(crate) enum SchemaName {
 }
 
 fn parse_stage(text: &str) -> Result<Stage, String> {
-    let known = [Stage::Source, Stage::Data, Stage::Artifact];
+    let known = [Stage::Source, Stage::Data, Stage::Train, Stage::Artifact];
     known.into_iter().find(|stage| stage.as_str() == text).ok_or_else(|| {
         let names: Vec<_> = known.iter().map(|s| s.as_str()).collect();
         format!("stages that can run are {}", names.join(", "))

@@ -86,8 +86,35 @@ pub(crate) fn decide(
 ) -> anyhow::Result<Vec<Decision>> {
     let subjects = subjects(plan);
     let trust = rules.policy();
-    let Rulings { approvals, revoked } = read_rulings(evidence.ledger, trust, own, evidence.now)?;
+    let rulings = read_rulings(evidence.ledger, trust, own, evidence.now)?;
     let stale = trust.map(|trust| stale_head(evidence.ledger, trust, evidence.now)).transpose()?.flatten();
+    let mut environments: Vec<&MergedEnvironment> = rules.merged.environments.values().collect();
+    environments.sort_by_key(|e| enforced != Some(e.name.as_str()));
+    environments
+        .into_iter()
+        .map(|environment| {
+            let input = policy_input(project, rules, environment, &subjects, recorded, &rulings, evidence)?;
+            let policy = PolicySet::new(environment.packs.iter().filter_map(|p| Pack::shipped(&p.value)).collect());
+            let mut outcome = evaluate(&policy, &serde_json::to_value(&input)?, &Options::default());
+            outcome.violations.extend(stale.clone());
+            let mut decision =
+                Decision::new(&environment.name, enforced == Some(environment.name.as_str()), &policy, &outcome);
+            decision.ledger_index = Some(record(&decision, &input, &subjects, trust, evidence)?);
+            Ok(decision)
+        })
+        .collect()
+}
+
+/// All that a policy knows of these subjects in an environment.
+pub(crate) fn policy_input(
+    project: &Project,
+    rules: &Rules,
+    environment: &MergedEnvironment,
+    subjects: &[SubjectItem],
+    recorded: &[Recorded],
+    rulings: &Rulings,
+    evidence: &Evidence<'_>,
+) -> anyhow::Result<PolicyInput> {
     let key_id = evidence.key.key_id();
     let items = recorded
         .iter()
@@ -102,32 +129,18 @@ pub(crate) fn decide(
             })
         })
         .collect::<anyhow::Result<Vec<_>>>()?;
-    let mut environments: Vec<&MergedEnvironment> = rules.merged.environments.values().collect();
-    environments.sort_by_key(|e| enforced != Some(e.name.as_str()));
-    environments
-        .into_iter()
-        .map(|environment| {
-            let request = Request {
-                project,
-                environment,
-                trust,
-                trust_signed: rules.trust.as_ref().is_some_and(|trust| trust.signers.is_some()),
-                revoked: &revoked,
-                time: evidence.now,
-                subjects: &subjects,
-                evidence: &items,
-                approvals: &approvals,
-            };
-            let input = PolicyInput::build(&request)?;
-            let policy = PolicySet::new(environment.packs.iter().filter_map(|p| Pack::shipped(&p.value)).collect());
-            let mut outcome = evaluate(&policy, &serde_json::to_value(&input)?, &Options::default());
-            outcome.violations.extend(stale.clone());
-            let mut decision =
-                Decision::new(&environment.name, enforced == Some(environment.name.as_str()), &policy, &outcome);
-            decision.ledger_index = Some(record(&decision, &input, &subjects, trust, evidence)?);
-            Ok(decision)
-        })
-        .collect()
+    let request = Request {
+        project,
+        environment,
+        trust: rules.policy(),
+        trust_signed: rules.trust.as_ref().is_some_and(|trust| trust.signers.is_some()),
+        revoked: &rulings.revoked,
+        time: evidence.now,
+        subjects,
+        evidence: &items,
+        approvals: &rulings.approvals,
+    };
+    Ok(PolicyInput::build(&request)?)
 }
 
 /// Whether everything that speaks against it is an unanswered question.
@@ -136,7 +149,8 @@ pub(crate) fn only_inconclusive(decision: &Decision) -> bool {
         && decision.reasons.iter().all(|r| INCONCLUSIVE.iter().any(|rule| r.rule.ends_with(rule)))
 }
 
-fn subjects(plan: &Plan) -> Vec<SubjectItem> {
+/// The subjects of a plan, each once.
+pub(crate) fn subjects(plan: &Plan) -> Vec<SubjectItem> {
     let mut items: Vec<SubjectItem> = Vec::new();
     for task in &plan.tasks {
         if items.iter().any(|item| item.subject == task.subject) {

@@ -118,12 +118,21 @@ impl Evidence<'_> {
             return Ok(Vec::new());
         }
         let facts_digest = store_facts(&self.state.facts(), task, facts)?;
+        self.record_reports(reports, facts_digest.as_ref())
+    }
+
+    /// As [`Self::record`], for reports that rest on no facts of a gate, or on facts that are stored already.
+    pub(crate) fn record_reports(
+        &self,
+        reports: Vec<Report>,
+        facts_digest: Option<&Digest>,
+    ) -> anyhow::Result<Vec<Recorded>> {
         let mut signed = Vec::new();
         for report in &reports {
             let bytes = canonical::to_vec(report)?;
             let digest = Digest::sha256(&bytes);
             put(&self.state.report(digest.hex()), &bytes)?;
-            let statement = test_result(report, &digest, facts_digest.as_ref(), self.local)?;
+            let statement = test_result(report, &digest, facts_digest, self.local)?;
             let envelope = statement.sign(&[self.key])?.to_json();
             let record = self.entry("report", TEST_RESULT, &report.subject, Hash::of(&envelope));
             signed.push((envelope, record));
@@ -145,10 +154,21 @@ impl Evidence<'_> {
         statement: &Statement<P>,
         subject: &Subject,
     ) -> anyhow::Result<u64> {
+        Ok(self.record_statement("decision", statement, subject)?.0)
+    }
+
+    /// Signs a statement, keeps it and appends it under `kind`; gives its place and the envelope's bytes.
+    pub(crate) fn record_statement<P: Serialize>(
+        &self,
+        kind: &str,
+        statement: &Statement<P>,
+        subject: &Subject,
+    ) -> anyhow::Result<(u64, Vec<u8>)> {
         let envelope = statement.sign(&[self.key])?.to_json();
-        let record = self.entry("decision", &statement.predicate_type, subject, Hash::of(&envelope));
+        let record = self.entry(kind, &statement.predicate_type, subject, Hash::of(&envelope));
         let places = self.ledger.admit(&[(envelope.as_slice(), record)]).context("cannot append to the ledger")?;
-        places.first().map(Appended::index).context("the ledger did not say where the decision stands")
+        let index = places.first().map(Appended::index).context("the ledger did not say where the evidence stands")?;
+        Ok((index, envelope))
     }
 
     /// The verified statement behind an envelope of ours.

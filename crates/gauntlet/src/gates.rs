@@ -15,7 +15,11 @@ static OTHERS: &[&CheckInfo] =
 
 /// Every check's constant part.
 pub(crate) fn checks() -> impl Iterator<Item = &'static CheckInfo> {
-    GATES.iter().flat_map(|(_, gate)| gate.checks.iter().map(|check| check.info())).chain(OTHERS.iter().copied())
+    GATES
+        .iter()
+        .flat_map(|(_, gate)| gate.checks.iter().map(|check| check.info()))
+        .chain(OTHERS.iter().copied())
+        .chain(gauntlet_train::checks::CHECKS)
 }
 
 /// Every rule, with its check.

@@ -41,6 +41,9 @@ fn main() -> ExitCode {
     if matches!(cli.command, Command::PolicyChild) {
         return commands::policy::child();
     }
+    if let Command::TrainStage { arguments } = &cli.command {
+        return gauntlet_train::sandbox::stage_main(commands::train::STAGE, arguments);
+    }
     let exit = run(&cli).unwrap_or_else(|error| {
         terminal::note(&format!("error: {}", describe(&error)));
         exit::of_error(&error)
@@ -72,7 +75,8 @@ fn run(cli: &Cli) -> anyhow::Result<Exit> {
         Command::Policy(command) => commands::policy::run(command, config),
         Command::Rule(command) => commands::rule::run(command),
         Command::Config(command) => commands::config::run(command, config),
-        Command::PolicyChild => Ok(Exit::Usage),
+        Command::Train(args) => commands::train::run(args, &cli.global, &config()?),
+        Command::PolicyChild | Command::TrainStage { .. } => Ok(Exit::Usage),
     }
 }
 

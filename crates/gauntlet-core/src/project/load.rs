@@ -2,7 +2,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use super::Project;
+use super::{Project, TrainingConfig};
 use crate::config_error::ConfigError;
 use crate::nearest::nearest;
 use crate::yaml::{self, Located};
@@ -74,6 +74,9 @@ impl Project {
                 );
             }
         }
+        if let Some(training) = &project.training {
+            check_training(file, training, &mut errors);
+        }
         if errors.is_empty() { Ok(project) } else { Err(errors) }
     }
 
@@ -81,13 +84,79 @@ impl Project {
         let datasets = self.datasets.values().flat_map(|d| [Some(&d.path), d.manifest.as_ref(), d.contract.as_ref()]);
         let models = self.models.values().flat_map(|m| [Some(&m.path), m.card.as_ref()]);
         let sources = self.source.paths.iter().map(Some);
+        let training = self.training.iter().flat_map(|t| {
+            // What is no dataset's name is a path; outputs need not be there yet.
+            t.inputs.iter().filter(|i| !self.datasets.contains_key(&i.value)).chain(&t.parameters).map(Some)
+        });
         datasets
             .chain(models)
             .chain(sources)
+            .chain(training)
             .flatten()
             .filter_map(|path| expand_path(root, path).map_err(|message| path.error(file, message)).err())
             .collect()
     }
+}
+
+/// What can be said about `training` without the disk.
+fn check_training(file: &str, training: &TrainingConfig, errors: &mut Vec<ConfigError>) {
+    if training.command.first().is_none_or(String::is_empty) {
+        errors.push(ConfigError::file(file, "training: `command` is missing: program and arguments as a list"));
+    }
+    let inside = |path: &Located<String>| {
+        let given = Path::new(&path.value);
+        !path.value.is_empty() && given.is_relative() && !given.components().any(|c| matches!(c, Component::ParentDir))
+    };
+    for path in training.outputs.iter().chain(&training.metrics.mlflow).filter(|path| !inside(path)) {
+        errors.push(path.error(file, format!("path `{}` must stay inside the project's folder", path.value)));
+    }
+    for host in &training.network {
+        if !valid_host(&host.value) {
+            errors.push(host.error(file, format!("`{}` is no host: write NAME or NAME:PORT", host.value)));
+        }
+    }
+    for name in training.environment.keys() {
+        if !valid_variable(name) {
+            errors.push(ConfigError::file(file, format!("training: `{name}` is no name of an environment variable")));
+        }
+    }
+    if let Some(image) = &training.image
+        && !image.value.rsplit_once("@sha256:").is_some_and(|(name, hex)| {
+            !name.is_empty() && hex.len() == 64 && hex.bytes().all(|b| b.is_ascii_hexdigit())
+        })
+    {
+        errors.push(
+            image.error(file, format!("image `{}` is not pinned: write name@sha256:<64 hex digits>", image.value)),
+        );
+    }
+    if let Some(cost) = &training.limits.cost {
+        let prices = [&training.prices.core_hour, &training.prices.gpu_hour];
+        if prices.iter().all(|price| price.is_none()) {
+            errors.push(ConfigError::file(file, "training: a limit of `cost` needs `prices` to compute it from"));
+        }
+        for price in prices.into_iter().flatten().filter(|price| price.currency != cost.currency) {
+            errors.push(ConfigError::file(file, format!("training: price {price} and cost {cost} differ in currency")));
+        }
+    }
+}
+
+/// A DNS name (labels of letters, digits and hyphens), with a port or without.
+#[must_use]
+pub fn valid_host(host: &str) -> bool {
+    let (name, port) = host.split_once(':').unwrap_or((host, "443"));
+    port.parse::<u16>().is_ok_and(|port| port > 0)
+        && (1..=253).contains(&name.len())
+        && name.split('.').all(|label| {
+            (1..=63).contains(&label.len())
+                && !label.starts_with('-')
+                && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+        })
+}
+
+fn valid_variable(name: &str) -> bool {
+    !name.is_empty()
+        && !name.starts_with(|c: char| c.is_ascii_digit())
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
 
 /// The paths that a configured path (file, folder, or a glob in its last part) stands for, relative to `root`; at least one.
@@ -224,6 +293,33 @@ mod tests {
             ]
         );
         assert!(errors("version: 1\n")[0].contains("key `project` is missing"));
+    }
+
+    #[test]
+    fn training_is_checked() {
+        let text = "training:\n  command: [python3, train.py]\n  outputs: [m.onnx]\n  limits: {wall: 2h, memory: 8GiB, cpus: 4, gpus: 0, disk: 20GiB, cost: 40 EUR}\n  prices: {core_hour: 0.05 EUR}\n";
+        let project = Project::parse("gauntlet.yaml", format!("{GOOD}{text}").as_bytes()).unwrap();
+        let training = project.training.clone().unwrap();
+        assert_eq!(training.limits.memory.unwrap().0, 8 << 30);
+        let back: Project = yaml::parse("x", &serde_json::to_vec(&project).unwrap()).unwrap();
+        assert_eq!(back.training.unwrap().limits, training.limits);
+        assert_eq!(
+            errors(&format!(
+                "{GOOD}training:\n  outputs: [../m]\n  network: ['https://x']\n  image: python:3\n  limits: {{cost: 1 EUR}}\n"
+            )),
+            [
+                "gauntlet.yaml: training: `command` is missing: program and arguments as a list",
+                "gauntlet.yaml:6:13: path `../m` must stay inside the project's folder",
+                "gauntlet.yaml:7:13: `https://x` is no host: write NAME or NAME:PORT",
+                "gauntlet.yaml:8:10: image `python:3` is not pinned: write name@sha256:<64 hex digits>",
+                "gauntlet.yaml: training: a limit of `cost` needs `prices` to compute it from",
+            ]
+        );
+        let lots = errors(&format!("{GOOD}training: {{command: [x], limits: {{memory: lots}}}}\n"));
+        assert!(lots[0].starts_with("gauntlet.yaml:5:") && lots[0].contains("8GiB"), "{lots:?}");
+        assert!(
+            errors(&format!("{GOOD}training: {{command: [x], limits: {{ram: 1}}}}\n"))[0].contains("unknown key `ram`")
+        );
     }
 
     #[test]

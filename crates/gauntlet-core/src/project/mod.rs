@@ -1,6 +1,8 @@
 //! gauntlet.yaml: one strict file a project.
 
 mod load;
+mod quota;
+mod training;
 
 use std::collections::BTreeMap;
 
@@ -10,7 +12,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::yaml::Located;
 
-pub use load::{FILE_NAME, expand_path};
+pub use load::{FILE_NAME, expand_path, valid_host};
+pub use quota::{ByteSize, Cores, Money, QuotaError, Span};
+pub use training::{MetricsConfig, Prices, Runner, TrainingConfig, TrainingLimits};
 
 /// gauntlet.yaml.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -36,6 +40,9 @@ pub struct Project {
     /// Datasets by name.
     #[serde(default)]
     pub datasets: BTreeMap<String, DatasetConfig>,
+    /// What trains the models.
+    #[serde(default)]
+    pub training: Option<TrainingConfig>,
     /// Models by name.
     #[serde(default)]
     pub models: BTreeMap<String, ModelConfig>,

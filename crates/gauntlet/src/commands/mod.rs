@@ -18,6 +18,7 @@ pub(crate) mod run;
 pub(crate) mod scan;
 pub(crate) mod sign;
 pub(crate) mod sign_given;
+pub(crate) mod train;
 pub(crate) mod verify;
 pub(crate) mod verify_evidence;
 pub(crate) mod verify_place;

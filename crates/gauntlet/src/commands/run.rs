@@ -14,6 +14,7 @@ use serde_json::json;
 
 use crate::cli::{Global, RunArgs};
 use crate::commands::ledger::{place, witness};
+use crate::commands::train;
 use crate::decide::{self, Rules};
 use crate::evidence::{Evidence, Recorded};
 use crate::exit::{Exit, UsageError};
@@ -37,6 +38,16 @@ pub(crate) fn run(args: &RunArgs, global: &Global, config: &UserConfig) -> anyho
     let rules = Rules::load(&project, &file, args.trust.load(config)?)?;
     let enforced = rules.enforced(args.environment.as_deref())?;
     let meter = Meter::new(!global.quiet && !global.no_progress);
+    // A run judges; only who asks for this stage by name wants something executed.
+    let trained = match args.stages.contains(&Stage::Train) {
+        true => Some(train::stage(args, global, config)?),
+        false => None,
+    };
+    if let Some(trained) = &trained
+        && trained.exit != Exit::Allowed
+    {
+        return train::deliver(train::Trained::clone(trained), started, &args.dir, &args.output, global);
+    }
 
     let state = State::open(&args.dir, |text| {
         if !global.quiet {
@@ -54,7 +65,7 @@ pub(crate) fn run(args: &RunArgs, global: &Global, config: &UserConfig) -> anyho
         &meter,
     )?;
 
-    let (key, development) = signing_key(args, config)?;
+    let (key, development) = signing_key(args.key.as_deref(), args.passphrase_env.as_deref(), config)?;
     let ledger = place::find(&args.dir, args.ledger.as_deref(), project.ledger.clone(), config)?.write_or_create()?;
     // A key that no trust policy knows vouches for no more than a development key does.
     let local = development || rules.policy().is_none_or(|trust| trust.holder(&key.key_id()).is_none());
@@ -83,9 +94,12 @@ pub(crate) fn run(args: &RunArgs, global: &Global, config: &UserConfig) -> anyho
     witnessed?;
 
     let exit = exit(&decisions, &recorded);
+    let (mut shown, mut reports) = trained.map(|t| (t.decisions, t.reports)).unwrap_or_default();
+    reports.extend(recorded.into_iter().map(|r| r.report));
+    shown.extend(decisions.into_iter().map(view));
     let prefix = result::prefix(&args.dir);
-    outcome.decisions = decisions.into_iter().map(view).collect();
-    outcome.reports = recorded.into_iter().map(|r| result::with_prefix(r.report, &prefix)).collect();
+    outcome.decisions = shown;
+    outcome.reports = reports.into_iter().map(|report| result::with_prefix(report, &prefix)).collect();
     result::deliver(outcome, started, &args.output, global)?;
     Ok(exit)
 }
@@ -104,7 +118,7 @@ pub(crate) fn load(file: &Path, dir: &Path) -> anyhow::Result<Project> {
 }
 
 /// The answers of a gate about a subject: from signed evidence when the same question was answered before.
-fn answer(
+pub(crate) fn answer(
     task: &Task,
     project: &Project,
     bench: &Bench<'_>,
@@ -151,9 +165,14 @@ fn question(task: &Task, project: &Project, evidence: &Evidence<'_>) -> anyhow::
     }))?)
 }
 
-fn signing_key(args: &RunArgs, config: &UserConfig) -> anyhow::Result<(Box<dyn Signer>, bool)> {
-    if let Some(path) = &args.key {
-        return Ok((keys::signer(path, args.passphrase_env.as_deref())?, false));
+/// The key that was named, else the local development key; and whether it is the latter.
+pub(crate) fn signing_key(
+    key: Option<&Path>,
+    passphrase_env: Option<&str>,
+    config: &UserConfig,
+) -> anyhow::Result<(Box<dyn Signer>, bool)> {
+    if let Some(path) = key {
+        return Ok((keys::signer(path, passphrase_env)?, false));
     }
     let local = KeyStore::new(config.dir()).local_key().context("cannot make a local development key")?;
     if local.created {
@@ -181,7 +200,8 @@ fn exit(decisions: &[gauntlet_policy::Decision], recorded: &[Recorded]) -> Exit 
     }
 }
 
-fn view(decision: gauntlet_policy::Decision) -> DecisionView {
+/// A decision as reports show it.
+pub(crate) fn view(decision: gauntlet_policy::Decision) -> DecisionView {
     let reasons = decision.reasons.into_iter();
     DecisionView {
         environment: decision.environment,
