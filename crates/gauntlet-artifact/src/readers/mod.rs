@@ -21,6 +21,7 @@ mod rdata;
 mod skops;
 mod template;
 mod tensorflow;
+mod textual;
 mod tfjs;
 mod tflite;
 mod torch;
@@ -51,6 +52,10 @@ pub(crate) static READERS: &[&dyn Reader] = &[
     &hdf5::Hdf5,
     &flax::Flax,
     &template::Template,
+    &textual::Spacy,
+    &textual::Triton,
+    &textual::Modelfile,
+    &textual::Caffe,
 ];
 
 /// Families of JSON documents.
