@@ -51,7 +51,7 @@ fn spacy_setting(entry: &Entry) -> Option<Setting> {
         "factory" if root == "components" => SettingKind::Registered,
         "path" | "vectors" | "train" | "dev" | "vocab_data" | "init_tok2vec" | "raw_text" | "lookups" | "source"
         | "labels" | "patterns" | "name"
-            if !text.starts_with("${") && !(entry.key == "name" && !text.starts_with(['/', '~', '.'])) =>
+            if !text.starts_with("${") && (entry.key != "name" || text.starts_with(['/', '~', '.'])) =>
         {
             // Only these sections are resolved when a pipeline is loaded.
             if matches!(root, "nlp" | "components") { SettingKind::Path } else { SettingKind::LaterPath }
