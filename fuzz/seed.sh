@@ -2,7 +2,7 @@
 # Fills fuzz/corpus/<target>/ with seeds from testdata/. More folders may be named; their files go to the targets by suffix.
 set -eu
 cd "$(dirname "$0")"
-targets="pickle zip tar safetensors onnx protobuf tensorflow dsse checkpoint project python patterns sevenz streams documents facts convert hdf5 gguf tflite models template"
+targets="attestation bom bundle card certificates checkpoint convert digests documents dsse evidence_bundle facts gguf hdf5 import judge models oci onnx patterns pickle project protobuf python safetensors sevenz sigstore statement streams tar template tensorflow tflite tiles timestamp trust_policy trusted_root witness zip"
 for target in $targets; do
     mkdir -p "corpus/$target"
 done
@@ -38,6 +38,16 @@ for folder in ../testdata "$@"; do
     seeds=corpus/tar
     for suffix in tar gz bz2 xz nemo z joblib; do
         put_all "$folder" "*.$suffix"
+    done
+    seeds=corpus/card
+    put_all "$folder" '*.md'
+    # The first byte chooses the reader.
+    seeds=corpus/import
+    for pair in xml:0 sarif:1; do
+        find "$folder" -type f -name "*.${pair%:*}" -size -64k >"$list"
+        while IFS= read -r file; do
+            { printf "\\00${pair#*:}"; cat "$file"; } >"$seeds/$(sha256sum "$file" | cut -c1-40)"
+        done <"$list"
     done
     seeds=corpus/sevenz
     put_all "$folder" '*.7z'
@@ -84,6 +94,12 @@ for folder in ../testdata "$@"; do
     done
     seeds=corpus/dsse
     put_all "$folder" '*.sig'
+    seeds=corpus/bundle
+    put_all "$folder" '*.sig'
+    seeds=corpus/timestamp
+    put_all "$folder" '*.tsr'
+    seeds=corpus/certificates
+    put_all "$folder" '*.pem'
     seeds=corpus/python
     for suffix in py ipynb; do
         put_all "$folder" "*.$suffix"
@@ -96,9 +112,20 @@ done
 
 seeds=corpus/facts
 put ../testdata/facts/*.parquet
+for seeds in corpus/sigstore corpus/attestation; do
+    put ../testdata/sigstore/bundles/*.json
+done
+seeds=corpus/trusted_root
+put ../testdata/sigstore/roots/*.json
 
 seeds=corpus/project
 put ../testdata/project/*.yaml
+seeds=corpus/trust_policy
+put ../testdata/trust/*.yaml
+seeds=corpus/judge
+put ../testdata/trust/*.gauntlet-bundle
+seeds=corpus/evidence_bundle
+put ../testdata/trust/*.gauntlet-bundle
 seeds=corpus/python
 put ../crates/gauntlet-pickle/tests/*.py
 # What broke a target once. The area of a target is its crate's folder in testdata.
@@ -128,10 +155,26 @@ for text in [*notes, *(note.split("\n\n")[0] + "\n" for note in notes), vectors[
     put("checkpoint", text.encode())
 entries = [entry.encode() for entry in vectors["entries_0_3"]]
 put("checkpoint", b"".join(len(entry).to_bytes(2, "big") + entry for entry in entries))
+for folder in ("tiles",):
+    put(folder, b"".join(len(entry).to_bytes(2, "big") + entry for entry in entries))
+    for name in ("tile/0/x001/067.p/12", "tile/entries/000", "tile/7/000"):
+        put(folder, name.encode())
+for note in vectors["checkpoints"].values():
+    put("witness", b"old 0\n\n" + note.encode())
+    put("witness", b"old 5\n" + base64.b64encode(bytes(32)) + b"\n\n" + note.encode())
 record = {"kind": "report", "envelope": "sha256:" + "0" * 64, "key": "SHA256:" + "A" * 43,
           "predicateType": "https://in-toto.io/attestation/test-result/v0.1", "subject": {"sha256": "1" * 64},
           "time": "2026-01-31T12:00:00Z"}
-put("checkpoint", json.dumps(record, sort_keys=True, separators=(",", ":")).encode())
+record = json.dumps(record, sort_keys=True, separators=(",", ":"))
+put("checkpoint", record.encode())
+put("tiles", len(record).to_bytes(2, "big") + record.encode())
+checkpoint = vectors["checkpoints"][max(vectors["checkpoints"], key=len)]
+log = {"origin": checkpoint.split("\n")[0], "checkpoint": checkpoint,
+       "entries": [{"index": 0, "entry": record, "proof": [base64.b64encode(bytes(32)).decode()]}]}
+bundle = {"mediaType": "application/vnd.gauntlet.bundle.v1+json", "logs": [log], "envelopes": ["e30="],
+          "certificates": ["MAA="], "timestamps": [{"envelope": hashlib.sha256(b"{}").hexdigest(), "signature": 0,
+                                                    "token": "MAA="}], "reports": ["e30="]}
+put("evidence_bundle", json.dumps(bundle, separators=(",", ":"), ensure_ascii=False).encode() + b"\n")
 
 with open("../testdata/artifact/template/attacks.txt", encoding="utf-8") as file:
     for line in file:
@@ -145,6 +188,11 @@ for path in glob.glob("../testdata/artifact/convert/*.pt"):
             if name.endswith("/data.pkl"):
                 put("convert", archive.read(name))
 
+for path in glob.glob("../testdata/**/*.pem", recursive=True):
+    with open(path, encoding="utf-8") as file:
+        for block in file.read().split("-----BEGIN CERTIFICATE-----")[1:]:
+            put("certificates", base64.b64decode(block.split("-----END")[0]))
+
 for path in glob.glob("../testdata/vectors/oms/bundles/*.sig"):
     with open(path, "rb") as file:
         data = file.read()
@@ -154,6 +202,28 @@ for path in glob.glob("../testdata/vectors/oms/bundles/*.sig"):
         put("dsse", base64.b64decode(envelope["payload"]))
     except (ValueError, KeyError, TypeError):
         pass
+PYTHON
+
+# Digest lists and manifests are short: written here.
+python3 - <<'PYTHON'
+import hashlib, json
+
+def put(target, text):
+    data = text.encode()
+    with open(f"corpus/{target}/{hashlib.sha256(data).hexdigest()[:40]}", "wb") as seed:
+        seed.write(data)
+
+digest = hashlib.sha256(b"1").hexdigest()
+for text in (f"{digest}  a\n{digest} *b/c\n", f"\\{digest}  a\\nb\n", f"SHA256 (a) = {digest}\n",
+             json.dumps({"a": f"sha256:{digest}"}), json.dumps([{"name": "a", "sha256": digest}]),
+             f"outs:\n- sha256: {digest}\n  path: a\n", "outs:\n- md5: c4ca4238a0b923820dcc509a6f75849b\n  path: a\n"):
+    put("digests", text)
+blob = {"mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": f"sha256:{digest}", "size": 1,
+        "annotations": {"org.cncf.model.filepath": "a"}}
+for document in ({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": [blob]},
+                 {"schemaVersion": 2, "artifactType": "t", "config": blob, "layers": [blob], "subject": blob, "annotations": None}):
+    put("oci", json.dumps(document))
+put("oci", f"sha256:{digest}")
 PYTHON
 
 for target in $targets; do

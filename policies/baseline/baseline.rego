@@ -75,6 +75,20 @@ violations contains violation("unknown-signer", message, needs) if {
 	needs := sprintf("evidence signed with a key that the trust policy accepts for %s", [input.environment.name])
 }
 
+violations contains violation("evidence-set-aside", message, needs) if {
+	some subject in input.subjects
+	some evidence in subject.set_aside
+	message := sprintf("%s of %s does not count: %s", [evidence.check, subject.name, lib.listed(evidence.reasons)])
+	needs := sprintf("evidence of %s for %s by a signer whom the trust policy allows, and that is not revoked", [evidence.check, subject.name])
+}
+
+violations contains violation("subject-revoked", message, needs) if {
+	some subject in input.subjects
+	some reason in subject.revoked
+	message := sprintf("%s is revoked: %s", [subject.name, reason])
+	needs := sprintf("another version of %s; what was revoked stays so", [subject.name])
+}
+
 violations contains violation("approval-missing", message, needs) if {
 	some role in input.environment.approvals_required
 	missing := {subject.name |

@@ -121,6 +121,20 @@ test_named_signers_exclude_all_others if {
 	rules(baseline.violations) == {"policy/baseline/unknown-signer"} with input as asking({"signers": []})
 }
 
+test_evidence_that_does_not_count_is_named if {
+	aside := object.union(model, {"set_aside": [{"check": "artifact/onnx", "reasons": ["revoked: wrong data"]}]})
+	found := baseline.violations with input as document([source, dataset, aside])
+	{violation.message | some violation in found} == {"artifact/onnx of p/m does not count: revoked: wrong data"}
+	count(baseline.violations) == 0 with input as document([source, dataset, object.union(model, {"set_aside": []})])
+}
+
+test_a_revoked_subject_is_refused if {
+	revoked := object.union(model, {"revoked": ["trained on stolen data"]})
+	found := baseline.violations with input as document([source, dataset, revoked])
+	{violation.message | some violation in found} == {"p/m is revoked: trained on stolen data"}
+	count(baseline.violations) == 0 with input as document([source, dataset, object.union(model, {"revoked": []})])
+}
+
 test_every_missing_approval_is_named if {
 	found := baseline.violations with input as asking({"approvals_required": ["security", "legal"]})
 	{violation.message | some violation in found} == {

@@ -43,6 +43,55 @@ violations contains violation("card-missing", message, needs) if {
 	needs := "a model card with intended use, limits and test results, and passing evidence of artifact/card for it"
 }
 
+# A card may claim what other evidence about the same model measured, and nothing else.
+violations contains violation("claim-unmeasured", message, needs) if {
+	production_like
+	some subject in lib.subjects_of_kind("model")
+	unmeasured := {sprintf("%s %v", [claim.name, claim.value]) |
+		some claim in claims(subject)
+		count(measurements(subject, claim)) == 0
+	}
+	count(unmeasured) > 0
+	message := sprintf("the card of %s claims what no evidence measured: %s", [subject.name, lib.listed(unmeasured)])
+	needs := sprintf("evidence of %s with these figures, or a card without them", [subject.name])
+}
+
+violations contains violation("claim-unmeasured", message, needs) if {
+	production_like
+	some subject in lib.subjects_of_kind("model")
+	some evidence in subject.evidence
+	evidence.check == "artifact/card"
+	evidence.metrics_omitted > 0
+	message := sprintf("the card of %s claims more figures than a policy can look at", [subject.name])
+	needs := "a card with at most 1,000 figures"
+}
+
+# A risk score is a judgement, not a measurement; that it can be checked is for artifact/card to say.
+claims(subject) := {claim |
+	some evidence in subject.evidence
+	evidence.check == "artifact/card"
+	some claim in evidence.metrics
+	claim.name != "risk-score"
+}
+
+measurements(subject, claim) := {evidence.check |
+	some evidence in subject.evidence
+	evidence.check != "artifact/card"
+	some metric in evidence.metrics
+	metric.name == claim.name
+	metric.field == claim.field
+	supports(metric, claim.value)
+}
+
+supports(metric, value) if metric.value == value
+
+supports(metric, value) if {
+	metric.low != null
+	metric.high != null
+	metric.low <= value
+	value <= metric.high
+}
+
 # What a model of each kind must have been tested for.
 tests_by_kind := {
 	"tabular": {"model/robustness", "model/fairness", "model/privacy"},

@@ -113,3 +113,43 @@ test_owners_and_contracts_are_asked_for_everywhere if {
 test_another_schema_is_refused if {
 	rules(high_risk.violations) == {"policy/high-risk/input-unknown"} with input as {"schema": 2}
 }
+
+metric(name, field, value, low, high) := {"name": name, "field": field, "value": value, "low": low, "high": high}
+
+with_metrics(check, metrics) := object.union(evidence(check, false), {"metrics": metrics, "metrics_omitted": 0})
+
+# Everything is ready, and the card claims an accuracy of 0.9 on `all`.
+claiming(others) := object.union(model(ready, false), {"evidence": array.concat(
+	[evidence(check, false) | some check in ready; check != "artifact/card"],
+	array.concat([with_metrics("artifact/card", [metric("accuracy", "all", 0.9, null, null), metric("risk-score", null, 3, null, null)])], others),
+)})
+
+test_a_claim_that_nothing_measured_is_refused if {
+	found := high_risk.violations with input as document(true, [dataset, claiming([])])
+	{violation.message | some violation in found} == {"the card of p/m claims what no evidence measured: accuracy 0.9"}
+	count(high_risk.violations) == 0 with input as document(false, [dataset, claiming([])])
+}
+
+test_a_measured_claim_passes if {
+	equal := with_metrics("model/quality", [metric("accuracy", "all", 0.9, null, null)])
+	count(high_risk.violations) == 0 with input as document(true, [dataset, claiming([equal])])
+	inside := with_metrics("model/quality", [metric("accuracy", "all", 0.88, 0.85, 0.91)])
+	count(high_risk.violations) == 0 with input as document(true, [dataset, claiming([inside])])
+}
+
+test_a_better_claim_or_one_about_another_slice_is_refused if {
+	worse := with_metrics("model/quality", [metric("accuracy", "all", 0.8, 0.75, 0.85)])
+	rules(high_risk.violations) == {"policy/high-risk/claim-unmeasured"} with input as document(true, [dataset, claiming([worse])])
+	other := with_metrics("model/quality", [metric("accuracy", "age<30", 0.9, null, null)])
+	rules(high_risk.violations) == {"policy/high-risk/claim-unmeasured"} with input as document(true, [dataset, claiming([other])])
+}
+
+test_a_card_with_more_claims_than_a_policy_sees_is_refused if {
+	measured := with_metrics("model/quality", [metric("accuracy", "all", 0.9, null, null)])
+	full := object.union(evidence("artifact/card", false), {"metrics": [], "metrics_omitted": 1})
+	cut := object.union(model(ready, false), {"evidence": array.concat(
+		[evidence(check, false) | some check in ready; check != "artifact/card"],
+		[full, measured],
+	)})
+	rules(high_risk.violations) == {"policy/high-risk/claim-unmeasured"} with input as document(true, [dataset, cut])
+}

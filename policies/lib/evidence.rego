@@ -13,7 +13,7 @@ required_checks(subject) := by_kind | declared if {
 	declared := {check | some word in subject.declared; check := declared_checks[word]}
 }
 
-declared_checks := {"contract": "data/contract"}
+declared_checks := {"contract": "data/contract", "card": "artifact/card"}
 
 # The checks that reported on a subject.
 checks(subject) := {evidence.check | some evidence in subject.evidence}

@@ -16,6 +16,11 @@ document := {
 	"subjects": [model, dataset],
 }
 
+test_a_declared_card_is_required if {
+	lib.required_checks(object.union(model, {"declared": ["card"]})) == {"artifact/card"}
+	lib.required_checks(model) == set()
+}
+
 test_a_declared_contract_is_required if {
 	lib.required_checks(dataset) == {"data/manifest", "data/personal-data", "data/contract"}
 	lib.required_checks(object.union(dataset, {"declared": []})) == {"data/manifest", "data/personal-data"}

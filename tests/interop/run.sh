@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Checks against other people's tools: the OpenSSF reference signer, CPython's pickle and the safetensors library.
-# Installs them into a virtual environment in the user's cache directory. Usage: tests/interop/run.sh [PROGRAM]
+# Checks against other people's tools: the OpenSSF reference signer, OpenSSL, SoftHSM, CPython's pickle and the safetensors
+# library. Installs Python packages into a virtual environment in the user's cache directory, SoftHSM with apt-get. Usage: tests/interop/run.sh [PROGRAM]
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 program=$(realpath "${1:-${CARGO_TARGET_DIR:-target}/debug/gauntlet}")
@@ -17,6 +17,22 @@ mkdir -p "$cache"
 echo "== OpenSSF model signing, both directions"
 "$venv/bin/python" crates/gauntlet-trust/tests/interop/oms.py --ours "$program" --dot-flag=--dot
 
+echo "== time stamps, by an authority made of OpenSSL"
+"$venv/bin/python" crates/gauntlet-trust/tests/interop/timestamp.py --ours "$program"
+
+echo "== keys in a software token"
+if ! command -v softhsm2-util >/dev/null || ! command -v pkcs11-tool >/dev/null; then
+    root=$([ "$(id -u)" = 0 ] || echo sudo)
+    $root apt-get update -qq
+    $root apt-get install -y -qq softhsm2 opensc >/dev/null
+fi
+crates/gauntlet-trust/tests/interop/pkcs11.sh "$program" "$venv/bin/python"
+
+echo "== Sigstore: verdicts on genuine and broken bundles, and signing for each other"
+"$venv/bin/pip" install --quiet 'sigstore==4.5.1'
+cargo build --quiet -p gauntlet-trust --example sigstore_stand_in
+"$venv/bin/python" tests/interop/sigstore_bundles.py "$program" "${CARGO_TARGET_DIR:-target}/debug/examples/sigstore_stand_in"
+
 echo "== pickles: which globals are reached, against CPython"
 python3 corpus/make_models.py "$work/models" >/dev/null
 cargo build --quiet --workspace --example globals
@@ -29,3 +45,18 @@ python3 crates/gauntlet-pickle/tests/fuzz_differential.py \
 
 echo "== conversions, read by the safetensors library"
 "$venv/bin/python" tests/interop/convert.py "$program"
+
+echo "== the ledger: an independent implementation, an S3 server, a full disk"
+cargo build --quiet --workspace --example appender
+appender=${CARGO_TARGET_DIR:-target}/debug/examples/appender
+bash tests/interop/tlog.sh "$program" "$appender"
+bash tests/interop/s3-ledger.sh "$program" "$appender"
+bash tests/interop/full-disk.sh "$program" "$appender"
+echo "== models in buckets and on web servers, with a real S3 server"
+tests/interop/remote.sh "$program"
+
+echo "== packages and images, with skopeo and openssl"
+tests/interop/oci.sh "$program"
+echo "== bills of materials, against the schemas of CycloneDX and the model of SPDX"
+"$venv/bin/pip" install --quiet 'cyclonedx-python-lib[json-validation]==11.12.0' 'spdx-python-model==0.0.6'
+"$venv/bin/python" tests/interop/bom.py "$program"

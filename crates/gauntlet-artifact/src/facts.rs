@@ -358,6 +358,25 @@ pub(crate) enum HfKind {
     NoText,
 }
 
+/// What the configuration of a model says about its architecture. None of it is acted on; it describes.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct ModelConfigFact {
+    /// `model_type`, or the class of a pipeline.
+    pub family: Option<String>,
+    /// `architectures`.
+    pub architectures: Vec<String>,
+    /// `transformers_version` and the like.
+    pub producer: Option<String>,
+    /// `quantization_config`: method and bits.
+    pub quantisation: Option<String>,
+    /// Numbers and words that describe the size, such as `hidden_size`.
+    pub figures: std::collections::BTreeMap<String, String>,
+}
+
+impl Fact for ModelConfigFact {
+    const KIND: &'static str = "model-config";
+}
+
 /// The files of a folder that has such settings.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct HfFolderFact {

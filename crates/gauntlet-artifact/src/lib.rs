@@ -6,6 +6,7 @@
 
 mod checks;
 pub mod convert;
+mod describe;
 mod extract;
 mod facts;
 mod formats;
@@ -51,7 +52,10 @@ const CHECKS: &[&dyn Check] = &[
     &checks::code::Code,
     &checks::configuration::Configuration,
     &checks::weights::Weights,
+    &checks::card::Card,
 ];
+
+pub use describe::describe;
 
 /// Facts of one file at `path` (relative to its subject) whose bytes are `source`; what the gate does for each file.
 #[must_use]

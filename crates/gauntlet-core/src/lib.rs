@@ -6,9 +6,11 @@
 #![forbid(unsafe_code)]
 
 pub mod canonical;
+pub mod card;
 mod check;
 mod clock;
 mod config_error;
+mod description;
 mod digest;
 mod facts;
 mod finding;
@@ -31,6 +33,7 @@ pub mod yaml;
 pub use check::{Check, CheckInfo, Context, Extractor, Gate, Judgement, Judging, NoProgress, Progress, Target};
 pub use clock::{Clock, FixedClock, SystemClock, TimeError, parse_time};
 pub use config_error::ConfigError;
+pub use description::{ModelDescription, Port, TensorCount, TensorShape};
 pub use digest::{Algorithm, Digest, DigestError, DigestSet, dir_hash, sha256_hex};
 pub use facts::{Derived, Fact, FactRow, Facts};
 pub use finding::{Draft, Finding, Location};

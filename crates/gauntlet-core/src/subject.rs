@@ -19,6 +19,8 @@ pub enum SubjectKind {
     TrainingRun,
     /// A model in a place where it serves.
     Deployment,
+    /// A container image.
+    Image,
     /// A generated file.
     Media,
     /// Files given on the command line, of no declared kind.
@@ -35,6 +37,7 @@ impl SubjectKind {
             Self::Model => "model",
             Self::TrainingRun => "training-run",
             Self::Deployment => "deployment",
+            Self::Image => "image",
             Self::Media => "media",
             Self::Files => "files",
         }

@@ -187,7 +187,13 @@ fn words() {
         round_trip(&stage);
         assert_eq!(serde_json::to_value(stage).unwrap(), stage.as_str());
     }
-    for kind in [SubjectKind::TrainingRun, SubjectKind::Dataset, SubjectKind::Deployment, SubjectKind::Media] {
+    for kind in [
+        SubjectKind::TrainingRun,
+        SubjectKind::Dataset,
+        SubjectKind::Deployment,
+        SubjectKind::Image,
+        SubjectKind::Media,
+    ] {
         round_trip(&kind);
         assert_eq!(serde_json::to_value(kind).unwrap(), kind.as_str());
     }

@@ -80,6 +80,11 @@ impl Checkpoint {
         format!("{}\n{}\n{}\n", self.origin, self.size, self.root.to_base64())
     }
 
+    /// The note without a signature yet.
+    pub(crate) fn into_note(self) -> Result<Note, NoteError> {
+        Note::new(self.text())
+    }
+
     /// The signed note by the log's key.
     ///
     /// # Errors

@@ -21,6 +21,60 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
+    /// The object store refused or did not answer; nothing is known about the content.
+    #[error("{path}: {source}", path = path.display())]
+    Store {
+        /// The object.
+        path: PathBuf,
+        /// What the store said.
+        source: Box<object_store::Error>,
+    },
+    /// A URL that names no ledger.
+    #[error("{url} {problem}")]
+    Url {
+        /// The URL, without credentials.
+        url: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// Other writers were faster, again and again.
+    #[error("the ledger {origin} is written to by others all the time; nothing was appended")]
+    Contended {
+        /// Name of the ledger.
+        origin: String,
+    },
+    /// More entries than one bundle holds.
+    #[error("a bundle holds at most {limit} entries, {found} were selected")]
+    TooManyEntries {
+        /// Entries of the selection.
+        found: usize,
+        /// Most entries.
+        limit: usize,
+    },
+    /// Evidence that was erased is not taken in again.
+    #[error("the envelope sha256:{0} was erased; the ledger does not take it in again")]
+    Erased(Hash),
+    /// What is to be erased must be in the log, and must not itself be a tombstone.
+    #[error("the envelope sha256:{envelope} cannot be erased: {problem}")]
+    CannotErase {
+        /// The envelope.
+        envelope: Hash,
+        /// Why.
+        problem: &'static str,
+    },
+    /// A statement of the ledger's own could not be signed.
+    #[error("the statement could not be signed: {0}")]
+    Sign(String),
+    /// The place holds another ledger than was asked for.
+    #[error("{place} holds the ledger {found}, not {expected}")]
+    OtherLedger {
+        /// Folder or URL.
+        place: String,
+        /// Name of the ledger there.
+        found: String,
+        /// Name that was asked for.
+        expected: String,
+    },
     /// A file of the ledger does not hold what it must. Run `verify` for all differences.
     #[error("{path}: {problem}", path = path.display())]
     Damaged {
@@ -132,6 +186,10 @@ impl Error {
 
     pub(crate) fn io(path: impl AsRef<Path>) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Io { path: path.as_ref().to_owned(), source }
+    }
+
+    pub(crate) fn store(path: impl AsRef<Path>) -> impl FnOnce(object_store::Error) -> Self {
+        move |source| Self::Store { path: path.as_ref().to_owned(), source: Box::new(source) }
     }
 
     pub(crate) fn damaged(path: impl Into<PathBuf>, problem: impl Into<String>) -> Self {

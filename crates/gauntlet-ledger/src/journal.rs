@@ -14,7 +14,7 @@ use rustix::fs::OFlags;
 use sha2::{Digest as _, Sha256};
 
 use crate::error::Error;
-use crate::files::{self, Durability};
+use crate::files::{self, Durability, guard};
 use crate::note::MAX_NOTE;
 use crate::tile::MAX_ENTRY;
 use crate::tree::Hash;
@@ -147,8 +147,8 @@ impl Journal {
         if end > self.length {
             self.grow(end)?;
         }
-        self.file.write_all_at(&bytes, self.end).map_err(Error::io(&self.path))?;
-        self.file.sync_data().map_err(Error::io(&self.path))?;
+        guard::write_all_at(&self.file, &self.path, &bytes, self.end).map_err(Error::io(&self.path))?;
+        guard::change(&self.path, || self.file.sync_data()).map_err(Error::io(&self.path))?;
         self.chain = chain;
         self.end = end;
         Ok(())
@@ -162,7 +162,7 @@ impl Journal {
 
     /// Makes every frame that was read durable before anything is built on it: its writer may have ended before its sync.
     pub(crate) fn sync(&self) -> Result<(), Error> {
-        self.file.sync_all().map_err(Error::io(&self.path))
+        guard::change(&self.path, || self.file.sync_all()).map_err(Error::io(&self.path))
     }
 
     /// Looks behind the last whole frame.
@@ -186,7 +186,7 @@ impl Journal {
         let zeroes = [0; 65536];
         while at < self.length {
             let step = (self.length - at).min(zeroes.len() as u64);
-            self.file.write_all_at(&zeroes[..step as usize], at).map_err(Error::io(&self.path))?;
+            guard::write_all_at(&self.file, &self.path, &zeroes[..step as usize], at).map_err(Error::io(&self.path))?;
             at += step;
         }
         self.sync()
@@ -258,7 +258,7 @@ impl Journal {
     fn grow(&mut self, needed: u64) -> Result<(), Error> {
         let length = needed.max((self.length * 2).min(self.limit));
         let zeroes = vec![0; (length - self.length) as usize];
-        self.file.write_all_at(&zeroes, self.length).map_err(Error::io(&self.path))?;
+        guard::write_all_at(&self.file, &self.path, &zeroes, self.length).map_err(Error::io(&self.path))?;
         self.sync()?;
         self.length = length;
         Ok(())

@@ -8,25 +8,35 @@
 
 #![forbid(unsafe_code)]
 
+pub mod bundle;
 pub mod checkpoint;
+mod erasure;
 mod error;
 mod evidence;
+mod export;
 mod files;
+mod foreign;
 mod frontier;
 mod home;
 mod journal;
+pub mod judge;
 mod lock;
 mod log;
-pub mod note;
+mod objects;
 pub mod proof;
 pub mod record;
 pub mod tile;
-pub mod tree;
 mod verify;
+pub mod witness;
 
+pub use erasure::{ERASURE, ERASURE_KIND, Erasure};
 pub use error::Error;
 pub use evidence::{EvidenceStore, Held, MAX_ENVELOPE};
+pub use export::Selection;
+pub use foreign::{Foreign, ForeignEnvelope, ForeignError, ForeignStore};
+pub use gauntlet_trust::tlog::{note, tree};
 pub use journal::read_all as read_journal;
 pub use lock::{Lease, LockError};
 pub use log::{Appended, JOURNAL_LIMIT, LOCK_TIMEOUT, Ledger, Options, Place, Repair};
-pub use verify::{Difference, Problem, Verification, verify};
+pub use objects::Objects;
+pub use verify::{Difference, Problem, Verification, verify, verify_in, verify_static};

@@ -9,6 +9,8 @@ use crate::model::{AttributeValue, Dimension, GraphOwner, Model, Tensor, ValueIn
 
 /// Text of facts is cut here.
 const TEXT: usize = 4096;
+/// Constants that are listed by name; all are counted.
+const CONSTANTS: usize = 256;
 /// Entries of each list of facts; what is more is counted.
 const ENTRIES: usize = 20_000;
 
@@ -31,6 +33,12 @@ pub struct OnnxFacts {
     pub tensors: u64,
     /// Bytes of all constants in the file.
     pub tensor_bytes: u64,
+    /// Constants by element type as written: how many, and the numbers in them.
+    #[serde(default)]
+    pub constant_types: BTreeMap<i32, (u64, u64)>,
+    /// The first constants, at most 256.
+    #[serde(default)]
+    pub constants: Vec<ConstantFact>,
     /// Constants with something wrong.
     pub odd_tensors: Vec<InitializerFact>,
     /// Constants kept in other files.
@@ -68,6 +76,17 @@ pub struct OperatorUse {
     pub within: String,
     /// A local function of the file defines it.
     pub is_local_function: bool,
+}
+
+/// A constant.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConstantFact {
+    /// Name.
+    pub name: String,
+    /// `data_type` as written.
+    pub data_type: i32,
+    /// First dimensions.
+    pub dims: Vec<i64>,
 }
 
 /// A constant whose description contradicts its bytes.
@@ -219,6 +238,12 @@ impl OnnxFacts {
 
     fn tensor(&mut self, tensor: &Tensor) {
         self.tensors += 1;
+        let count = self.constant_types.entry(tensor.data_type).or_default();
+        *count = (count.0.saturating_add(1), count.1.saturating_add(tensor.elements().unwrap_or(0)));
+        if self.constants.len() < CONSTANTS {
+            let dims = tensor.dims.iter().take(16).copied().collect();
+            self.constants.push(ConstantFact { name: cut(&tensor.name), data_type: tensor.data_type, dims });
+        }
         self.tensor_bytes += tensor.raw.map_or(0, |span| span.len);
         let expected = tensor.element_type().zip(tensor.elements()).and_then(|(kind, n)| kind.bytes(n));
         let external = tensor.is_external || !tensor.external.is_empty();

@@ -15,7 +15,7 @@ mod read;
 
 pub use element::ElementType;
 pub use error::OnnxError;
-pub use facts::{ExternalFact, InitializerFact, OnnxFacts, OperatorUse, TensorProblem, ValueFact};
+pub use facts::{ConstantFact, ExternalFact, InitializerFact, OnnxFacts, OperatorUse, TensorProblem, ValueFact};
 pub use location::{LocationProblem, location_problems};
 pub use model::{
     Attribute, AttributeValue, Dimension, Function, Graph, GraphId, GraphOwner, Model, Node, OpsetImport, SparseTensor,

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use gauntlet_core::project::{Kind, Risk};
 use gauntlet_core::{Algorithm, Digest, DigestSet, Metric, Project, Report, Severity, Subject, SubjectKind, Verdict};
+use gauntlet_trust::moment::Moment;
+use gauntlet_trust::trust_policy::{Act, Objection, Revoked, Signatory, TestFloors, TrustPolicy};
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::merge::MergedEnvironment;
-use crate::trust_policy::TrustPolicy;
 
 /// Findings and metrics of one report that a policy sees; counts cover all of them.
 const MAX_LISTED: usize = 1_000;
@@ -34,7 +35,7 @@ pub struct PolicyInput {
 }
 
 /// The environment in question, with what project and trust policy together ask for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EnvironmentInput {
     /// Its name.
@@ -45,6 +46,9 @@ pub struct EnvironmentInput {
     pub approvals_required: Vec<String>,
     /// Key ids whose evidence counts; null when the trust policy names none.
     pub signers: Option<Vec<String>>,
+    /// How hard models must have been tested at least; null where nothing is asked for.
+    #[serde(default)]
+    pub test_floors: TestFloors,
 }
 
 /// The project.
@@ -71,6 +75,12 @@ pub struct TrustInput {
     pub policy_digest: Option<Digest>,
     /// True when there is none, so that nobody but this machine vouches for anything.
     pub local: bool,
+    /// Its number among its successors; null when it has none.
+    #[serde(default)]
+    pub version_number: Option<u64>,
+    /// Whether its own root signed it, so that it is what it was when it was handed out.
+    #[serde(default)]
+    pub signed: bool,
 }
 
 /// One subject with its evidence.
@@ -87,8 +97,31 @@ pub struct SubjectInput {
     pub declared: Vec<String>,
     /// Verified evidence about exactly this digest.
     pub evidence: Vec<EvidenceInput>,
+    /// Evidence that speaks for the subject and does not count: its signer may not sign it, or it was revoked. What speaks
+    /// against the subject always stays in `evidence`.
+    #[serde(default)]
+    pub set_aside: Vec<SetAsideInput>,
+    /// Why the subject itself is revoked; empty when it is not.
+    #[serde(default)]
+    pub revoked: Vec<String>,
     /// Verified approvals of exactly this digest, for any environment.
     pub approvals: Vec<Approval>,
+}
+
+/// Evidence that does not count.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SetAsideInput {
+    /// Check id.
+    pub check: String,
+    /// Digest of the envelope.
+    pub envelope: Digest,
+    /// Where it stands in the ledger.
+    pub ledger_index: u64,
+    /// Who signed it.
+    pub key_id: String,
+    /// Why it does not count.
+    pub reasons: Vec<String>,
 }
 
 /// One verified report.
@@ -231,6 +264,10 @@ pub struct Request<'a> {
     pub environment: &'a MergedEnvironment,
     /// The trust policy in force.
     pub trust: Option<&'a TrustPolicy>,
+    /// Whether its own root signed it.
+    pub trust_signed: bool,
+    /// What was revoked besides what the trust policy says, by those who may.
+    pub revoked: &'a [Revoked],
     /// The moment at which is decided.
     pub time: Timestamp,
     /// What is judged; a subject without evidence must be here too, else nobody misses it.
@@ -266,6 +303,7 @@ impl PolicyInput {
                 production: environment.production.value,
                 approvals_required: environment.approvals.iter().map(|role| role.value.clone()).collect(),
                 signers: environment.signers.clone(),
+                test_floors: environment.tests,
             },
             project: ProjectInput {
                 name: request.project.project.value.clone(),
@@ -277,6 +315,8 @@ impl PolicyInput {
             trust: TrustInput {
                 policy_digest: request.trust.map(|trust| trust.digest.clone()),
                 local: request.trust.is_none(),
+                version_number: request.trust.and_then(|trust| trust.version_number),
+                signed: request.trust.is_some() && request.trust_signed,
             },
             subjects,
         })
@@ -317,15 +357,32 @@ fn subject(request: &Request<'_>, item: &SubjectItem) -> Result<SubjectInput, Bu
     if digest.primary().is_none() {
         return Err(BuildError::NoDigest(name.clone()));
     }
-    let mut evidence: Vec<EvidenceInput> = request
-        .evidence
-        .iter()
-        .filter(|evidence| evidence.report.subject.kind == *kind && same(&evidence.report.subject.digest, digest))
-        .map(|item| evidence(item, request.trust))
-        .collect();
+    let mut evidence = Vec::new();
+    let mut set_aside = Vec::new();
+    let own = |item: &&EvidenceItem<'_>| item.report.subject.kind == *kind && same(&item.report.subject.digest, digest);
+    for item in request.evidence.iter().filter(own) {
+        let reasons = objections(request, item);
+        let speaks_for = matches!(item.report.verdict, Verdict::Pass | Verdict::Warn);
+        if !reasons.is_empty() {
+            set_aside.push(SetAsideInput {
+                check: item.report.check.clone(),
+                envelope: item.envelope.clone(),
+                ledger_index: item.ledger_index,
+                key_id: item.key_id.to_ascii_lowercase(),
+                reasons,
+            });
+            // Who revokes a failing report must not thereby make it pass.
+            if speaks_for {
+                continue;
+            }
+        }
+        evidence.push(self::evidence(item, request.trust));
+    }
     evidence.sort_by(|a, b| (&a.check, a.ledger_index).cmp(&(&b.check, b.ledger_index)));
+    set_aside.sort_by(|a, b| (&a.check, a.ledger_index).cmp(&(&b.check, b.ledger_index)));
     let mut approvals: Vec<Approval> =
         request.approvals.iter().filter(|approval| same(&approval.subject, digest)).cloned().collect();
+    approvals.retain(|approval| !revocations(request).any(|one| one.hits_envelope(&approval.envelope, request.time)));
     approvals.sort_by_key(|approval| approval.ledger_index);
     Ok(SubjectInput {
         name: name.clone(),
@@ -333,8 +390,46 @@ fn subject(request: &Request<'_>, item: &SubjectItem) -> Result<SubjectInput, Bu
         digest: digest.clone(),
         declared: item.declared.clone(),
         evidence,
+        set_aside,
+        revoked: revocations(request)
+            .filter(|one| one.hits_subject(digest, request.time))
+            .map(|one| one.reason.clone())
+            .collect(),
         approvals,
     })
+}
+
+/// Everything that is revoked, by the trust policy or by those who may.
+fn revocations<'a>(request: &Request<'a>) -> impl Iterator<Item = &'a Revoked> + use<'a> {
+    request.trust.into_iter().flat_map(|trust| &trust.revoked).chain(request.revoked)
+}
+
+/// Why evidence does not count. Whether its signer is somebody at all is for the packs to say, unless the trust policy has
+/// rules on who may sign what.
+fn objections(request: &Request<'_>, item: &EvidenceItem<'_>) -> Vec<String> {
+    let moment = Moment::now(request.time);
+    let mut reasons: Vec<String> = revocations(request)
+        .filter(|one| one.hits_envelope(&item.envelope, request.time) || one.hits_key(item.key_id, &moment))
+        .map(|one| format!("revoked: {}", one.reason))
+        .collect();
+    let Some(trust) = request.trust else { return reasons };
+    let signatory = Signatory { key_id: item.key_id.to_owned(), identities: Vec::new() };
+    let act = Act {
+        subject: Some(item.report.subject.kind),
+        predicate: item.predicate_type,
+        environment: Some(&request.environment.name),
+        moment: &moment,
+    };
+    let permission = trust.permits(&[signatory], &act, &[]);
+    let of_signers = permission.signers.iter().flat_map(|signer| &signer.objections);
+    let of_time = |one: &&Objection| matches!(one, Objection::Expired(..) | Objection::NotYetValid(..));
+    if trust.rules.is_some() {
+        let known = |one: &&Objection| !matches!(one, Objection::KeyRevoked(..));
+        reasons.extend(of_signers.chain(&permission.objections).filter(known).map(ToString::to_string));
+    } else {
+        reasons.extend(of_signers.filter(of_time).map(ToString::to_string));
+    }
+    reasons
 }
 
 fn evidence(item: &EvidenceItem<'_>, trust: Option<&TrustPolicy>) -> EvidenceInput {

@@ -7,26 +7,28 @@
 
 mod decision;
 mod engine;
+mod freshness;
 mod input;
 pub mod isolated;
 mod lint;
 mod merge;
 mod outcome;
 mod pack;
+mod rulings;
 mod testing;
-mod trust_policy;
 mod vsa;
 
 pub use decision::{Decision, Reason};
 pub use engine::{Options, evaluate};
+pub use freshness::{STALE_HEAD, stale_head};
 pub use input::{
     Approval, BuildError, CountsInput, CoverageInput, EnvironmentInput, EvidenceInput, EvidenceItem, FindingInput,
-    PolicyInput, ProjectInput, Request, SignerInput, SubjectInput, SubjectItem, TrustInput, schema,
+    PolicyInput, ProjectInput, Request, SetAsideInput, SignerInput, SubjectInput, SubjectItem, TrustInput, schema,
 };
 pub use isolated::Isolation;
 pub use merge::{MergedConfig, MergedEnvironment, Origin, Sourced};
 pub use outcome::{Outcome, Refusal, Violation, Why};
 pub use pack::{Module, Pack, PackError, PolicySet, shipped_names};
+pub use rulings::{Rulings, RulingsError, read_rulings};
 pub use testing::{FileCoverage, TestCase, TestError, TestRun, TestState, run_tests};
-pub use trust_policy::{Person, TrustEnvironment, TrustPolicy};
 pub use vsa::{SummaryContext, VERIFIER_ID, verification_summary};

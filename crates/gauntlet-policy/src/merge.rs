@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 
 use gauntlet_core::project::{EnvironmentConfig, Risk};
 use gauntlet_core::{ConfigError, Project};
+use gauntlet_trust::trust_policy::{TestFloors, TrustPolicy, unknown_pack};
 use serde::Serialize;
-
-use crate::trust_policy::{TrustEnvironment, TrustPolicy, unknown_pack};
 
 /// Who asked for a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -32,7 +31,7 @@ pub struct Sourced<T> {
 }
 
 /// What holds in one environment.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct MergedEnvironment {
     /// Its name.
     pub name: String,
@@ -46,10 +45,12 @@ pub struct MergedEnvironment {
     pub approvals: Vec<Sourced<String>>,
     /// Key ids whose evidence counts, when the trust policy names any.
     pub signers: Option<Vec<String>>,
+    /// How hard models must be tested for it; only the trust policy can say so.
+    pub tests: TestFloors,
 }
 
 /// What holds in every environment of a project.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct MergedConfig {
     /// The environment that a run enforces unless it is told otherwise.
     pub default_environment: Option<String>,
@@ -78,10 +79,7 @@ impl MergedConfig {
             .environments
             .keys()
             .chain(demanded)
-            .map(|name| {
-                let trusted = trust.and_then(|trust| trust.environments.get(name));
-                (name.clone(), merge(name, project, project.environments.get(name), trusted))
-            })
+            .map(|name| (name.clone(), merge(name, project, project.environments.get(name), trust)))
             .collect();
         Ok(Self { default_environment: project.default_environment.as_ref().map(|e| e.value.clone()), environments })
     }
@@ -91,8 +89,9 @@ fn merge(
     name: &str,
     project: &Project,
     own: Option<&EnvironmentConfig>,
-    trusted: Option<&TrustEnvironment>,
+    trust: Option<&TrustPolicy>,
 ) -> MergedEnvironment {
+    let trusted = trust.and_then(|trust| trust.environments.get(name));
     let risk = match trusted.and_then(|trusted| trusted.minimum_risk) {
         Some(minimum) if minimum >= project.risk => Sourced { value: minimum, origin: Origin::TrustPolicy },
         _ => Sourced { value: project.risk, origin: Origin::Project },
@@ -123,7 +122,9 @@ fn merge(
         risk,
         packs: packs.list(),
         approvals: approvals.list(),
-        signers: trusted.and_then(|trusted| trusted.signers.clone()),
+        signers: trust.and_then(|trust| trust.signer_keys(name)),
+        // An environment that only the project names is held to the floors of the whole trust policy.
+        tests: trust.map(|trust| trusted.map_or(trust.tests, |trusted| trusted.tests)).unwrap_or_default(),
     }
 }
 
@@ -194,6 +195,18 @@ mod tests {
         assert_eq!(names(&production.approvals), [("legal", Origin::Project), ("security", Origin::TrustPolicy)]);
         assert_eq!(production.signers, Some(vec![key]));
         assert!(merged.environments["vault"].production.value, "demanded though the project does not name it");
+    }
+
+    #[test]
+    fn test_floors_hold_in_every_environment_and_only_rise() {
+        let project = project("risk: high\nenvironments: {staging: {}, production: {}}\n");
+        let trust = trust("tests: {rows: 100, eps: 0.2}\nenvironments: {production: {tests: {rows: 50, seeds: 3}}}\n");
+        let merged = MergedConfig::new(&project, Some(&trust), "gauntlet.yaml", &KNOWN).unwrap();
+        let floors = |rows, eps, seeds| TestFloors { rows, eps, seeds };
+        assert_eq!(merged.environments["staging"].tests, floors(Some(100), Some(0.2), None));
+        assert_eq!(merged.environments["production"].tests, floors(Some(100), Some(0.2), Some(3)));
+        let merged = MergedConfig::new(&project, None, "gauntlet.yaml", &KNOWN).unwrap();
+        assert_eq!(merged.environments["staging"].tests, TestFloors::default());
     }
 
     #[test]

@@ -8,8 +8,9 @@ use gauntlet_core::{
 };
 use gauntlet_policy::{
     Approval, BuildError, Decision, EvidenceItem, MergedConfig, Options, Pack, PolicyInput, PolicySet, Request,
-    SubjectItem, SummaryContext, TrustPolicy, evaluate, schema, shipped_names, verification_summary,
+    SubjectItem, SummaryContext, evaluate, schema, shipped_names, verification_summary,
 };
+use gauntlet_trust::trust_policy::{Revoked, RevokedThing, TrustPolicy};
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -84,11 +85,19 @@ struct Case {
     key: String,
     local: bool,
     approvals: Vec<Approval>,
+    revoked: Vec<Revoked>,
 }
 
 impl Case {
     fn local() -> Self {
-        Self { trust: None, reports: reports(), key: "1".repeat(64), local: true, approvals: Vec::new() }
+        Self {
+            trust: None,
+            reports: reports(),
+            key: "1".repeat(64),
+            local: true,
+            approvals: Vec::new(),
+            revoked: Vec::new(),
+        }
     }
 
     fn input(&self, environment: &str) -> (PolicyInput, PolicySet) {
@@ -100,6 +109,8 @@ impl Case {
             project: &project,
             environment,
             trust: self.trust.as_ref(),
+            trust_signed: false,
+            revoked: &self.revoked,
             time: parse_time("2026-01-31T12:00:00Z").unwrap(),
             subjects: &subjects(),
             evidence: &items(&self.reports, &self.key, self.local),
@@ -144,6 +155,77 @@ fn approval(role: &str, person: &str) -> Approval {
     }
 }
 
+/// Each revocation, what staging objects to then, and a twin that hits nothing.
+#[test]
+fn what_is_revoked_no_longer_counts() {
+    let key = "1".repeat(64);
+    let artifact = Digest::sha256(b"envelope 5");
+    let model = subjects()[2].subject.digest.primary().unwrap();
+    let revoked = |what| Revoked { what, from: None, reason: "wrong data".into() };
+    for (what, expected) in [
+        (RevokedThing::Envelope(artifact.clone()), "policy/baseline/evidence-set-aside"),
+        (RevokedThing::Key(key), "policy/baseline/evidence-set-aside"),
+        (RevokedThing::Subject(model), "policy/baseline/subject-revoked"),
+    ] {
+        let reasons = Case { revoked: vec![revoked(what.clone())], ..Case::local() }.reasons("staging");
+        assert!(
+            reasons.iter().any(|one| one.starts_with(expected) && one.contains("wrong data")),
+            "{what:?} {reasons:?}"
+        );
+        let late = Revoked { from: Some(parse_time("2026-02-01").unwrap()), ..revoked(what) };
+        assert!(Case { revoked: vec![late], ..Case::local() }.decide("staging").allow, "it holds only later");
+    }
+    for other in [
+        RevokedThing::Key("2".repeat(64)),
+        RevokedThing::Subject(artifact),
+        RevokedThing::Envelope(Digest::sha256(b"")),
+    ] {
+        assert!(Case { revoked: vec![revoked(other)], ..Case::local() }.decide("staging").allow);
+    }
+}
+
+#[test]
+fn revoking_a_failing_report_does_not_make_it_pass() {
+    let mut case = Case::local();
+    case.reports[5].verdict = Verdict::Fail;
+    case.revoked = vec![Revoked {
+        what: RevokedThing::Envelope(Digest::sha256(b"envelope 5")),
+        from: None,
+        reason: "inconvenient".into(),
+    }];
+    let reasons = case.reasons("staging");
+    assert!(reasons.iter().any(|one| one.starts_with("policy/baseline/check-failed")), "{reasons:?}");
+}
+
+#[test]
+fn rules_say_whose_evidence_counts_for_what() {
+    let policy = |kind: &str| {
+        let text = format!(
+            "version: 1\nname: acme\npeople: [{{id: build, name: B, keys: ['{}']}}]\nrules:\n  \
+             - {{name: all, signers: [build], subjects: [source, dataset]}}\n  - {{name: models, signers: [build], subjects: [{kind}]}}\n",
+            "1".repeat(64)
+        );
+        TrustPolicy::parse("trust.yaml", text.as_bytes(), &["baseline", "high-risk"]).unwrap()
+    };
+    assert!(Case { trust: Some(policy("model")), ..Case::local() }.decide("staging").allow);
+    let reasons = Case { trust: Some(policy("media")), ..Case::local() }.reasons("staging");
+    assert!(reasons.iter().any(|one| one.contains("no rule of the trust policy allows")), "{reasons:?}");
+}
+
+#[test]
+fn evidence_by_an_expired_key_does_not_count() {
+    let policy = |until: &str| {
+        let text = format!(
+            "version: 1\nname: acme\npeople: [{{id: build, name: B, keys: [{{key: '{}', until: {until}}}]}}]\n",
+            "1".repeat(64)
+        );
+        TrustPolicy::parse("trust.yaml", text.as_bytes(), &["baseline", "high-risk"]).unwrap()
+    };
+    assert!(Case { trust: Some(policy("2026-02-01")), ..Case::local() }.decide("staging").allow);
+    let reasons = Case { trust: Some(policy("2026-01-01")), ..Case::local() }.reasons("staging");
+    assert!(reasons.iter().any(|one| one.contains("counts until 2026-01-01")), "{reasons:?}");
+}
+
 #[test]
 fn staging_is_allowed_with_evidence_by_a_local_key() {
     let decision = Case::local().decide("staging");
@@ -167,6 +249,7 @@ fn production_is_allowed_when_nothing_is_missing() {
         key: "A".repeat(64),
         local: false,
         approvals: vec![approval("security", "bo"), approval("legal", "cy")],
+        revoked: Vec::new(),
     };
     assert_eq!(case.reasons("production"), Vec::<String>::new());
 
@@ -188,6 +271,7 @@ fn case_of(case: &Case) -> Case {
         key: case.key.clone(),
         local: case.local,
         approvals: case.approvals.clone(),
+        revoked: case.revoked.clone(),
     }
 }
 
@@ -227,6 +311,8 @@ fn a_subject_without_digest_is_refused() {
         project: &project,
         environment: &merged.environments["staging"],
         trust: None,
+        trust_signed: false,
+        revoked: &[],
         time: parse_time("2026-01-31").unwrap(),
         subjects: &[nameless],
         evidence: &[],

@@ -8,7 +8,7 @@ use std::num::NonZeroUsize;
 use serde::{Deserialize, Serialize};
 
 use crate::base64;
-use crate::keys::{KeyError, Message, SigningKey, VerifyingKey};
+use crate::keys::{KeyError, Message, Signer, VerifyingKey};
 use crate::strict_json::{self, Bounds, JsonError};
 
 /// The payload type of every in-toto statement.
@@ -50,14 +50,30 @@ impl Envelope {
     ///
     /// # Errors
     /// [`DsseError::NoSignature`] without keys; [`DsseError::Key`] when a key refuses.
-    pub fn sign(payload_type: &str, payload: Vec<u8>, keys: &[&SigningKey]) -> Result<Self, DsseError> {
+    pub fn sign(payload_type: &str, payload: Vec<u8>, keys: &[&dyn Signer]) -> Result<Self, DsseError> {
         let message = pae(payload_type, &payload);
-        let sign = |key: &&SigningKey| Ok(Signature { key_id: key.key_id(), bytes: key.sign(&message)? });
+        let sign = |key: &&dyn Signer| Ok(Signature { key_id: key.key_id(), bytes: key.sign(&message)? });
         let signatures = keys.iter().map(sign).collect::<Result<Vec<_>, KeyError>>()?;
         if signatures.is_empty() {
             return Err(DsseError::NoSignature);
         }
         Ok(Self { payload_type: payload_type.to_owned(), payload, signatures })
+    }
+
+    /// Adds the signature of one more key over the same payload. A key that signed already is not asked again.
+    ///
+    /// # Errors
+    /// [`DsseError::TooManySignatures`] when no reader would take it; [`DsseError::Key`] when the key refuses.
+    pub fn sign_also(&mut self, key: &dyn Signer) -> Result<(), DsseError> {
+        let message = pae(&self.payload_type, &self.payload);
+        if self.signatures.iter().any(|signature| key.verifying_key().verify(&message, &signature.bytes)) {
+            return Ok(());
+        }
+        if self.signatures.len() >= MAX_SIGNATURES {
+            return Err(DsseError::TooManySignatures);
+        }
+        self.signatures.push(Signature { key_id: key.key_id(), bytes: key.sign(&message)? });
+        Ok(())
     }
 
     /// Reads an envelope, within [`Bounds::DOCUMENT`].
@@ -97,6 +113,14 @@ impl Envelope {
             return Err(DsseError::Untrusted { valid: signers.len(), threshold: threshold.get() });
         }
         Ok(Verified { payload_type: &self.payload_type, payload: &self.payload, signers })
+    }
+
+    /// The signature that `key` made over this payload, if there is one.
+    #[must_use]
+    pub fn signature_by(&self, key: &VerifyingKey) -> Option<&Signature> {
+        let message = pae(&self.payload_type, &self.payload);
+        let message = Message::new(&message);
+        self.signatures.iter().find(|one| key.verify_hashed(&message, &one.bytes))
     }
 
     /// The signatures, trusted or not.
@@ -208,7 +232,7 @@ pub enum DsseError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::keys::KeyKind;
+    use crate::keys::{KeyKind, SigningKey};
     use proptest::prelude::*;
 
     const ONE: NonZeroUsize = NonZeroUsize::MIN;
@@ -237,6 +261,19 @@ mod tests {
         let both = Envelope::sign("t", b"p".to_vec(), &[&a, &b]).unwrap();
         assert_eq!(both.verify(&trusted, TWO).unwrap().signers.len(), 2);
         assert!(both.verify(&[], ONE).is_err());
+    }
+
+    #[test]
+    fn one_key_after_the_other_may_sign() {
+        let (a, b) = (key(), key());
+        let mut envelope = Envelope::sign("t", b"p".to_vec(), &[&a]).unwrap();
+        envelope.sign_also(&a).unwrap();
+        assert_eq!(envelope.signatures().len(), 1, "the same key signs once");
+        envelope.sign_also(&b).unwrap();
+        let trusted = [a.verifying_key().clone(), b.verifying_key().clone()];
+        assert_eq!(envelope.verify(&trusted, TWO).unwrap().signers.len(), 2);
+        envelope.signatures = vec![envelope.signatures[0].clone(); MAX_SIGNATURES];
+        assert!(matches!(envelope.sign_also(&b), Err(DsseError::TooManySignatures)));
     }
 
     #[test]

@@ -5,6 +5,17 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use gauntlet_core::{Severity, Stage};
 
+use crate::commands::ledger::bundle::{ExportArgs, ImportArgs};
+use crate::commands::ledger::erase::EraseArgs;
+use crate::commands::ledger::place::LedgerArg;
+use crate::commands::ledger::prove::{ConsistencyArgs, ProveArgs};
+use crate::commands::ledger::verify::VerifyLedgerArgs;
+use crate::commands::ledger::witness::{CosignArgs, WitnessArgs};
+use crate::commands::policy_bundle::PolicyBundleArgs;
+use crate::commands::revoke::{ApproveArgs, RevokeArgs};
+use crate::commands::verify_evidence::VerifyCommand;
+use crate::trust::TrustArgs;
+
 /// One chain of evidence from commit to deployed model: check, sign, record, decide, enforce.
 #[derive(Debug, Parser)]
 #[command(name = "gauntlet", version, max_term_width = 110, after_help = EXIT_HELP)]
@@ -56,9 +67,21 @@ pub(crate) enum Command {
     Key(KeyCommand),
     /// Sign a model file or folder in the OpenSSF model-signing format.
     Sign(SignArgs),
-    /// Verify the signature of a model file or folder.
-    Verify(VerifyArgs),
-    /// Read and check the append-only log of all evidence.
+    /// Write a model as an OCI image layout, with its signature and what is known about it.
+    Package(crate::commands::package::PackageArgs),
+    /// Wrap what somebody else found, or a step of a build, as signed evidence about a subject.
+    Attest(crate::commands::attest::AttestArgs),
+    /// Write the bill of materials of a model, as CycloneDX or SPDX.
+    Bom(crate::commands::bom::BomArgs),
+    /// Write the model card from what is known of a model; what people wrote in it stays.
+    Card(crate::commands::card::CardArgs),
+    /// Verify the signature of a model, the evidence about it (--evidence), or that it may go somewhere (--for).
+    Verify(VerifyCommand),
+    /// Approve a model or dataset for an environment: a signed statement in the ledger.
+    Approve(ApproveArgs),
+    /// Revoke a subject, a piece of evidence or a key: a signed statement in the ledger.
+    Revoke(RevokeArgs),
+    /// Read, check, export and witness the append-only log of all evidence.
     #[command(subcommand)]
     Ledger(LedgerCommand),
     /// Test and list policies.
@@ -128,15 +151,18 @@ pub(crate) struct RunArgs {
     /// Another configuration file than DIR/gauntlet.yaml.
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// The organisation's trust policy.
-    #[arg(long, value_name = "FILE", env = "GAUNTLET_TRUST_POLICY", hide_env_values = true)]
-    pub(crate) trust_policy: Option<PathBuf>,
-    /// The key that signs evidence [default: a local development key, and the evidence is marked `local`].
+    #[command(flatten)]
+    pub(crate) trust: TrustArgs,
+    /// The key that signs evidence: a PEM file, or `pkcs11:token=…;object=…?module-path=…` [default: a local development
+    /// key, and the evidence is marked `local`].
     #[arg(long, value_name = "KEY")]
     pub(crate) key: Option<PathBuf>,
-    /// Environment variable that holds the key's passphrase.
+    /// Environment variable that holds the key's passphrase, or the token's PIN.
     #[arg(long, value_name = "NAME", requires = "key")]
     pub(crate) passphrase_env: Option<String>,
+    /// A ledger in an object store, such as `s3://bucket/prefix` [default: `ledger.url` of gauntlet.yaml, else the project's own].
+    #[arg(long = "ledger", value_name = "URL")]
+    pub(crate) ledger: Option<String>,
     /// Take a file for unchanged when its inode, size and times are, without reading it.
     #[arg(long)]
     pub(crate) trust_mtime: bool,
@@ -232,7 +258,7 @@ pub(crate) struct HuntArgs {
     #[arg(long, value_name = "DIR")]
     pub(crate) facts: Vec<PathBuf>,
     /// PEM file of a public key whose evidence counts besides your own; may be given several times.
-    #[arg(long = "key", value_name = "PUB")]
+    #[arg(long = "key", value_name = "PUB", required_unless_present_any = ["ca", "trusted_root"])]
     pub(crate) keys: Vec<PathBuf>,
     /// Lowest severity that makes the exit status 1.
     #[arg(long, value_name = "SEVERITY", default_value = "info", value_parser = parse_severity)]
@@ -342,11 +368,39 @@ pub(crate) struct KeyShowArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct SignArgs {
-    /// Model file or folder.
+    /// Model file or folder; with --digests or --oci only its name counts.
     pub(crate) model: PathBuf,
+    #[command(flatten)]
+    pub(crate) given: crate::commands::sign_given::GivenArgs,
     /// PEM file of the private key.
-    #[arg(long, value_name = "KEY")]
-    pub(crate) key: PathBuf,
+    #[arg(long, value_name = "KEY", required_unless_present_any = ["pkcs11", "keyless"])]
+    pub(crate) key: Option<PathBuf>,
+    /// Sign with a key in a hardware token: `pkcs11:token=…;object=…` (RFC 7512).
+    #[arg(long, value_name = "URI", conflicts_with_all = ["key", "passphrase_env"])]
+    pub(crate) pkcs11: Option<String>,
+    /// Library of the token's PKCS#11 module [default: `module-path` of the URI].
+    #[arg(long, value_name = "PATH", requires = "pkcs11")]
+    pub(crate) pkcs11_module: Option<PathBuf>,
+    /// Environment variable that holds the token's PIN [default: ask on a terminal].
+    #[arg(long, value_name = "NAME", requires = "pkcs11", conflicts_with = "pin_file")]
+    pub(crate) pin_env: Option<String>,
+    /// File that holds the token's PIN.
+    #[arg(long, value_name = "FILE", requires = "pkcs11")]
+    pub(crate) pin_file: Option<PathBuf>,
+    /// Certificate of the key (PEM or DER); further ones in the file are taken as its issuers.
+    #[arg(long, value_name = "PEM")]
+    pub(crate) certificate: Option<PathBuf>,
+    /// Certificates between that one and an authority; may be given several times. Roots are left out.
+    #[arg(long, value_name = "PEM", requires = "certificate")]
+    pub(crate) chain: Vec<PathBuf>,
+    /// Have the signature time-stamped by this authority (RFC 3161), so that it outlives the certificate.
+    #[arg(long, value_name = "URL")]
+    pub(crate) timestamp: Option<String>,
+    /// Certificates of the time stamping authority: check what it answers before anything is written.
+    #[arg(long, value_name = "PEM", requires = "timestamp")]
+    pub(crate) tsa: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) keyless: KeylessArgs,
     /// Where the signature goes [default: MODEL/model.sig for a folder, MODEL.sig for a file].
     #[arg(long, value_name = "FILE")]
     pub(crate) signature: Option<PathBuf>,
@@ -370,6 +424,29 @@ pub(crate) struct SignArgs {
     pub(crate) shard_size: Option<u64>,
 }
 
+/// Signing with an identity instead of a key. The token that proves the identity never stands on the command line.
+#[derive(Debug, Args)]
+pub(crate) struct KeylessArgs {
+    /// Sign with a key that is thrown away, a certificate for your identity and an entry in a public log (Sigstore).
+    #[arg(long, requires = "fulcio_url", requires = "rekor_url", conflicts_with_all = ["key", "pkcs11", "certificate"])]
+    pub(crate) keyless: bool,
+    /// The certificate authority (Fulcio) to ask.
+    #[arg(long, value_name = "URL", requires = "keyless")]
+    pub(crate) fulcio_url: Option<String>,
+    /// The transparency log (Rekor, version 1) to write to. What it takes is public and stays.
+    #[arg(long, value_name = "URL", requires = "keyless")]
+    pub(crate) rekor_url: Option<String>,
+    /// Environment variable that holds the OpenID Connect token [default: ask the CI system, where it is GitHub Actions].
+    #[arg(long, value_name = "NAME", requires = "keyless", conflicts_with = "identity_token_file")]
+    pub(crate) identity_token_env: Option<String>,
+    /// File that holds the OpenID Connect token.
+    #[arg(long, value_name = "FILE", requires = "keyless")]
+    pub(crate) identity_token_file: Option<PathBuf>,
+    /// Trusted root of that Sigstore instance: check what certificate authority and log answer before anything is written.
+    #[arg(long, value_name = "JSON", requires = "keyless")]
+    pub(crate) trusted_root: Option<PathBuf>,
+}
+
 /// Hashes that the OpenSSF format knows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum HashAlgorithm {
@@ -384,14 +461,35 @@ pub(crate) enum HashAlgorithm {
 
 #[derive(Debug, Args)]
 pub(crate) struct VerifyArgs {
-    /// Model file or folder.
+    /// Model file or folder, OCI layout, `s3://BUCKET/KEY`, `https://HOST/PATH`, or `-` for a file on stdin.
     pub(crate) model: PathBuf,
     /// The signature [default: MODEL/model.sig for a folder, MODEL.sig for a file].
     #[arg(long, value_name = "FILE")]
     pub(crate) signature: Option<PathBuf>,
     /// PEM file of a public key to trust; may be given several times.
-    #[arg(long = "key", value_name = "PUB", required = true)]
+    #[arg(long = "key", value_name = "PUB", required_unless_present_any = ["ca", "trusted_root"])]
     pub(crate) keys: Vec<PathBuf>,
+    /// Certificates of an authority to trust (PEM or DER); may be given several times.
+    #[arg(long, value_name = "PEM")]
+    pub(crate) ca: Vec<PathBuf>,
+    /// Certificates of a time stamping authority to trust: its stamp shows when a signature was made.
+    #[arg(long, value_name = "PEM", requires = "ca")]
+    pub(crate) tsa: Vec<PathBuf>,
+    /// Trusted root of a Sigstore instance (`trusted_root.json`).
+    #[arg(long, value_name = "JSON", requires = "who", requires = "issuer")]
+    pub(crate) trusted_root: Option<PathBuf>,
+    /// Who must have signed, as Sigstore names them: an e-mail address or a URI.
+    #[arg(long, value_name = "IDENTITY", requires = "trusted_root", group = "who")]
+    pub(crate) identity: Option<String>,
+    /// As --identity, for all names that this regular expression matches from beginning to end.
+    #[arg(long, value_name = "REGEX", requires = "trusted_root", group = "who")]
+    pub(crate) identity_regexp: Option<String>,
+    /// Who must have vouched for that identity: the URL of an OpenID Connect provider.
+    #[arg(long, value_name = "URL", requires = "trusted_root")]
+    pub(crate) issuer: Option<String>,
+    /// Follow links to files where the signature allows them, which is the default.
+    #[arg(long, conflicts_with = "refuse_symlinks")]
+    pub(crate) allow_symlinks: bool,
     /// Refuse links even where the signature allows them.
     #[arg(long)]
     pub(crate) refuse_symlinks: bool,
@@ -401,6 +499,8 @@ pub(crate) struct VerifyArgs {
     /// Accept files that the signature does not cover; they are listed.
     #[arg(long)]
     pub(crate) ignore_unsigned: bool,
+    #[command(flatten)]
+    pub(crate) place: crate::commands::verify_place::PlaceArgs,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
 }
@@ -418,7 +518,7 @@ pub(crate) enum LedgerCommand {
     /// List entries, newest last.
     Log {
         #[command(flatten)]
-        project: ProjectArg,
+        ledger: LedgerArg,
         /// Only the newest N.
         #[arg(long, short = 'n', value_name = "N")]
         last: Option<u64>,
@@ -431,12 +531,28 @@ pub(crate) enum LedgerCommand {
         /// Index of the entry, or SHA-256 of its envelope.
         entry: String,
         #[command(flatten)]
-        project: ProjectArg,
+        ledger: LedgerArg,
     },
     /// Derive the whole tree again and compare everything that is stored; exit 1 on any difference.
-    Verify {
+    Verify(VerifyLedgerArgs),
+    /// Write evidence with its proofs into one file.
+    Export(ExportArgs),
+    /// Take in evidence of another ledger, with its proof; it stays foreign.
+    Import(ImportArgs),
+    /// Write a proof that an entry is in the log, for somebody who has only the log's key.
+    Prove(ProveArgs),
+    /// Show that a later state of the log continues an earlier one.
+    Consistency(ConsistencyArgs),
+    /// Remove the bytes of an envelope and leave a signed tombstone.
+    Erase(EraseArgs),
+    /// Be a witness: cosign checkpoints of logs that only ever grow.
+    Witness(WitnessArgs),
+    /// Ask witnesses to cosign the newest checkpoint.
+    Cosign(CosignArgs),
+    /// Print the log's public key.
+    Key {
         #[command(flatten)]
-        project: ProjectArg,
+        ledger: LedgerArg,
     },
 }
 
@@ -450,6 +566,8 @@ pub(crate) enum PolicyCommand {
     },
     /// List the packs that ship with the program.
     List,
+    /// Sign an organisation's trust policy with its root keys, or verify one that is signed.
+    Bundle(PolicyBundleArgs),
 }
 
 #[derive(Debug, Subcommand)]
@@ -469,9 +587,8 @@ pub(crate) enum ConfigCommand {
     Show {
         #[command(flatten)]
         project: ProjectArg,
-        /// The organisation's trust policy.
-        #[arg(long, value_name = "FILE", env = "GAUNTLET_TRUST_POLICY", hide_env_values = true)]
-        trust_policy: Option<PathBuf>,
+        #[command(flatten)]
+        trust: TrustArgs,
     },
     /// Print the JSON Schema of a document.
     Schema {
@@ -496,6 +613,8 @@ pub(crate) enum SchemaName {
     TrustPolicy,
     /// What a policy reads
     PolicyInput,
+    /// The JSON of `verify --evidence`
+    Judgement,
 }
 
 fn parse_stage(text: &str) -> Result<Stage, String> {

@@ -3,47 +3,50 @@
 use std::path::Path;
 
 use anyhow::{Context, anyhow};
+use gauntlet_core::project::Risk;
 use gauntlet_core::{ConfigError, Project, Subject, SubjectKind};
 use gauntlet_policy::{
-    Decision, EvidenceItem, MergedConfig, MergedEnvironment, Options, Pack, PolicyInput, PolicySet, Request,
-    SubjectItem, SummaryContext, TrustPolicy, evaluate, shipped_names, verification_summary,
+    Decision, EvidenceItem, MergedConfig, MergedEnvironment, Options, Pack, PolicyInput, PolicySet, Request, Rulings,
+    STALE_HEAD, SubjectItem, SummaryContext, evaluate, read_rulings, shipped_names, stale_head, verification_summary,
 };
-use gauntlet_trust::statement::TEST_RESULT;
+use gauntlet_trust::keys::VerifyingKey;
+use gauntlet_trust::statement::{DECISION_MEMBER, TEST_RESULT};
+use gauntlet_trust::trust_policy::TrustPolicy;
 use serde_json::{Map, Value, json};
 
 use crate::evidence::{Evidence, Recorded};
 use crate::exit::UsageError;
 use crate::plan::Plan;
-
-/// The member of a summary that holds what SLSA has no place for.
-const DECISION_MEMBER: &str = "https://gauntlet.example/decision/v1";
+use crate::trust::LoadedTrust;
 
 /// Rule names of reasons that say "not answered" rather than "no".
-const INCONCLUSIVE: &str = "/check-inconclusive";
+const INCONCLUSIVE: [&str; 2] = ["/check-inconclusive", STALE_HEAD];
 
 /// The rules in force for a project.
 pub(crate) struct Rules {
     /// The organisation's demands.
-    pub(crate) trust: Option<TrustPolicy>,
+    pub(crate) trust: Option<LoadedTrust>,
     /// What holds in each environment.
     pub(crate) merged: MergedConfig,
 }
 
 impl Rules {
-    /// Reads the trust policy, when there is one, and merges the project's wishes into it.
-    pub(crate) fn load(project: &Project, file: &Path, trust: Option<&Path>) -> anyhow::Result<Self> {
+    /// Merges the project's wishes into the trust policy, when there is one.
+    pub(crate) fn load(project: &Project, file: &Path, trust: Option<LoadedTrust>) -> anyhow::Result<Self> {
         let known: Vec<&str> = shipped_names().collect();
-        let trust = trust
-            .map(|path| {
-                let shown = path.display().to_string();
-                let bytes = std::fs::read(path)
-                    .map_err(|e| UsageError::new(format!("cannot read the trust policy {shown}: {e}")))?;
-                TrustPolicy::parse(&shown, &bytes, &known).map_err(|errors| all(&errors))
-            })
-            .transpose()?;
-        let merged =
-            MergedConfig::new(project, trust.as_ref(), &file.display().to_string(), &known).map_err(|e| all(&e))?;
+        let policy = trust.as_ref().map(|trust| &trust.policy);
+        let merged = MergedConfig::new(project, policy, &file.display().to_string(), &known).map_err(|e| all(&e))?;
         Ok(Self { trust, merged })
+    }
+
+    /// The highest risk class that any environment holds the project to. One report serves the decisions of all.
+    pub(crate) fn highest_risk(&self, project: &Project) -> Risk {
+        self.merged.environments.values().map(|environment| environment.risk.value).fold(project.risk, Risk::max)
+    }
+
+    /// The trust policy in force.
+    pub(crate) fn policy(&self) -> Option<&TrustPolicy> {
+        self.trust.as_ref().map(|trust| &trust.policy)
     }
 
     /// The environment whose decision the exit status follows: the one asked for, the default, or the only one.
@@ -79,8 +82,12 @@ pub(crate) fn decide(
     recorded: &[Recorded],
     enforced: Option<&str>,
     evidence: &Evidence<'_>,
+    own: &[VerifyingKey],
 ) -> anyhow::Result<Vec<Decision>> {
     let subjects = subjects(plan);
+    let trust = rules.policy();
+    let Rulings { approvals, revoked } = read_rulings(evidence.ledger, trust, own, evidence.now)?;
+    let stale = trust.map(|trust| stale_head(evidence.ledger, trust, evidence.now)).transpose()?.flatten();
     let key_id = evidence.key.key_id();
     let items = recorded
         .iter()
@@ -103,18 +110,21 @@ pub(crate) fn decide(
             let request = Request {
                 project,
                 environment,
-                trust: rules.trust.as_ref(),
+                trust,
+                trust_signed: rules.trust.as_ref().is_some_and(|trust| trust.signers.is_some()),
+                revoked: &revoked,
                 time: evidence.now,
                 subjects: &subjects,
                 evidence: &items,
-                approvals: &[],
+                approvals: &approvals,
             };
             let input = PolicyInput::build(&request)?;
             let policy = PolicySet::new(environment.packs.iter().filter_map(|p| Pack::shipped(&p.value)).collect());
-            let outcome = evaluate(&policy, &serde_json::to_value(&input)?, &Options::default());
+            let mut outcome = evaluate(&policy, &serde_json::to_value(&input)?, &Options::default());
+            outcome.violations.extend(stale.clone());
             let mut decision =
                 Decision::new(&environment.name, enforced == Some(environment.name.as_str()), &policy, &outcome);
-            decision.ledger_index = Some(record(&decision, &input, &subjects, evidence)?);
+            decision.ledger_index = Some(record(&decision, &input, &subjects, trust, evidence)?);
             Ok(decision)
         })
         .collect()
@@ -122,7 +132,8 @@ pub(crate) fn decide(
 
 /// Whether everything that speaks against it is an unanswered question.
 pub(crate) fn only_inconclusive(decision: &Decision) -> bool {
-    !decision.reasons.is_empty() && decision.reasons.iter().all(|r| r.rule.ends_with(INCONCLUSIVE))
+    !decision.reasons.is_empty()
+        && decision.reasons.iter().all(|r| INCONCLUSIVE.iter().any(|rule| r.rule.ends_with(rule)))
 }
 
 fn subjects(plan: &Plan) -> Vec<SubjectItem> {
@@ -131,7 +142,7 @@ fn subjects(plan: &Plan) -> Vec<SubjectItem> {
         if items.iter().any(|item| item.subject == task.subject) {
             continue;
         }
-        let declared = ["manifest", "contract"]
+        let declared = ["manifest", "contract", "card"]
             .into_iter()
             .filter(|name| task.config.get(name).is_some_and(|v| !v.is_null()))
             .map(str::to_owned)
@@ -146,6 +157,7 @@ fn record(
     decision: &Decision,
     input: &PolicyInput,
     subjects: &[SubjectItem],
+    trust: Option<&TrustPolicy>,
     evidence: &Evidence<'_>,
 ) -> anyhow::Result<u64> {
     let about = decided_about(subjects);
@@ -160,6 +172,7 @@ fn record(
         "identity": identity,
         "local": evidence.local,
         "reasons": decision.reasons,
+        "trust_policy": trust.map(|trust| trust.digest.to_string()),
     });
     let context = SummaryContext {
         tool_version: env!("CARGO_PKG_VERSION"),

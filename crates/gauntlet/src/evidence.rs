@@ -10,7 +10,7 @@ use gauntlet_ledger::record::{EnvelopeDigest, Record};
 use gauntlet_ledger::tree::Hash;
 use gauntlet_ledger::{Appended, Ledger};
 use gauntlet_trust::dsse::Envelope;
-use gauntlet_trust::keys::{SigningKey, VerifyingKey};
+use gauntlet_trust::keys::{Signer, VerifyingKey};
 use gauntlet_trust::statement::{REPORT_MEMBER, Statement, TEST_RESULT, test_result};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -25,7 +25,7 @@ pub(crate) struct Evidence<'a> {
     /// The log.
     pub(crate) ledger: &'a Ledger,
     /// Signs.
-    pub(crate) key: &'a SigningKey,
+    pub(crate) key: &'a dyn Signer,
     /// Nobody vouches for the key.
     pub(crate) local: bool,
     /// When this run judges; the record's time.

@@ -10,7 +10,8 @@ pub(crate) static GATES: &[(Stage, &Gate)] = &[
 ];
 
 /// Checks that run outside a gate, by a command of their own.
-static OTHERS: &[&CheckInfo] = &[&gauntlet_trust::oms::SIGNATURE];
+static OTHERS: &[&CheckInfo] =
+    &[&gauntlet_trust::oms::SIGNATURE, &gauntlet_trust::oci::PACKAGE, &gauntlet_trust::oci::IMAGE];
 
 /// Every check's constant part.
 pub(crate) fn checks() -> impl Iterator<Item = &'static CheckInfo> {

@@ -5,18 +5,20 @@
 //! with somebody's repository counts for nothing.
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::io::{self, Read};
-use std::path::Path;
-use std::sync::Mutex;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
-use blake3::hazmat::{ChainingValue, HasherExt, Mode, left_subtree_len, merge_subtrees_non_root, merge_subtrees_root};
+use anyhow::Context;
 use gauntlet_core::{Stamp, Tree, TreeFile, open_regular};
-use gauntlet_limits::ReadAt;
+use gauntlet_trust::oms::{HashType, Hashing, KnownDigests, blake3_file};
 use rayon::prelude::*;
 use sha2::{Digest as _, Sha256};
 
+use crate::cli::Global;
 use crate::progress::Meter;
+use crate::state::UserConfig;
 
 const MAGIC: &[u8; 8] = b"GNTHASH1";
 const RECORD: usize = 32 + 32 + 56;
@@ -25,13 +27,9 @@ const MAC: usize = 32;
 const MAX_RECORDS: usize = 400_000;
 /// Below this, SHA-256 alone is quicker than looking.
 const SMALL: u64 = 64 << 10;
-/// Stands for the BLAKE3 of a file too small to have one in the table.
+/// Stands for the BLAKE3 of a file that has none in the table: too small for it, or learned by its SHA-256 alone.
 const SMALL_FILE: Hash = [0; 32];
 const CHUNK: usize = 1 << 20;
-/// Bytes that one task hashes; a power of two above BLAKE3's chunk of 1 KiB, so that parts are subtrees.
-const PART: u64 = 4 << 20;
-/// Bytes read at once: with the hasher's own state they fit into a core's second-level cache.
-const PIECE: usize = 128 << 10;
 /// Seconds that a file must have been left alone before its times are taken as proof (a change within the clock's
 /// resolution would not show).
 const SETTLED: i64 = 2;
@@ -46,6 +44,8 @@ pub(crate) struct KnownHashes {
     trust_stamps: bool,
     /// Seconds since 1970 at which this run reads.
     now: i64,
+    /// How often [`KnownDigests::get`] had an answer.
+    believed: AtomicU64,
     learned: Mutex<Vec<(Hash, Hash, Stamp)>>,
 }
 
@@ -97,21 +97,24 @@ impl KnownHashes {
         gauntlet_core::write_durably(path, &bytes, 0o644)
     }
 
+    /// What the times vouch for, if the user lets them: BLAKE3 (or [`SMALL_FILE`]) and SHA-256.
+    fn by_times(&self, stamp: &Stamp) -> Option<(Hash, Hash)> {
+        let believed = self.trust_stamps && stamp.changed_second() + SETTLED < self.now;
+        self.by_stamp.get(&stamp.to_bytes()).filter(|_| believed).copied()
+    }
+
     fn of(&self, root: &Path, file: &TreeFile) -> io::Result<Hash> {
-        if self.trust_stamps
-            && file.stamp.changed_second() + SETTLED < self.now
-            && let Some((_, sha256)) = self.by_stamp.get(&file.stamp.to_bytes())
-        {
-            return Ok(*sha256);
+        if let Some((_, sha256)) = self.by_times(&file.stamp) {
+            return Ok(sha256);
         }
         if file.size < SMALL {
             let sha256 = file.sha256(root)?;
-            self.learn(SMALL_FILE, sha256, file);
+            self.note(SMALL_FILE, sha256, file.stamp);
             return Ok(sha256);
         }
         if self.by_content.is_empty() {
             let (content, sha256) = both(root, file)?;
-            self.learn(content, sha256, file);
+            self.note(content, sha256, file.stamp);
             return Ok(sha256);
         }
         let content = blake3_of(root, file)?;
@@ -119,14 +122,79 @@ impl KnownHashes {
             Some(sha256) => *sha256,
             None => file.sha256(root)?,
         };
-        self.learn(content, sha256, file);
+        self.note(content, sha256, file.stamp);
         Ok(sha256)
     }
 
-    fn learn(&self, content: Hash, sha256: Hash, file: &TreeFile) {
+    fn note(&self, content: Hash, sha256: Hash, stamp: Stamp) {
         if let Ok(mut learned) = self.learned.lock() {
-            learned.push((content, sha256, file.stamp));
+            learned.push((content, sha256, stamp));
         }
+    }
+
+    /// Files whose times were believed in this run.
+    pub(crate) fn believed(&self) -> u64 {
+        self.believed.load(Ordering::Relaxed)
+    }
+}
+
+/// Model signatures ask by times alone: a table of contents would not save them the reading.
+impl KnownDigests for KnownHashes {
+    fn get(&self, hash: HashType, stamp: &Stamp) -> Option<Vec<u8>> {
+        let (content, sha256) = self.by_times(stamp)?;
+        let digest = match hash {
+            HashType::Sha256 => Some(sha256),
+            HashType::Blake3 => Some(content).filter(|content| *content != SMALL_FILE),
+            HashType::Blake2b => None,
+        };
+        if digest.is_some() {
+            self.believed.fetch_add(1, Ordering::Relaxed);
+        }
+        digest.map(Vec::from)
+    }
+
+    fn learn(&self, hash: HashType, stamp: &Stamp, digest: &[u8]) {
+        if let (HashType::Sha256, Ok(sha256)) = (hash, Hash::try_from(digest)) {
+            self.note(SMALL_FILE, sha256, *stamp);
+        }
+    }
+}
+
+/// What helps a model signature with hashing: a meter, and the table of known hashes when the user trusts times.
+pub(crate) struct SignatureHashing {
+    pub(crate) hashing: Hashing,
+    meter: Arc<Meter>,
+    known: Option<(Arc<KnownHashes>, PathBuf, Hash)>,
+}
+
+impl SignatureHashing {
+    /// `trusted` opens the user's folder, where the table lies, and names the time of this run.
+    pub(crate) fn new(global: &Global, what: &str, trusted: Option<(UserConfig, i64)>) -> anyhow::Result<Self> {
+        let meter = Arc::new(Meter::new(!global.quiet && !global.no_progress));
+        meter.step(what);
+        let known = match trusted {
+            None => None,
+            Some((config, now)) => {
+                let (path, key) = (config.hashes()?, config.cache_key()?);
+                Some((Arc::new(KnownHashes::load(&path, &key, true, now)), path, key))
+            }
+        };
+        let ticking = Arc::clone(&meter);
+        let hashing = Hashing {
+            known: known.as_ref().map(|(known, ..)| Arc::clone(known) as Arc<dyn KnownDigests>),
+            progress: Some(Arc::new(move |bytes| ticking.tick(bytes))),
+        };
+        Ok(Self { hashing, meter, known })
+    }
+
+    /// Clears the meter and keeps what was learned. A sentence when times were believed: it belongs into the result.
+    pub(crate) fn finish(&self) -> anyhow::Result<Option<String>> {
+        self.meter.finish();
+        let Some((known, path, key)) = &self.known else { return Ok(None) };
+        known.store(path, key).with_context(|| format!("cannot write {}", path.display()))?;
+        let count = known.believed();
+        let text = format!("{count} file(s) were not read: inode, size and times are those of an earlier run");
+        Ok((count > 0).then_some(text))
     }
 }
 
@@ -168,47 +236,12 @@ fn both(root: &Path, file: &TreeFile) -> io::Result<(Hash, Hash)> {
     Ok((*content.finalize().as_bytes(), sha256.finalize().into()))
 }
 
-/// BLAKE3 of a file, its parts hashed in parallel: each thread reads pieces small enough to stay in its core's cache.
+/// BLAKE3 of a file, its parts hashed in parallel.
 fn blake3_of(root: &Path, file: &TreeFile) -> io::Result<Hash> {
     let handle = open_regular(root, file)?;
-    let hash = if file.size <= PART {
-        let mut whole = blake3::Hasher::new();
-        feed(&mut whole, &handle, 0, file.size)?;
-        whole.finalize()
-    } else {
-        let middle = left_subtree_len(file.size);
-        let (left, right) =
-            rayon::join(|| subtree(&handle, 0, middle), || subtree(&handle, middle, file.size - middle));
-        merge_subtrees_root(&left?, &right?, Mode::Hash)
-    };
+    let hash = blake3_file(&handle, file.size)?;
     file.unchanged(&handle)?;
-    Ok(*hash.as_bytes())
-}
-
-/// The chaining value of one subtree of BLAKE3's tree (section 2.1 of its paper); depth is the logarithm of the size.
-fn subtree(handle: &File, offset: u64, len: u64) -> io::Result<ChainingValue> {
-    if len > PART {
-        let middle = left_subtree_len(len);
-        let (left, right) =
-            rayon::join(|| subtree(handle, offset, middle), || subtree(handle, offset + middle, len - middle));
-        return Ok(merge_subtrees_non_root(&left?, &right?, Mode::Hash));
-    }
-    let mut part = blake3::Hasher::new();
-    part.set_input_offset(offset);
-    feed(&mut part, handle, offset, len)?;
-    Ok(part.finalize_non_root())
-}
-
-fn feed(hasher: &mut blake3::Hasher, handle: &File, mut offset: u64, len: u64) -> io::Result<()> {
-    let end = offset + len;
-    let mut buffer = vec![0; PIECE];
-    while offset < end {
-        let wanted = usize::try_from(end - offset).unwrap_or(PIECE).min(PIECE);
-        handle.read_exact_at(offset, &mut buffer[..wanted])?;
-        hasher.update(&buffer[..wanted]);
-        offset += wanted as u64;
-    }
-    Ok(())
+    Ok(hash)
 }
 
 fn fill(handle: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
@@ -269,18 +302,6 @@ mod tests {
     }
 
     #[test]
-    fn parts_make_the_hash_of_the_whole() {
-        let dir = tempfile::tempdir().unwrap();
-        let part = usize::try_from(PART).unwrap();
-        for size in [0, 1, 70_000, part, part + 1, 3 * part + 1024, 5 * part - 7] {
-            let bytes: Vec<u8> = (0..size).map(|i| (i * 31 + i / 251) as u8).collect();
-            std::fs::write(dir.path().join("a"), &bytes).unwrap();
-            let tree = tree(dir.path());
-            assert_eq!(blake3_of(&tree.root, &tree.files[0]).unwrap(), *blake3::hash(&bytes).as_bytes(), "{size}");
-        }
-    }
-
-    #[test]
     fn trusted_times_are_used_only_when_settled() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("a"), vec![7u8; 300_000]).unwrap();
@@ -292,5 +313,25 @@ mod tests {
             known.by_stamp.insert(file.stamp.to_bytes(), ([0; 32], [9; 32]));
             assert_eq!(known.of(&tree.root, file).unwrap() == [9; 32], trusted);
         }
+    }
+
+    #[test]
+    fn signatures_learn_from_the_table_and_ask_it_only_when_times_are_trusted() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a");
+        std::fs::write(&path, b"x").unwrap();
+        let stamp = Stamp::of(&std::fs::metadata(&path).unwrap());
+        let table = dir.path().join("table");
+        let first = KnownHashes::load(&table, &[1; 32], true, 0);
+        assert_eq!(first.get(HashType::Sha256, &stamp), None);
+        first.learn(HashType::Sha256, &stamp, &[9; 32]);
+        first.store(&table, &[1; 32]).unwrap();
+        let later = stamp.changed_second() + 10;
+        let ask = |trusted, now, hash| KnownHashes::load(&table, &[1; 32], trusted, now).get(hash, &stamp);
+        assert_eq!(ask(true, later, HashType::Sha256), Some(vec![9; 32]));
+        assert_eq!(ask(true, later, HashType::Blake3), None, "what was learned as SHA-256 is no BLAKE3");
+        assert_eq!(ask(true, later, HashType::Blake2b), None);
+        assert_eq!(ask(false, later, HashType::Sha256), None);
+        assert_eq!(ask(true, stamp.changed_second(), HashType::Sha256), None, "the file may still be written to");
     }
 }

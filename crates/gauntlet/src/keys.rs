@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use anyhow::Context;
-use gauntlet_trust::keys::{KeyError, SigningKey, VerifyingKey, read_private, read_public};
+use gauntlet_trust::keys::{
+    KeyError, Pkcs11Key, Pkcs11Uri, Signer, SigningKey, VerifyingKey, read_private, read_public,
+};
 use zeroize::Zeroizing;
 
 use crate::exit::UsageError;
@@ -20,6 +22,50 @@ pub(crate) fn signing_key(path: &Path, passphrase_env: Option<&str>) -> anyhow::
             Ok(read(path, Some(&asked)).map_err(usage)?)
         }
         other => Ok(other.map_err(usage)?),
+    }
+}
+
+/// Where the PIN of a token comes from: never the command line, where other users of the machine can read it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct PinSource<'a> {
+    /// Name of an environment variable.
+    pub(crate) env: Option<&'a str>,
+    /// A file.
+    pub(crate) file: Option<&'a Path>,
+}
+
+/// Opens a key in a hardware token.
+pub(crate) fn token_key(uri: &str, module: Option<&Path>, pin: PinSource<'_>) -> anyhow::Result<Pkcs11Key> {
+    let uri: Pkcs11Uri = uri.parse().map_err(usage)?;
+    // The library asks at most once; what went wrong in answering it is told as it is.
+    let trouble = std::cell::RefCell::new(None);
+    let ask = |label: &str| {
+        let given = match pin {
+            PinSource { env: Some(name), .. } => passphrase::from_env(name),
+            PinSource { file: Some(path), .. } => passphrase::from_file(path),
+            _ => passphrase::ask(&format!("PIN of token {label}")).and_then(|asked| {
+                let hint = "the token wants a PIN: name it with --pin-env or --pin-file";
+                asked.ok_or_else(|| UsageError::new(hint).into())
+            }),
+        };
+        given.map_err(|error| {
+            trouble.replace(Some(error));
+            KeyError::PassphraseNeeded
+        })
+    };
+    let opened = Pkcs11Key::open(&uri, module, &ask);
+    match trouble.take() {
+        Some(error) => Err(error),
+        None => Ok(opened.map_err(usage)?),
+    }
+}
+
+/// The key that signs evidence: a PEM file, or a `pkcs11:` URI that names its module, with the PIN in place of the
+/// passphrase.
+pub(crate) fn signer(key: &Path, passphrase_env: Option<&str>) -> anyhow::Result<Box<dyn Signer>> {
+    match key.to_str().filter(|text| text.starts_with("pkcs11:")) {
+        Some(uri) => Ok(Box::new(token_key(uri, None, PinSource { env: passphrase_env, file: None })?)),
+        None => Ok(Box::new(signing_key(key, passphrase_env)?)),
     }
 }
 

@@ -2,12 +2,14 @@
 
 #![forbid(unsafe_code)]
 
+mod attestation;
 mod cli;
 mod commands;
 mod decide;
 mod evidence;
 mod exit;
 mod gates;
+mod gather;
 mod hashing;
 mod judge;
 mod keys;
@@ -17,6 +19,7 @@ mod progress;
 mod result;
 mod state;
 mod terminal;
+mod trust;
 
 use std::process::ExitCode;
 
@@ -57,12 +60,18 @@ fn run(cli: &Cli) -> anyhow::Result<Exit> {
         Command::Hunt(args) => commands::hunt::run(args, &cli.global, &config()?),
         Command::Convert(args) => commands::convert::run(args),
         Command::Key(command) => commands::key::run(command, &config()?),
-        Command::Sign(args) => commands::sign::run(args),
-        Command::Verify(args) => commands::verify::run(args, &cli.global),
-        Command::Ledger(command) => commands::ledger::run(command, &config()?),
-        Command::Policy(command) => commands::policy::run(command),
+        Command::Ledger(command) => commands::ledger::run(command, &cli.global, &config()?),
+        Command::Sign(args) => commands::sign::run(args, &cli.global, &config),
+        Command::Package(args) => commands::package::run(args, &cli.global),
+        Command::Attest(args) => commands::attest::run(args, &cli.global, &config()?),
+        Command::Bom(args) => commands::bom::run(args, &cli.global, &config()?),
+        Command::Card(args) => commands::card::run(args, &cli.global, &config()?),
+        Command::Verify(args) => commands::verify_evidence::run(args, &cli.global, config),
+        Command::Approve(args) => commands::revoke::approve(args, &cli.global, &config()?),
+        Command::Revoke(args) => commands::revoke::run(args, &cli.global, &config()?),
+        Command::Policy(command) => commands::policy::run(command, config),
         Command::Rule(command) => commands::rule::run(command),
-        Command::Config(command) => commands::config::run(command),
+        Command::Config(command) => commands::config::run(command, config),
         Command::PolicyChild => Ok(Exit::Usage),
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use gauntlet_core::project::expand_path;
+use gauntlet_core::project::{ModelConfig, Risk, expand_path};
 use gauntlet_core::{
     DigestSet, Gate, Limits, Project, SkipCode, SkipReason, Skipped, Stage, Subject, SubjectKind, Tree, TreeOptions,
     sha256_hex,
@@ -42,9 +42,10 @@ pub(crate) struct Plan {
     pub(crate) bytes: u64,
 }
 
-/// Builds the plan of a project in `root`, hashing its files.
+/// Builds the plan of a project in `root`, hashing its files. Its model cards are judged under `risk`.
 pub(crate) fn of_project(
     project: &Project,
+    risk: Risk,
     root: &Path,
     stages: &[Stage],
     known: Option<&KnownHashes>,
@@ -65,7 +66,7 @@ pub(crate) fn of_project(
     for (name, model) in &project.models {
         let paths = expand(&model.path)?;
         declared.extend(paths.iter().cloned());
-        models.push((name, model.strict, paths));
+        models.push((name, model, paths));
     }
     let project_name = &project.project.value;
 
@@ -103,7 +104,7 @@ pub(crate) fn of_project(
         }
     }
     if wanted(Stage::Artifact) {
-        for (name, strict, paths) in models {
+        for (name, model, paths) in models {
             meter.step(&format!("reading model {name}"));
             let (tree, digest) = subject_files(root, &paths, project, known, meter)?;
             plan.count(&tree);
@@ -115,7 +116,7 @@ pub(crate) fn of_project(
                     gate,
                     subject,
                     tree,
-                    config: ArtifactOptions { strict, ..ArtifactOptions::default() }.config(),
+                    config: model_config(model, root, risk)?,
                     declared: true,
                 });
             }
@@ -156,6 +157,16 @@ pub(crate) fn of_path(
         plan.tasks.push(Task { stage, gate, subject, tree, config, declared: false });
     }
     Ok(plan)
+}
+
+/// The artifact gate's configuration for a declared model; its card is judged under `risk`.
+fn model_config(model: &ModelConfig, root: &Path, risk: Risk) -> anyhow::Result<Value> {
+    let mut config = ArtifactOptions { strict: model.strict, ..ArtifactOptions::default() }.config();
+    if let (Some(card), Some(config)) = (&model.card, config.as_object_mut()) {
+        config.insert("card".to_owned(), side_file(root, &card.value)?);
+        config.insert("risk".to_owned(), serde_json::to_value(risk)?);
+    }
+    Ok(config)
 }
 
 /// How closely the artifact gate looks.

@@ -40,16 +40,6 @@ impl State {
         Ok(Self { dir, _lock: lock })
     }
 
-    /// The Merkle log.
-    pub(crate) fn ledger(&self) -> PathBuf {
-        self.dir.join("ledger")
-    }
-
-    /// Envelopes by digest.
-    pub(crate) fn evidence(&self) -> PathBuf {
-        self.dir.join("evidence")
-    }
-
     /// The full report with this digest.
     pub(crate) fn report(&self, sha256: &str) -> PathBuf {
         self.dir.join("evidence/reports").join(format!("{sha256}.json"))
@@ -163,6 +153,13 @@ impl UserConfig {
     /// The folder.
     pub(crate) fn dir(&self) -> &Path {
         &self.dir
+    }
+
+    /// Known hashes of files outside of any project.
+    pub(crate) fn hashes(&self) -> anyhow::Result<PathBuf> {
+        let dir = self.dir.join("cache");
+        fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
+        Ok(dir.join("hashes"))
     }
 
     /// The secret under which this user's caches are kept.

@@ -12,7 +12,7 @@ use std::path::Path;
 
 use assert_cmd::Command;
 
-const DOCUMENTS: [&str; 6] = ["project", "output", "manifest", "contract", "trust-policy", "policy-input"];
+const DOCUMENTS: [&str; 7] = ["project", "output", "manifest", "contract", "trust-policy", "policy-input", "judgement"];
 
 #[test]
 fn committed_schemas_are_fresh() {

@@ -2,6 +2,7 @@
 
 pub(crate) mod archive;
 pub(crate) mod boosting;
+pub(crate) mod card;
 pub(crate) mod code;
 pub(crate) mod configuration;
 pub(crate) mod coreml;
@@ -33,6 +34,7 @@ use gauntlet_core::{CheckInfo, Draft, Fact, Facts, Judgement, Location, SkipCode
 
 pub(crate) const ARCHIVE: &str = "artifact/archive";
 pub(crate) const BOOSTING: &str = "artifact/boosting";
+pub(crate) const CARD: &str = "artifact/card";
 pub(crate) const CODE: &str = "artifact/code";
 pub(crate) const CONFIGURATION: &str = "artifact/configuration";
 pub(crate) const GGUF: &str = "artifact/gguf";
@@ -138,6 +140,7 @@ mod tests {
         let sources = [
             (include_str!("archive.rs"), &super::archive::INFO),
             (include_str!("boosting.rs"), &super::boosting::INFO),
+            (include_str!("card.rs"), &super::card::INFO),
             (include_str!("code.rs"), &super::code::INFO),
             (include_str!("configuration.rs"), &super::configuration::INFO),
             (include_str!("gguf.rs"), &super::gguf::INFO),

@@ -93,6 +93,8 @@ impl Extractor for Artifact {
             });
         facts.coverage_mut(ARCHIVE).skipped.extend(target.tree.skipped.iter().cloned());
         external::note(&mut facts, target.tree);
+        let in_model = |folder: &Path| folders.contains(folder) || folder.ancestors().any(|f| trees.contains(f));
+        crate::readers::card::read(&mut facts, target, &in_model);
         folders::note(&mut facts, target.tree);
         facts.normalise();
         facts

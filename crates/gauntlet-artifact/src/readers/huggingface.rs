@@ -5,7 +5,7 @@ use gauntlet_core::{Masked, SkipCode};
 use super::{DocumentReader, base};
 use crate::checks::HUGGINGFACE;
 use crate::extract::{Place, Walk};
-use crate::facts::{HfFact, HfKind, HfSetting};
+use crate::facts::{HfFact, HfKind, HfSetting, ModelConfigFact};
 use crate::formats::json::{Document, Json};
 use crate::rules::huggingface::{HuggingfaceRules, huggingface};
 
@@ -65,8 +65,12 @@ impl DocumentReader for Huggingface {
         let mut settings = Settings { rules, walk, place, fact };
         settings.document(&document.root);
         let fact = settings.fact;
+        let described = describe(&document.root);
         walk.looked_at(HUGGINGFACE);
         walk.facts.push(HUGGINGFACE, place.location.clone(), &fact);
+        if let Some(described) = described {
+            walk.facts.push(HUGGINGFACE, place.location.clone(), &described);
+        }
     }
 }
 
@@ -74,6 +78,54 @@ fn has_mark(value: &Json, rules: &HuggingfaceRules) -> bool {
     // Depth is bounded by the parser.
     value.entries().iter().any(|(key, value)| rules.marks.contains(key) || has_mark(value, rules))
         || value.items().iter().any(|item| has_mark(item, rules))
+}
+
+/// Members of a configuration that describe how large a model is.
+const FIGURES: [&str; 14] = [
+    "hidden_size",
+    "intermediate_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "num_key_value_heads",
+    "num_local_experts",
+    "vocab_size",
+    "max_position_embeddings",
+    "n_embd",
+    "n_layer",
+    "n_head",
+    "image_size",
+    "torch_dtype",
+    "dtype",
+];
+
+/// What a configuration says of the architecture, when it names one.
+fn describe(root: &Json) -> Option<ModelConfigFact> {
+    let text = |key: &str| root.get(key).and_then(Json::text).map(cut);
+    let list = root.get("architectures").map_or(&[][..], Json::items);
+    let architectures: Vec<String> = list.iter().filter_map(Json::text).map(cut).take(20).collect();
+    let family = text("model_type").or_else(|| text("_class_name"));
+    if family.is_none() && architectures.is_empty() {
+        return None;
+    }
+    let version = |key: &str, name: &str| text(key).map(|version| format!("{name} {version}"));
+    let producer =
+        version("transformers_version", "transformers").or_else(|| version("_diffusers_version", "diffusers"));
+    let quantisation = root.get("quantization_config").and_then(|config| {
+        let method = config.get("quant_method").and_then(Json::text).map(cut);
+        let bits = config.get("bits").and_then(scalar).map(|bits| format!("{bits} bits"));
+        let known = [method, bits].into_iter().flatten().collect::<Vec<_>>().join(" ");
+        (!known.is_empty()).then_some(known)
+    });
+    let figures = FIGURES.iter().filter_map(|key| Some(((*key).to_owned(), root.get(key).and_then(scalar)?))).collect();
+    Some(ModelConfigFact { family, architectures, producer, quantisation, figures })
+}
+
+fn scalar(value: &Json) -> Option<String> {
+    match value {
+        Json::Number(number) => Some(number.to_string()),
+        Json::Text(text) => Some(cut(text)),
+        _ => None,
+    }
 }
 
 fn cut(text: &str) -> String {

@@ -4,6 +4,7 @@
 //! and NumPy arrays are routed by [`crate::extract`] itself.
 
 mod boosting;
+pub(crate) mod card;
 mod code;
 mod configuration;
 mod coreml;

@@ -49,6 +49,18 @@ impl Project {
                 errors.push(ConfigError::file(file, message));
             }
         }
+        if let Some(url) = &project.ledger.url
+            && !url.value.starts_with("s3://")
+        {
+            errors.push(
+                url.error(file, "a ledger's url begins with `s3://`; without one the ledger lies in the project"),
+            );
+        }
+        for witness in &project.ledger.witnesses {
+            if !["http://", "https://"].iter().any(|scheme| witness.url.value.starts_with(scheme)) {
+                errors.push(witness.url.error(file, "a witness's url begins with `https://` or `http://`"));
+            }
+        }
         if let Some(environment) = &project.default_environment {
             let known: Vec<&str> = project.environments.keys().map(String::as_str).collect();
             if !known.contains(&environment.value.as_str()) {
@@ -67,7 +79,7 @@ impl Project {
 
     fn check_paths(&self, file: &str, root: &Path) -> Vec<ConfigError> {
         let datasets = self.datasets.values().flat_map(|d| [Some(&d.path), d.manifest.as_ref(), d.contract.as_ref()]);
-        let models = self.models.values().map(|m| Some(&m.path));
+        let models = self.models.values().flat_map(|m| [Some(&m.path), m.card.as_ref()]);
         let sources = self.source.paths.iter().map(Some);
         datasets
             .chain(models)
@@ -177,6 +189,22 @@ mod tests {
         assert_eq!(project.source.paths[0].value, ".");
         let back: Project = yaml::parse("x", &serde_json::to_vec(&project).unwrap()).unwrap();
         assert_eq!(back.project.value, "churn");
+    }
+
+    #[test]
+    fn a_ledger_for_a_team_is_named_by_url() {
+        let good = format!(
+            "{GOOD}ledger:\n  url: s3://bucket/prefix\n  origin: acme.example/l\n  witnesses:\n    - {{url: 'https://w.example', key: w+1+a}}\n"
+        );
+        let project = Project::parse("gauntlet.yaml", good.as_bytes()).unwrap();
+        assert_eq!(project.ledger.witnesses[0].key.value, "w+1+a");
+        assert_eq!(
+            errors(&good.replace("s3://", "ftp://").replace("https://", "")),
+            [
+                "gauntlet.yaml:6:8: a ledger's url begins with `s3://`; without one the ledger lies in the project",
+                "gauntlet.yaml:9:13: a witness's url begins with `https://` or `http://`"
+            ]
+        );
     }
 
     #[test]

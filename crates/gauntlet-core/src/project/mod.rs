@@ -45,6 +45,9 @@ pub struct Project {
     /// Where models of this project may run.
     #[serde(default)]
     pub environments: BTreeMap<String, EnvironmentConfig>,
+    /// Where the log of all evidence is; absent: in the project's state folder, for this machine alone.
+    #[serde(default)]
+    pub ledger: LedgerConfig,
     /// What reading one untrusted file may cost.
     #[serde(default)]
     pub limits: Limits,
@@ -113,6 +116,9 @@ pub struct DatasetConfig {
 pub struct ModelConfig {
     /// The model file or folder.
     pub path: Located<String>,
+    /// The model card, Markdown with YAML front matter; judged under the project's risk class.
+    #[serde(default)]
+    pub card: Option<Located<String>>,
     /// Whether whatever a pickle names and no allow list knows is of high severity.
     #[serde(default)]
     pub strict: bool,
@@ -134,6 +140,28 @@ pub struct EnvironmentConfig {
     pub approvals: Vec<String>,
     /// Policy packs on top of the project's.
     pub packs: Vec<Located<String>>,
+}
+
+/// The log of all evidence.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct LedgerConfig {
+    /// An object store for a team, such as `s3://bucket/prefix`. Credentials come from the environment.
+    pub url: Option<Located<String>>,
+    /// Name of the log, a URL without scheme such as `acme.example/ledger/churn`.
+    pub origin: Option<Located<String>>,
+    /// Who is asked to cosign after something was appended.
+    pub witnesses: Vec<WitnessConfig>,
+}
+
+/// A witness of the log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WitnessConfig {
+    /// Where it answers, without `/add-checkpoint`.
+    pub url: Located<String>,
+    /// Its key as `gauntlet ledger witness` prints it: `name+id+base64`.
+    pub key: Located<String>,
 }
 
 /// The JSON Schema of gauntlet.yaml, for editors.

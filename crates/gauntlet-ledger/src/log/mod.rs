@@ -5,9 +5,16 @@
 //! next opening ends what was begun. The log key signs only what follows from the last journal frame and from the head that is
 //! remembered outside the project, both under locks, so the log never forks.
 
+pub(crate) mod commit;
+pub(crate) mod cosigned;
 mod create;
+mod erase;
+#[cfg(test)]
+mod failing;
 mod group;
+pub(crate) mod in_objects;
 mod index;
+pub(crate) mod remote;
 pub(crate) mod state;
 pub(crate) mod view;
 
@@ -28,9 +35,11 @@ use crate::home::Home;
 use crate::lock::{LockError, LockFile};
 use crate::log::group::{Group, Request};
 use crate::log::index::Index;
+use crate::log::remote::RemoteState;
 use crate::log::state::State;
 use crate::log::view::View;
 use crate::note::{SignerKey, VerifierKey};
+use crate::objects::{self, Objects};
 use crate::proof::ProofFile;
 use crate::record::Record;
 use crate::tile::TILE_WIDTH;
@@ -67,6 +76,8 @@ pub struct Options {
     pub lock_timeout: Duration,
     /// Size at which the journal is closed and its tiles are made durable, in bytes; at most 32 MiB.
     pub journal_limit: u64,
+    /// Whose tombstones are believed when a ledger is verified.
+    pub erasers: Vec<gauntlet_trust::keys::VerifyingKey>,
 }
 
 /// What became of a record that was handed in.
@@ -88,7 +99,6 @@ pub enum Appended {
 
 /// An open ledger. One handle serves any number of threads; appends of many threads are committed together.
 pub struct Ledger {
-    place: Place,
     evidence: EvidenceStore,
     key: VerifierKey,
     group: Group,
@@ -99,13 +109,18 @@ pub struct Ledger {
 }
 
 struct Writer {
-    state: State,
+    backend: Backend,
     signer: SignerKey,
     home: Home,
-    lock: LockFile,
     home_lock: LockFile,
     timeout: Duration,
     poisoned: bool,
+}
+
+/// What a writer writes to, and what keeps others from doing so at the same time.
+enum Backend {
+    Folder { state: State, lock: LockFile },
+    Objects { state: RemoteState, objects: Objects },
 }
 
 impl Place {
@@ -117,7 +132,7 @@ impl Place {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { origin: None, lock_timeout: LOCK_TIMEOUT, journal_limit: JOURNAL_LIMIT }
+        Self { origin: None, lock_timeout: LOCK_TIMEOUT, journal_limit: JOURNAL_LIMIT, erasers: Vec::new() }
     }
 }
 
@@ -158,10 +173,11 @@ impl Ledger {
         let durability = if home.has_durable_head() { Durability::Process } else { Durability::Device };
         home.remember(&state.view().note, durability)?;
         drop(locked);
-        let view = RwLock::new(Arc::clone(state.view()));
+        let view = Arc::clone(state.view());
         let timeout = options.lock_timeout;
-        let writer = Writer { state, signer, home, lock, home_lock, timeout, poisoned: false };
-        Ok(Self::with(place, key, view, Some(Mutex::new(writer)), repairs))
+        let backend = Backend::Folder { state, lock };
+        let writer = Writer { backend, signer, home, home_lock, timeout, poisoned: false };
+        Ok(Self::with(EvidenceStore::new(&place.evidence), key, view, Some(writer), repairs))
     }
 
     /// Opens the ledger for reading only. Nothing is changed; the log is as it stands at this moment.
@@ -181,19 +197,18 @@ impl Ledger {
         let state = State::load(&place.log, &key, false, 0)?;
         check_head(state.view(), &home, &key)?;
         drop(locked);
-        Ok(Self::with(place, key, RwLock::new(Arc::clone(state.view())), None, Vec::new()))
+        Ok(Self::with(EvidenceStore::new(&place.evidence), key, Arc::clone(state.view()), None, Vec::new()))
     }
 
     fn with(
-        place: &Place,
+        evidence: EvidenceStore,
         key: VerifierKey,
-        view: RwLock<Arc<View>>,
-        writer: Option<Mutex<Writer>>,
+        view: Arc<View>,
+        writer: Option<Writer>,
         repairs: Vec<Repair>,
     ) -> Self {
-        let evidence = EvidenceStore::new(&place.evidence);
         let (group, index) = (Group::default(), Mutex::default());
-        Self { place: place.clone(), evidence, key, group, view, index, writer, repairs }
+        Self { evidence, key, group, view: RwLock::new(view), index, writer: writer.map(Mutex::new), repairs }
     }
 
     /// Appends records and waits until they are durable and covered by a signed checkpoint. Entries of one call keep their
@@ -227,7 +242,12 @@ impl Ledger {
             if digest != named {
                 return Err(Error::WrongEnvelope { found: digest, named });
             }
-            if self.by_envelope(&digest)?.is_empty() || !self.evidence.contains(&digest) {
+            let (known, erased) = self
+                .with_index(|index| (!index.by_envelope(&digest).is_empty(), index.tombstone_of(&digest).is_some()))?;
+            if erased {
+                return Err(Error::Erased(digest));
+            }
+            if !known || !self.evidence.contains(&digest)? {
                 new.push(*envelope);
             }
         }
@@ -251,7 +271,7 @@ impl Ledger {
         let entry = view.entry(index)?;
         let proof = tree::inclusion_proof(index, view.size(), &*view)??;
         tree::verify_inclusion(&tree::leaf_hash(&entry), index, view.size(), &proof, &view.checkpoint.root)
-            .map_err(|error| Error::damaged(&self.place.log, format!("entry {index}: {error}")))?;
+            .map_err(|error| Error::damaged(view.tiles.place(), format!("entry {index}: {error}")))?;
         Record::parse(&entry).map_err(|error| index::not_a_record(&view, index, &error))
     }
 
@@ -347,11 +367,16 @@ impl Ledger {
         &self.repairs
     }
 
+    /// The log as it stands now: what is read from it fits together.
+    pub(crate) fn snapshot(&self) -> Arc<View> {
+        self.view()
+    }
+
     fn view(&self) -> Arc<View> {
         Arc::clone(&self.view.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn with_index<T>(&self, look: impl FnOnce(&Index) -> T) -> Result<T, Error> {
+    pub(crate) fn with_index<T>(&self, look: impl FnOnce(&Index) -> T) -> Result<T, Error> {
         let mut index = self.index.lock().unwrap_or_else(PoisonError::into_inner);
         index.catch_up(&self.view())?;
         Ok(look(&index))
@@ -364,7 +389,7 @@ impl Ledger {
         let mut requests = Vec::with_capacity(records.len());
         for record in records {
             let envelope = record.envelope.0;
-            if !self.evidence.contains(&envelope) {
+            if !self.evidence.contains(&envelope)? {
                 return Err(Error::NoEnvelope(envelope));
             }
             requests.push(Request { entry: record.to_bytes()?, unless_present: unless_present.then_some(envelope) });
@@ -376,13 +401,40 @@ impl Ledger {
     fn commit(&self, requests: &[&Request]) -> Result<Vec<Appended>, Error> {
         let Some(writer) = &self.writer else { return Err(Error::ReadOnly) };
         let mut writer = writer.lock().unwrap_or_else(PoisonError::into_inner);
-        let Writer { state, signer, home, lock, home_lock, timeout, poisoned } = &mut *writer;
+        let Writer { backend, signer, home, home_lock, timeout, poisoned } = &mut *writer;
         if *poisoned {
             return Err(Error::Poisoned);
         }
-        let _locked = (lock.lock(*timeout)?, home_lock.lock(*timeout)?);
-        // Until everything is done: an error half-way leaves memory and disk apart.
-        *poisoned = true;
+        let (appended, view) = match backend {
+            Backend::Folder { state, lock } => {
+                let _locked = (lock.lock(*timeout)?, home_lock.lock(*timeout)?);
+                // Until everything is done: an error half-way leaves memory and disk apart.
+                *poisoned = true;
+                let appended = self.commit_to_folder(requests, state, signer, home)?;
+                (appended, Arc::clone(state.view()))
+            }
+            Backend::Objects { state, objects } => {
+                let _locked = home_lock.lock(*timeout)?;
+                let mut lease = objects::Lease::acquire(objects, state.fence(), in_objects::LEASE, *timeout)?;
+                *poisoned = true;
+                let outcome = self.commit_to_objects(requests, state, &mut lease, signer, home);
+                // Nothing depends on it: a lease that is not given back runs out.
+                let _ = lease.release();
+                (outcome?, Arc::clone(state.view()))
+            }
+        };
+        *self.view.write().unwrap_or_else(PoisonError::into_inner) = view;
+        *poisoned = false;
+        Ok(appended)
+    }
+
+    fn commit_to_folder(
+        &self,
+        requests: &[&Request],
+        state: &mut State,
+        signer: &SignerKey,
+        home: &Home,
+    ) -> Result<Vec<Appended>, Error> {
         state.catch_up()?;
         if home.head_text()?.as_deref() != Some(&state.view().note) {
             check_head(state.view(), home, &self.key)?;
@@ -397,8 +449,6 @@ impl Ledger {
             home.remember(&state.view().note, durability)?;
             outcome.map_err(|error| Error::Unpublished(Box::new(error)))?;
         }
-        *self.view.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(state.view());
-        *poisoned = false;
         Ok(appended)
     }
 
@@ -440,7 +490,7 @@ impl fmt::Debug for Ledger {
         let checkpoint = self.checkpoint();
         formatter
             .debug_struct("Ledger")
-            .field("place", &self.place)
+            .field("place", &self.view().tiles.place())
             .field("checkpoint", &checkpoint)
             .finish_non_exhaustive()
     }

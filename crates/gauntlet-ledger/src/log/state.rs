@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::files::{self, Durability};
 use crate::frontier::Frontier;
 use crate::journal::{Frame, Journal, Tail};
-use crate::log::view::{View, read_tile, tile_limit};
+use crate::log::view::{Tiles, View, tile_limit};
 use crate::note::{MAX_NOTE, SignerKey, VerifierKey};
 use crate::tile::{TILE_WIDTH, Tile, TileKind};
 
@@ -56,14 +56,14 @@ impl State {
         let base = SignedCheckpoint::open(journal.base.as_bytes(), key, &[])
             .map_err(|source| Error::Checkpoint { path: path.clone(), source })?
             .checkpoint;
-        let frontier = Frontier::restore(base.size, |tile| read_tile(folder, tile))?;
+        let tiles = Tiles::Folder(folder.to_owned());
+        let frontier = Frontier::restore(base.size, |tile| tiles.read(tile))?;
         if frontier.root() != base.root {
             let problem = format!("the partial tiles of size {} do not fit the checkpoint of the journal", base.size);
             return Err(Error::damaged(folder.join("tile"), problem));
         }
         let note = journal.base.clone();
-        let view =
-            View { folder: folder.to_owned(), frontier, pending: BTreeMap::new(), checkpoint: base.clone(), note };
+        let view = View { tiles, frontier, pending: BTreeMap::new(), checkpoint: base.clone(), note };
         let mut state = Self {
             folder: folder.to_owned(),
             key: key.clone(),
@@ -203,7 +203,7 @@ impl State {
         }
         self.journal.append(&frame)?;
         let pending = finished.into_iter().collect();
-        self.view = Arc::new(View { folder: self.folder.clone(), frontier, pending, checkpoint, note });
+        self.view = Arc::new(View { tiles: self.view.tiles.clone(), frontier, pending, checkpoint, note });
         Ok(())
     }
 
@@ -229,6 +229,16 @@ impl State {
         drop(view);
         Arc::make_mut(&mut self.view).pending.clear();
         Ok(())
+    }
+
+    /// Gives the published checkpoint its cosignatures, while it is still the same one.
+    pub(crate) fn publish_cosigned(&mut self, signed: &SignedCheckpoint) -> Result<(), Error> {
+        let there = read_checkpoint(&self.folder, &self.key)?;
+        if there.checkpoint != signed.checkpoint {
+            return Ok(());
+        }
+        let (path, note) = (self.folder.join(CHECKPOINT), signed.note.to_string());
+        files::replace(&self.scratch(), &path, note.as_bytes(), 0o644, Durability::Device).map_err(Error::io(path))
     }
 
     /// Makes all tiles durable and begins a new journal behind them.

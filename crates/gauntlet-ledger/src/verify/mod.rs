@@ -4,36 +4,42 @@
 //! it is counted in [`Verification::unfinished`]. A state folder that was deleted as a whole cannot be noticed here: no ledger is
 //! left that could be compared with the remembered head.
 
+mod erasures;
+mod journal;
 mod outcome;
+mod places;
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::fs;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
 pub use outcome::{Difference, Problem, Verification};
 
 use crate::checkpoint::{Checkpoint, SignedCheckpoint};
+use crate::erasure::erased_by;
 use crate::error::Error;
 use crate::evidence::{EvidenceStore, Held};
-use crate::files::{self, Durability};
+use crate::files::Durability;
 use crate::frontier::Frontier;
 use crate::home::Home;
-use crate::journal::{Journal, Tail};
 use crate::lock::{LockError, LockFile};
-use crate::log::state::{CHECKPOINT, JOURNAL, SCRATCH};
-use crate::log::view::tile_limit;
+use crate::log::cosigned::{COSIGNED, WITNESSES, open_whole, parse_witnesses};
+use crate::log::in_objects::read_origin;
+use crate::log::state::CHECKPOINT;
+use crate::log::view::{Tiles, tile_limit};
 use crate::log::{Options, Place, origin_candidates};
-use crate::note::VerifierKey;
+use crate::note::{MAX_NOTE, VerifierKey};
+use crate::objects::Objects;
 use crate::record::Record;
 use crate::tile::{TILE_WIDTH, Tile, TileKind, split_bundle};
 use crate::tree::Hash;
-
-/// Deepest folder below `tile/` that a log can have, and some more to report what lies too deep.
-const MAX_DEPTH: usize = 16;
+use crate::verify::places::Listing;
 
 /// Most differences that are listed; whoever fills a ledger with rubbish must not fill memory.
 const MAX_DIFFERENCES: usize = 10_000;
+
+/// Most objects below the prefix of a ledger in an object store.
+const MAX_OBJECTS: usize = 20_000_000;
 
 /// Derives the whole log again and compares every file. The remembered head moves on when there is no difference.
 ///
@@ -48,14 +54,59 @@ pub fn verify(place: &Place, options: &Options) -> Result<Verification, Error> {
         other => Some(other?),
     };
     let _locked = lock.as_mut().map(|lock| lock.lock(options.lock_timeout)).transpose()?;
-    let mut verifier = Verifier::new(place, key);
+    let tiles = Tiles::Folder(place.log.clone());
+    let mut verifier = Verifier::new(tiles, Some(EvidenceStore::new(&place.evidence)), key, options);
     if candidates.first().map(String::as_str) != Some(verifier.key.name()) {
         verifier.report(place.log.join("origin"), Problem::Origin);
     }
-    verifier.run(&home)?;
+    verifier.run(Some(&home), &Listing::Folder)?;
+    conclude(verifier, Some(&home))
+}
+
+/// As [`verify`] for a ledger in an object store: every object below the prefix is compared.
+///
+/// # Errors
+/// As [`verify`], and when the store does not answer.
+pub fn verify_in(objects: &Objects, config: &Path, options: &Options) -> Result<Verification, Error> {
+    let home = Home::of(config, &read_origin(objects, options)?);
+    let key = home.verifier()?;
+    let evidence = EvidenceStore::in_objects(objects.clone());
+    let mut verifier = Verifier::new(Tiles::Objects(objects.clone()), Some(evidence), key, options);
+    let names = objects.list("", MAX_OBJECTS + 1)?;
+    if names.len() > MAX_OBJECTS {
+        return Err(Error::damaged(objects.name(), format!("more than {MAX_OBJECTS} objects")));
+    }
+    verifier.run(Some(&home), &Listing::Objects(names))?;
+    conclude(verifier, Some(&home))
+}
+
+/// As [`verify`] for a log on a static server that cannot list: the tree is derived and every tile of the published checkpoint
+/// compared. `key` is the log's; `evidence` is where the envelopes are, if they are to be compared as well (`<digest>.dsse.json`
+/// below `evidence/`).
+///
+/// # Errors
+/// As [`verify`], and when the server does not answer.
+pub fn verify_static(
+    log: &Objects,
+    evidence: Option<&Objects>,
+    key: &VerifierKey,
+    options: &Options,
+) -> Result<Verification, Error> {
+    let evidence = evidence.map(|objects| EvidenceStore::in_objects(objects.clone()));
+    let mut verifier = Verifier::new(Tiles::Objects(log.clone()), evidence, key.clone(), options);
+    verifier.run(None, &Listing::Unknown)?;
+    conclude(verifier, None)
+}
+
+fn conclude(verifier: Verifier, home: Option<&Home>) -> Result<Verification, Error> {
+    let key = verifier.key.clone();
     let (result, newest) = verifier.finish();
-    if let (true, Some(newest)) = (result.differences.is_empty(), newest) {
-        home.remember(&newest, Durability::Device)?;
+    let size = result.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.size);
+    if let (true, Some(newest), Some(home)) = (result.differences.is_empty(), newest, home) {
+        // Commits that nobody published yet are covered by no checkpoint; the head never moves back to the one before.
+        if home.head(&key)?.is_none_or(|head| head.checkpoint.size <= size) {
+            home.remember(&newest, Durability::Device)?;
+        }
     }
     Ok(result)
 }
@@ -75,32 +126,44 @@ fn find_key(place: &Place, candidates: &[String]) -> Result<(Home, VerifierKey),
 }
 
 struct Verifier {
-    folder: PathBuf,
+    tiles: Tiles,
     key: VerifierKey,
-    evidence: EvidenceStore,
+    /// Keys of witnesses that lie beside the log.
+    witnesses: Vec<VerifierKey>,
+    erasers: Vec<gauntlet_trust::keys::VerifyingKey>,
+    evidence: Option<EvidenceStore>,
     differences: Vec<Difference>,
     more_differences: u64,
     frontier: Frontier,
     /// Roots that must be met on the way: size to the file that says so and the root.
     expected: BTreeMap<u64, Vec<(PathBuf, Hash)>>,
-    /// Entries in the journal, by index.
+    /// Entries that the journal holds beyond what it can be read for again, by index.
     journal: BTreeMap<u64, Vec<u8>>,
     /// Newest signed checkpoint with its note.
     newest: Option<(Checkpoint, String)>,
     published: Option<u64>,
     base: u64,
+    /// Entries that are durable; the newest checkpoint covers them, or will.
+    durable: u64,
     compared: BTreeSet<Tile>,
     envelopes: HashSet<Hash>,
     seen: HashSet<Hash>,
+    /// Envelopes that are not there, with the first entry that names each.
+    missing: BTreeMap<Hash, u64>,
+    /// Erased envelopes with the envelopes of their tombstones.
+    tombstones: HashMap<Hash, Vec<Hash>>,
+    erased: u64,
     unreferenced: u64,
 }
 
 impl Verifier {
-    fn new(place: &Place, key: VerifierKey) -> Self {
+    fn new(tiles: Tiles, evidence: Option<EvidenceStore>, key: VerifierKey, options: &Options) -> Self {
         Self {
-            folder: place.log.clone(),
+            tiles,
             key,
-            evidence: EvidenceStore::new(&place.evidence),
+            witnesses: Vec::new(),
+            erasers: options.erasers.clone(),
+            evidence,
             differences: Vec::new(),
             more_differences: 0,
             frontier: Frontier::default(),
@@ -109,38 +172,54 @@ impl Verifier {
             newest: None,
             published: None,
             base: 0,
+            durable: 0,
             compared: BTreeSet::new(),
             envelopes: HashSet::new(),
             seen: HashSet::new(),
+            missing: BTreeMap::new(),
+            tombstones: HashMap::new(),
+            erased: 0,
             unreferenced: 0,
         }
     }
 
-    fn run(&mut self, home: &Home) -> Result<(), Error> {
+    fn run(&mut self, home: Option<&Home>, listing: &Listing) -> Result<(), Error> {
+        self.read_witnesses();
         self.read_checkpoint();
-        self.read_journal();
-        let size = self.newest.as_ref().map_or(0, |(checkpoint, _)| checkpoint.size);
-        if let Some(head) = home.head(&self.key)?.map(|head| head.checkpoint) {
-            let path = self.folder.join(CHECKPOINT);
+        match listing {
+            Listing::Folder => self.read_journal(),
+            Listing::Objects(names) => self.read_commits(names)?,
+            Listing::Unknown => {}
+        }
+        let signed = self.newest.as_ref().map_or(0, |(checkpoint, _)| checkpoint.size);
+        let size = signed.max(self.durable);
+        if let Some(head) = home.map(|home| home.head(&self.key)).transpose()?.flatten() {
+            let (head, path) = (head.checkpoint, self.tiles.file_path(CHECKPOINT));
             if head.size > size {
                 self.report(path, Problem::RolledBack { remembered: head.size, found: size });
             } else {
                 self.expected.entry(head.size).or_default().push((path, head.root));
             }
         }
-        self.derive(size);
-        self.compare_right_edge();
-        self.find_unexpected();
-        self.check_unreferenced()
+        self.read_cosigned(size);
+        self.derive(size, listing);
+        self.compare_right_edge(listing);
+        self.settle_erasures();
+        self.find_unexpected(listing);
+        match listing {
+            Listing::Unknown => Ok(()),
+            Listing::Folder | Listing::Objects(_) => self.check_unreferenced(),
+        }
     }
 
     fn finish(self) -> (Verification, Option<String>) {
         let (checkpoint, note) = self.newest.unzip();
-        let size = checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.size);
+        let size = checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.size).max(self.durable);
         let result = Verification {
             checkpoint,
             entries: self.frontier.size(),
             envelopes: self.envelopes.len() as u64,
+            erased: self.erased,
             unreferenced: self.unreferenced,
             unfinished: size - self.published.unwrap_or(size).min(size),
             differences: self.differences,
@@ -149,10 +228,18 @@ impl Verifier {
         (result, note)
     }
 
+    fn read_witnesses(&mut self) {
+        let Some(Some(bytes)) = self.read(WITNESSES, MAX_NOTE as u64) else { return };
+        match parse_witnesses(&bytes) {
+            Some(witnesses) => self.witnesses = witnesses,
+            None => self.report(self.tiles.file_path(WITNESSES), Problem::Witnesses),
+        }
+    }
+
     fn read_checkpoint(&mut self) {
-        let path = self.folder.join(CHECKPOINT);
-        let Some(bytes) = self.read(&path, crate::note::MAX_NOTE as u64) else { return };
-        match bytes.map(|bytes| SignedCheckpoint::open(&bytes, &self.key, &[])) {
+        let path = self.tiles.file_path(CHECKPOINT);
+        let Some(bytes) = self.read(CHECKPOINT, MAX_NOTE as u64) else { return };
+        match bytes.map(|bytes| open_whole(&bytes, &self.key, &self.witnesses)) {
             None => self.report(path, Problem::Missing),
             Some(Err(error)) => self.report(path, Problem::Checkpoint(error)),
             Some(Ok(signed)) => {
@@ -162,43 +249,19 @@ impl Verifier {
         }
     }
 
-    /// Reads all frames, checks each signature, and keeps the entries and the roots to be met.
-    fn read_journal(&mut self) {
-        let path = self.folder.join(JOURNAL);
-        if let Err(error) = self.read_frames(&path) {
-            let problem = match error {
-                Error::Checkpoint { source, .. } => Problem::Checkpoint(source),
-                Error::Damaged { problem, .. } => Problem::Journal(problem),
-                other => Problem::Unreadable(other.to_string()),
-            };
-            self.report(path, problem);
-        }
-    }
-
-    fn read_frames(&mut self, path: &Path) -> Result<(), Error> {
-        let refuse = |source| Error::Checkpoint { path: path.to_owned(), source };
-        let mut journal = Journal::open(path, false, 0)?;
-        let base = SignedCheckpoint::open(journal.base.as_bytes(), &self.key, &[]).map_err(refuse)?;
-        self.base = base.checkpoint.size;
-        let mut next = self.base;
-        self.meet(path.to_owned(), base);
-        while let Some(frame) = journal.next()? {
-            let signed = SignedCheckpoint::open(frame.checkpoint.as_bytes(), &self.key, &[]).map_err(refuse)?;
-            let end = next + frame.entries.len() as u64;
-            if frame.start != next || signed.checkpoint.size != end {
-                return Err(Error::damaged(path, format!("the frame after entry {next} does not go on from there")));
+    /// The cosigned checkpoint is one that the log had, and every line in it is by a key that is known.
+    fn read_cosigned(&mut self, size: u64) {
+        let path = self.tiles.file_path(COSIGNED);
+        let Some(Some(bytes)) = self.read(COSIGNED, MAX_NOTE as u64) else { return };
+        match open_whole(&bytes, &self.key, &self.witnesses) {
+            Err(error) => self.report(path, Problem::Checkpoint(error)),
+            Ok(signed) if signed.checkpoint.size > size => {
+                self.report(path, Problem::RolledBack { remembered: signed.checkpoint.size, found: size });
             }
-            self.journal.extend((next..).zip(frame.entries));
-            self.meet(path.to_owned(), signed);
-            next = end;
+            Ok(signed) => {
+                self.expected.entry(signed.checkpoint.size).or_default().push((path, signed.checkpoint.root));
+            }
         }
-        if let Some(published) = self.published.filter(|published| *published > next) {
-            self.report(path.to_owned(), Problem::JournalShort { published, found: next });
-        }
-        if journal.tail()? == Tail::Noise {
-            return Err(Error::damaged(path, "there are bytes behind the last frame that no append wrote"));
-        }
-        Ok(())
     }
 
     fn meet(&mut self, path: PathBuf, signed: SignedCheckpoint) {
@@ -210,11 +273,11 @@ impl Verifier {
     }
 
     /// Builds the tree from the entries, bundle by bundle, and compares what each bundle completes.
-    fn derive(&mut self, size: u64) {
+    fn derive(&mut self, size: u64, listing: &Listing) {
         self.check_roots();
         for bundle in 0..size.div_ceil(u64::from(TILE_WIDTH)) {
             let Some(entries) = self.bundle_entries(bundle, size) else {
-                let path = self.folder.join(Tile { kind: TileKind::Entries, index: bundle, width: TILE_WIDTH }.path());
+                let path = self.tiles.path(Tile { kind: TileKind::Entries, index: bundle, width: TILE_WIDTH });
                 return self.report(path, Problem::Lost { index: bundle * u64::from(TILE_WIDTH) });
             };
             let mut finished = Vec::new();
@@ -227,7 +290,7 @@ impl Verifier {
                 let must = self.published.is_some_and(|published| {
                     Tile::of(tile.kind, tile.index, published).is_some_and(|tile| tile.is_full())
                 });
-                self.compare(tile, &content, must);
+                self.compare(tile, &content, must, listing);
             }
         }
     }
@@ -240,9 +303,9 @@ impl Verifier {
         let sizes = std::iter::once(size).chain(self.published);
         let tiles: BTreeSet<Tile> = sizes.filter_map(|size| Tile::of(TileKind::Entries, bundle, size)).collect();
         for tile in tiles.into_iter().rev() {
-            let path = self.folder.join(tile.path());
+            let path = self.tiles.path(tile);
             // A file that is missing is reported where tiles are compared.
-            let Some(Some(bytes)) = self.read(&path, tile_limit(tile.kind)) else { continue };
+            let Some(Some(bytes)) = self.read(&tile.path(), tile_limit(tile.kind)) else { continue };
             match split_bundle(&bytes).filter(|found| found.len() == usize::from(tile.width)) {
                 Some(found) => {
                     entries = found.into_iter().map(<[u8]>::to_vec).collect();
@@ -257,7 +320,7 @@ impl Verifier {
             match (entries.get(place), logged) {
                 (Some(found), Some(logged)) if found != logged => {
                     let tile = Tile::of(TileKind::Entries, bundle, size)?;
-                    self.report(self.folder.join(tile.path()), Problem::Entry { index });
+                    self.report(self.tiles.path(tile), Problem::Entry { index });
                 }
                 (None, Some(logged)) => entries.push(logged.clone()),
                 (None, None) => return None,
@@ -273,11 +336,14 @@ impl Verifier {
         let record = match Record::parse(entry) {
             Ok(record) => record,
             Err(source) => {
-                let path = self.folder.join(Tile { kind: TileKind::Entries, index: bundle, width: TILE_WIDTH }.path());
+                let path = self.tiles.path(Tile { kind: TileKind::Entries, index: bundle, width: TILE_WIDTH });
                 return self.report(path, Problem::Record { index, source });
             }
         };
         let digest = record.envelope.0;
+        if let Some(erased) = erased_by(&record) {
+            self.tombstones.entry(erased).or_default().push(digest);
+        }
         if !self.seen.insert(digest) {
             return;
         }
@@ -285,11 +351,12 @@ impl Verifier {
     }
 
     fn check_envelope(&mut self, digest: &Hash, index: Option<u64>) {
-        let path = self.evidence.path(digest);
-        match (self.evidence.check(digest), index) {
+        let Some(evidence) = &self.evidence else { return };
+        let path = evidence.path(digest);
+        match (evidence.check(digest), index) {
             (Ok(Held::Intact), Some(_)) => drop(self.envelopes.insert(*digest)),
             (Ok(Held::Intact), None) => self.unreferenced += 1,
-            (Ok(Held::Missing), Some(index)) => self.report(path, Problem::EnvelopeMissing { index }),
+            (Ok(Held::Missing), Some(index)) => drop(self.missing.insert(*digest, index)),
             (Ok(Held::Missing), None) => {}
             (Ok(Held::Changed { found }), _) => self.report(path, Problem::EnvelopeChanged { found }),
             (Err(error), _) => self.report(path, Problem::Unreadable(error.to_string())),
@@ -305,87 +372,10 @@ impl Verifier {
         }
     }
 
-    /// Compares a tile and its stale partial forms, each of which is a beginning of it.
-    fn compare(&mut self, tile: Tile, content: &[u8], must: bool) {
-        let path = self.folder.join(tile.path());
-        match self.read(&path, tile_limit(tile.kind)) {
-            Some(Some(found)) if found == content => drop(self.compared.insert(tile)),
-            Some(Some(_)) => {
-                self.compared.insert(tile);
-                self.report(path, Problem::Content);
-            }
-            Some(None) if must => self.report(path, Problem::Missing),
-            Some(None) | None => {}
-        }
-        let folder = self.folder.join(tile.partial_folder());
-        let Ok(entries) = fs::read_dir(&folder) else { return };
-        for width in entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<u16>().ok()) {
-            let partial = Tile { width, ..tile };
-            let path = self.folder.join(partial.path());
-            let Some(expected) = (width < tile.width).then(|| beginning(partial, content)).flatten() else { continue };
-            let Some(Some(found)) = self.read(&path, tile_limit(tile.kind)) else { continue };
-            self.compared.insert(partial);
-            if found != expected {
-                self.report(path, Problem::Content);
-            }
-        }
-    }
-
-    /// Compares the partial tiles, and asks for those that the published checkpoint and the journal stand on.
-    fn compare_right_edge(&mut self) {
-        let edge: Vec<(Tile, Vec<u8>)> =
-            self.frontier.partials().map(|(tile, content)| (tile, content.to_vec())).collect();
-        for (tile, content) in edge {
-            self.compare(tile, &content, false);
-        }
-        let needed: BTreeSet<Tile> =
-            [self.published.unwrap_or(self.base), self.base].into_iter().flat_map(Tile::partials).collect();
-        for tile in needed {
-            let path = self.folder.join(tile.path());
-            if !self.compared.contains(&tile) && fs::symlink_metadata(&path).is_err() {
-                self.report(path, Problem::Missing);
-            }
-        }
-    }
-
-    /// Looks for files that are neither tiles of this log nor among its few others.
-    fn find_unexpected(&mut self) {
-        let mut folders = vec![(self.folder.clone(), 0)];
-        while let Some((folder, depth)) = folders.pop() {
-            let entries = match fs::read_dir(&folder) {
-                Ok(entries) => entries,
-                Err(error) => {
-                    self.report(folder, Problem::Unreadable(error.to_string()));
-                    continue;
-                }
-            };
-            for entry in entries {
-                let Ok(entry) = entry else {
-                    self.report(folder.clone(), Problem::Unreadable("the folder cannot be listed".to_owned()));
-                    break;
-                };
-                let path = entry.path();
-                let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
-                let name = path.strip_prefix(&self.folder).ok().and_then(Path::to_str).map(str::to_owned);
-                let known = match name.as_deref() {
-                    Some(SCRATCH) if is_folder => continue,
-                    Some(name) if is_folder => name == "tile" || name.starts_with("tile/"),
-                    Some("format" | "origin" | "lock" | "lock.next" | CHECKPOINT | JOURNAL) => true,
-                    Some(name) => Tile::parse(name).is_some_and(|tile| self.compared.contains(&tile)),
-                    None => false,
-                };
-                match (known, is_folder) {
-                    (true, true) if depth < MAX_DEPTH => folders.push((path, depth + 1)),
-                    (true, false) => {}
-                    _ => self.report(path, Problem::Unexpected),
-                }
-            }
-        }
-    }
-
     /// Envelopes that no entry names still have to be what their names say.
     fn check_unreferenced(&mut self) -> Result<(), Error> {
-        for digest in self.evidence.list()? {
+        let Some(evidence) = &self.evidence else { return Ok(()) };
+        for digest in evidence.list()? {
             if !self.seen.contains(&digest) {
                 self.check_envelope(&digest, None);
             }
@@ -394,11 +384,15 @@ impl Verifier {
     }
 
     /// The content of a file, or `Some(None)` when it is missing; `None` when it cannot be read, which is reported.
-    fn read(&mut self, path: &Path, limit: u64) -> Option<Option<Vec<u8>>> {
-        match files::read_if_there(path, limit) {
+    fn read(&mut self, name: &str, limit: u64) -> Option<Option<Vec<u8>>> {
+        match self.tiles.file(name, limit) {
             Ok(bytes) => Some(bytes),
             Err(error) => {
-                self.report(path.to_owned(), Problem::Unreadable(error.to_string()));
+                let reason = match error {
+                    Error::Io { source, .. } => source.to_string(),
+                    other => other.to_string(),
+                };
+                self.report(self.tiles.file_path(name), Problem::Unreadable(reason));
                 None
             }
         }
@@ -416,16 +410,4 @@ impl Verifier {
             self.differences.push(difference);
         }
     }
-}
-
-/// What a partial form of a tile holds of its content.
-fn beginning(tile: Tile, content: &[u8]) -> Option<&[u8]> {
-    let length = match tile.kind {
-        TileKind::Hashes(_) => usize::from(tile.width) * 32,
-        TileKind::Entries => {
-            let entries = split_bundle(content)?;
-            entries.get(..usize::from(tile.width))?.iter().map(|entry| entry.len() + 2).sum()
-        }
-    };
-    content.get(..length)
 }

@@ -15,6 +15,8 @@ pub struct Verification {
     pub entries: u64,
     /// Envelopes that are intact.
     pub envelopes: u64,
+    /// Envelopes whose bytes were erased, each with a valid tombstone.
+    pub erased: u64,
     /// Intact envelopes that no entry names: they were stored, but their append did not happen.
     pub unreferenced: u64,
     /// Durable entries whose files an interrupted append did not write yet; the next opening does.
@@ -101,6 +103,23 @@ pub enum Problem {
         /// Index of the entry.
         index: u64,
     },
+    /// The envelope is not there, and its tombstone does not count.
+    #[error("the envelope of entry {index} is missing, and its tombstone does not count: {reason}")]
+    Tombstone {
+        /// Index of the entry.
+        index: u64,
+        /// Why.
+        reason: String,
+    },
+    /// The envelope was erased by a valid tombstone, but its bytes are still, or again, there.
+    #[error("the envelope was erased, but its bytes are there; `ledger erase` removes them")]
+    NotErased,
+    /// The list of witness keys is malformed.
+    #[error("not a list of witness keys")]
+    Witnesses,
+    /// A commit of a ledger in an object store that does not fit.
+    #[error("{0}")]
+    Commit(String),
     /// An envelope with other bytes than its name says.
     #[error("the envelope holds other bytes: their digest is sha256:{found}")]
     EnvelopeChanged {

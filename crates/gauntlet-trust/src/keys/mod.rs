@@ -1,8 +1,10 @@
 //! Signing and verifying keys: ECDSA on the NIST curves and Ed25519, from and to PEM.
 
 mod deterministic;
+mod digest;
 mod file;
 mod pem;
+mod pkcs11;
 mod store;
 
 use std::cell::OnceCell;
@@ -16,6 +18,7 @@ use rand_core::OsRng;
 use sha2::{Digest as _, Sha256, Sha384, Sha512};
 
 pub use file::{read_private, read_public, write_private, write_public};
+pub use pkcs11::{AskPin, Pkcs11Key, Pkcs11Uri};
 pub use store::{KeyStore, LocalKey, StoredKey};
 pub use zeroize::Zeroizing;
 
@@ -54,6 +57,38 @@ impl std::str::FromStr for KeyKind {
             .into_iter()
             .find(|kind| kind.as_str() == name)
             .ok_or_else(|| KeyError::Unsupported(format!("key kind `{name}`")))
+    }
+}
+
+/// Whatever signs: a key in memory, or one that never leaves its hardware.
+pub trait Signer {
+    /// The public half.
+    fn verifying_key(&self) -> &VerifyingKey;
+
+    /// Signs `message`: DER for ECDSA, 64 raw bytes for Ed25519.
+    ///
+    /// # Errors
+    /// [`KeyError`] when the library or the hardware refuses.
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, KeyError>;
+
+    /// Which kind of key this is.
+    fn kind(&self) -> KeyKind {
+        self.verifying_key().kind()
+    }
+
+    /// [`VerifyingKey::key_id`] of the public half.
+    fn key_id(&self) -> String {
+        self.verifying_key().key_id()
+    }
+}
+
+impl Signer for SigningKey {
+    fn verifying_key(&self) -> &VerifyingKey {
+        &self.public
+    }
+
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, KeyError> {
+        Self::sign(self, message)
     }
 }
 
@@ -324,6 +359,12 @@ pub enum KeyError {
     /// A key name that is no plain file name.
     #[error("`{0}` is no key name: use letters, digits, `.`, `_` and `-`, not starting with a dot")]
     BadName(String),
+    /// A `pkcs11:` URI that names no key.
+    #[error("not a PKCS#11 URI: {0}")]
+    Uri(String),
+    /// A token or its module did not do what was asked.
+    #[error("{0}")]
+    Token(String),
     /// A cryptographic library refused.
     #[error("the cryptographic operation failed")]
     Crypto,

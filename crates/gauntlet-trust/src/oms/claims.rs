@@ -1,6 +1,6 @@
 //! What a signature file says, believed by nobody yet.
 
-use super::bundle::{Bundle, Method};
+use super::bundle::{Bundle, Material, Method};
 use super::manifest::{Manifest, Root};
 use super::{HashType, Reason};
 
@@ -33,8 +33,11 @@ pub fn claims(bundle: &[u8]) -> Result<Claims, Vec<Reason>> {
     let bundle = Bundle::parse(bundle).map_err(|(code, message)| vec![Reason { path: None, code, message }])?;
     let manifest = Manifest::parse(bundle.envelope.unverified_payload())?;
     Ok(Claims {
-        method: bundle.method,
-        key_fingerprint: bundle.hint,
+        method: bundle.material.method(),
+        key_fingerprint: match bundle.material {
+            Material::Key(hint) => hint,
+            Material::Certificates { .. } | Material::Sigstore => None,
+        },
         hash: manifest.hash,
         sharded: manifest.sharded,
         allow_symlinks: manifest.allow_symlinks,

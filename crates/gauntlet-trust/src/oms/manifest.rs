@@ -41,6 +41,8 @@ pub(super) struct Part {
     /// `None`: to the end of the file, however long it is.
     pub(super) end: Option<u64>,
     pub(super) digest: Vec<u8>,
+    /// Whether it is to be looked at; not every part is when only a selection is asked for.
+    pub(super) wanted: bool,
 }
 
 impl Manifest {
@@ -176,7 +178,7 @@ impl Reader {
                 self.refuse(ReasonCode::UnsafePath, Some(name), "no plain path inside the model".to_owned());
                 continue;
             }
-            parts.push((file, Part { start, end, digest }));
+            parts.push((file, Part { start, end, digest, wanted: true }));
         }
         parts
     }

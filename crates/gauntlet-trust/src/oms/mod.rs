@@ -1,15 +1,26 @@
 //! Model signatures in the OpenSSF Model Signing format 1.0: one detached file that vouches for a model file or folder.
 //!
-//! Signing and verifying with keys. Bundles signed with a certificate or through Sigstore are recognised and never
-//! pass: a caller who trusts only keys is told so, a caller who trusts certificates gets `unsupported`.
+//! Signing and verifying with keys and with certificates. What vouches for a signer comes from the caller, never from
+//! the signature file.
 
 mod bundle;
+mod certificate;
 mod claims;
+mod digests;
+mod endorse;
+mod fetch;
+mod file;
 mod hash;
+mod install;
+mod layers;
 mod manifest;
 mod names;
+mod partial;
+mod pipe;
+mod place;
 mod report;
 mod sign;
+mod sigstore;
 mod verify;
 mod walk;
 
@@ -23,13 +34,29 @@ use gauntlet_core::{Digest, LimitHit, Verdict};
 use serde::Serialize;
 
 use crate::keys::{KeyError, VerifyingKey};
+use crate::sigstore::SignerIdentity;
+use crate::timestamp::TimeStampError;
 
 pub use bundle::Method;
+pub use certificate::{CertificateTrust, Moment, MomentBy, SignerCertificate};
 pub use claims::{Claims, claims};
-pub use hash::HashType;
+pub use digests::{DigestList, DigestListError, MAX_LIST_BYTES, sign_digests};
+pub use endorse::{AskStamp, CertificateEndorser, Endorse, Endorsed, KeyEndorser, TimeStamped};
+pub use fetch::{Origin, verify_source, verify_source_only};
+pub use file::{is_file_signature, verify_file};
+pub(crate) use hash::hash_whole;
+pub use hash::{HashType, Hashing, KnownDigests, blake3_file};
+pub use install::{InstallError, install};
+pub(crate) use layers::{
+    LayerFile, ModelFile, bundle_envelope, differences, model_files, read_model_file, verify_layers,
+};
+pub(crate) use names::is_safe as is_safe_name;
+pub use partial::{Partial, PartialVerdict, Selection, verify_only};
+pub use pipe::{Stream, verify_stream};
 pub use report::SIGNATURE;
-pub use sign::{Signed, sign};
-pub use verify::verify;
+pub use sign::{Signed, sign, sign_as};
+pub use sigstore::SigstoreTrust;
+pub use verify::{verify, verify_any};
 
 /// The predicate type of an OpenSSF model signature.
 pub const PREDICATE_TYPE: &str = "https://model_signing/signature/v1.0";
@@ -65,6 +92,8 @@ pub struct SignOptions {
     pub signature_path: Option<PathBuf>,
     /// Name the only resource of a single-file model `.`, as the reference implementation does, not by its base name.
     pub dot_for_single_file: bool,
+    /// What may help with hashing.
+    pub hashing: Hashing,
 }
 
 /// How to verify.
@@ -78,6 +107,8 @@ pub struct VerifyOptions {
     pub ignore_unsigned: bool,
     /// Where the signature lies; left out when that is inside the model.
     pub signature_path: Option<PathBuf>,
+    /// What may help with hashing.
+    pub hashing: Hashing,
 }
 
 /// Whose signature counts.
@@ -85,11 +116,22 @@ pub struct VerifyOptions {
 pub enum Trust {
     /// Any one of these keys.
     Keys(Vec<VerifyingKey>),
-    /// A certificate chain to roots that the caller names. Not judged yet: such a bundle is answered with
-    /// [`ReasonCode::Unsupported`], a bundle of another method with [`ReasonCode::WrongMethod`].
-    Certificates,
-    /// An identity vouched for by Sigstore. Not judged yet, like [`Trust::Certificates`].
-    Sigstore,
+    /// A certificate chain to authorities that the caller names.
+    Certificates(CertificateTrust),
+    /// An identity that a Sigstore instance vouches for.
+    Sigstore(Box<SigstoreTrust>),
+}
+
+impl Trust {
+    /// The method of bundles that this trust is for.
+    #[must_use]
+    pub fn method(&self) -> Method {
+        match self {
+            Self::Keys(_) => Method::Key,
+            Self::Certificates(_) => Method::Certificate,
+            Self::Sigstore(_) => Method::Sigstore,
+        }
+    }
 }
 
 /// What verification found.
@@ -103,8 +145,14 @@ pub struct Verification {
     pub unsigned: Vec<Unsigned>,
     /// What a person should know although it changes no verdict, such as links that leave the model.
     pub warnings: Vec<String>,
-    /// Key id of the trusted key that signed.
+    /// Key id of the trusted key that signed; of the certificate's key when a certificate vouches for it.
     pub signer: Option<String>,
+    /// The certificate that vouches for the key, once its chain holds.
+    pub certificate: Option<SignerCertificate>,
+    /// Who signed, when Sigstore vouches for it.
+    pub identity: Option<SignerIdentity>,
+    /// When the signature is known to have been there, once something that the caller trusts says so.
+    pub moment: Option<Moment>,
     /// The signed root digest, once signature and manifest hold.
     pub root_digest: Option<Digest>,
     /// How the bundle was signed, once it could be read.
@@ -137,6 +185,34 @@ pub enum ReasonCode {
     WrongKey,
     /// The bundle is signed by another method than the caller trusts.
     WrongMethod,
+    /// The certificate does not lead to a trusted authority.
+    UntrustedChain,
+    /// The certificate's key is not meant for signing.
+    KeyUsage,
+    /// A certificate had ended when the signature was judged.
+    Expired,
+    /// A certificate was not valid yet when the signature was judged.
+    NotYetValid,
+    /// No certificate log vouches for the certificate.
+    BadSct,
+    /// The signature is in no transparency log.
+    NoLogEntry,
+    /// The log is not trusted, or not for that moment.
+    UnknownLog,
+    /// The log entry is about something else.
+    LogEntryMismatch,
+    /// The log's promise to include the entry does not hold.
+    BadPromise,
+    /// The proof that the log includes the entry does not hold.
+    BadInclusionProof,
+    /// The log did not sign the state that the proof leads to.
+    BadCheckpoint,
+    /// Nothing that is trusted says when the signature was made.
+    NoTime,
+    /// Somebody else signed.
+    WrongIdentity,
+    /// Somebody else vouches for the signer's identity.
+    WrongIssuer,
     /// A media, payload, statement or predicate type that is no model signature.
     WrongType,
     /// The bundle or what it signs breaks the format.
@@ -173,6 +249,20 @@ impl ReasonCode {
             Self::BadSignature => "bad-signature",
             Self::WrongKey => "wrong-key",
             Self::WrongMethod => "wrong-method",
+            Self::UntrustedChain => "untrusted-chain",
+            Self::KeyUsage => "key-usage",
+            Self::Expired => "expired",
+            Self::NotYetValid => "not-yet-valid",
+            Self::BadSct => "bad-sct",
+            Self::NoLogEntry => "no-log-entry",
+            Self::UnknownLog => "unknown-log",
+            Self::LogEntryMismatch => "log-entry-mismatch",
+            Self::BadPromise => "bad-promise",
+            Self::BadInclusionProof => "bad-inclusion-proof",
+            Self::BadCheckpoint => "bad-checkpoint",
+            Self::NoTime => "no-time",
+            Self::WrongIdentity => "wrong-identity",
+            Self::WrongIssuer => "wrong-issuer",
             Self::WrongType => "wrong-type",
             Self::Malformed => "malformed",
             Self::Duplicate => "duplicate",
@@ -280,6 +370,23 @@ pub enum OmsError {
     /// The key refused to sign.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// The certificate is for another key than the one that signs.
+    #[error("the certificate is for another key (its key id is {certificate}) than the one that signs ({key})")]
+    OtherCertificate {
+        /// Key id of the certificate's key.
+        certificate: String,
+        /// Key id of the signing key.
+        key: String,
+    },
+    /// The certificate could not be used for signing a model.
+    #[error("the certificate cannot be used: {0}")]
+    Certificate(String),
+    /// No time stamp was to be had.
+    #[error("no time stamp: {0}")]
+    TimeStamp(#[from] TimeStampError),
+    /// Somebody else who has to vouch for the signature did not.
+    #[error("{0}")]
+    Endorsement(String),
     /// The statement could not be written, which would be our fault.
     #[error("writing the statement: {0}")]
     Json(#[from] serde_json::Error),

@@ -7,7 +7,7 @@ use std::path::Path;
 use super::{DEFAULT_IGNORED, UnsignedWhy};
 
 /// Whether `name` is a relative path with plain parts that stays inside the model on every system we run on.
-pub(super) fn is_safe(name: &str) -> bool {
+pub(crate) fn is_safe(name: &str) -> bool {
     let plain = |part: &str| !matches!(part, "" | "." | "..");
     let foreign = cfg!(windows) && name.contains(['\\', ':']);
     !name.contains('\0') && !foreign && name.split('/').all(plain)
@@ -33,6 +33,11 @@ impl Ignored {
         if let Some(path) = signature.and_then(|signature| inside(model, signature)) {
             self.0.insert(path, UnsignedWhy::Signature);
         }
+    }
+
+    /// Leaves out the signature under this name inside the model.
+    pub(super) fn signature_name(&mut self, name: &str) {
+        self.0.insert(name.to_owned(), UnsignedWhy::Signature);
     }
 
     /// `path` is met on the way down, so whatever lies above it is known not to be ignored.

@@ -12,7 +12,7 @@ pub static SIGNATURE: CheckInfo = CheckInfo {
     version: 1,
     stage: Stage::Package,
     title: "Is the model the one that a trusted key signed?",
-    rules: &RULES,
+    rules: RULES,
     page: include_str!("../../../../docs/src/checks/trust-signature.md"),
 };
 
@@ -28,7 +28,7 @@ const fn rule(
     RuleInfo { id, severity, title, fix, references, since: "0.1.0", renamed_from: &[], retired: None }
 }
 
-static RULES: [RuleInfo; 15] = [
+static RULES: &[RuleInfo] = &[
     rule(
         "trust/signature/bad-signature",
         Severity::Critical,
@@ -49,6 +49,104 @@ static RULES: [RuleInfo; 15] = [
         "signed by another method than the one trusted here",
         "Name the kind of trust that fits this signature (a key, or a certificate authority), or have it signed anew.",
         &SUPPLY_CHAIN,
+    ),
+    rule(
+        "trust/signature/untrusted-chain",
+        Severity::High,
+        "the signer's certificate does not lead to a trusted authority",
+        "Ask the signer over another channel which authority issued the certificate, and trust that one only if you would trust everything it signs. A missing intermediate is given with --ca as well.",
+        &["CWE-295", "CWE-296", "OWASP ML06:2023", "MITRE ATLAS AML.T0010"],
+    ),
+    rule(
+        "trust/signature/key-usage",
+        Severity::High,
+        "the signer's certificate is not meant for signing",
+        "Have the model signed with a certificate that has key usage digitalSignature or extended key usage codeSigning.",
+        &["CWE-295", "OWASP ML06:2023"],
+    ),
+    rule(
+        "trust/signature/expired",
+        Severity::High,
+        "a certificate had ended",
+        "Have the model signed anew. If it is time-stamped, name the time stamping authority with --tsa.",
+        &["CWE-298", "OWASP ML06:2023"],
+    ),
+    rule(
+        "trust/signature/not-yet-valid",
+        Severity::High,
+        "a certificate was not valid yet",
+        "Check the clock of this machine; if it is right, ask the signer why the certificate begins later.",
+        &["CWE-298", "OWASP ML06:2023"],
+    ),
+    rule(
+        "trust/signature/bad-sct",
+        Severity::High,
+        "no certificate log vouches for the signer's certificate",
+        "Do not use the model. A certificate that no log has seen may have been issued in silence; check that the trusted root is the current one of that Sigstore instance.",
+        &["CWE-295", "OWASP ML06:2023", "MITRE ATLAS AML.T0010"],
+    ),
+    rule(
+        "trust/signature/no-log-entry",
+        Severity::High,
+        "the signature is in no transparency log",
+        "Have the model signed anew with a tool that logs its signatures. A signature that nobody can see can be made in silence with a stolen identity.",
+        &SUPPLY_CHAIN,
+    ),
+    rule(
+        "trust/signature/unknown-log",
+        Severity::High,
+        "the transparency log is not trusted, or was not at that moment",
+        "Check that the trusted root is the current one of the Sigstore instance that signed; trust another log only if you would trust all that it vouches for.",
+        &SUPPLY_CHAIN,
+    ),
+    rule(
+        "trust/signature/log-entry-mismatch",
+        Severity::Critical,
+        "the log entry is about something else",
+        "Do not use the model. A genuine entry of another signature was put beside this one; get model and signature again from their source.",
+        &["CWE-345", "CWE-347", "OWASP ML06:2023", "MITRE ATLAS AML.T0010"],
+    ),
+    rule(
+        "trust/signature/bad-promise",
+        Severity::Critical,
+        "the log's promise to include the entry does not hold",
+        "Do not use the model. Get the signature again from its source; its time cannot be believed.",
+        &["CWE-347", "OWASP ML06:2023", "MITRE ATLAS AML.T0010"],
+    ),
+    rule(
+        "trust/signature/bad-inclusion-proof",
+        Severity::Critical,
+        "the proof that the log includes the entry does not hold",
+        "Do not use the model. Get the signature again from its source; if it is whole, ask the operator of the log.",
+        &["CWE-345", "CWE-354", "OWASP ML06:2023"],
+    ),
+    rule(
+        "trust/signature/bad-checkpoint",
+        Severity::Critical,
+        "the log did not sign the state that the proof leads to",
+        "Do not use the model. Get the signature again from its source; if it is whole, ask the operator of the log.",
+        &["CWE-347", "OWASP ML06:2023"],
+    ),
+    rule(
+        "trust/signature/no-time",
+        Severity::High,
+        "nothing that is trusted says when the signature was made",
+        "Have the model signed anew with a log that promises its entries or with a time stamp, and name a trusted root that holds the authority of the time stamp.",
+        &["CWE-298", "OWASP ML06:2023"],
+    ),
+    rule(
+        "trust/signature/wrong-identity",
+        Severity::Critical,
+        "somebody else signed",
+        "Ask who is meant to sign over another channel; change --identity only when the answer is clear.",
+        &["CWE-290", "CWE-345", "OWASP ML06:2023", "MITRE ATLAS AML.T0010"],
+    ),
+    rule(
+        "trust/signature/wrong-issuer",
+        Severity::Critical,
+        "somebody else vouches for the signer's identity",
+        "Ask which identity provider the signer uses; the same name at another provider is another person.",
+        &["CWE-290", "CWE-345", "OWASP ML06:2023", "MITRE ATLAS AML.T0010"],
     ),
     rule(
         "trust/signature/wrong-type",
@@ -128,6 +226,13 @@ static RULES: [RuleInfo; 15] = [
         &["CWE-59"],
     ),
     rule(
+        "trust/signature/signer",
+        Severity::Info,
+        "who signed, as a certificate that was followed to a trusted authority says",
+        "Compare the name with the one you expect: an authority vouches for everybody it issues certificates to.",
+        &[],
+    ),
+    rule(
         "trust/signature/notice",
         Severity::Info,
         "something unusual that changes nothing",
@@ -173,6 +278,13 @@ impl Verification {
             };
             coverage.skip(&unsigned.path, None, code, detail);
         }
+        let signer = self.certificate.as_ref().map(ToString::to_string);
+        let signer = signer.or_else(|| self.identity.as_ref().map(ToString::to_string));
+        if let (Some(rule), Some(signer)) = (SIGNATURE.rule("signer"), signer) {
+            drafts.push(Draft::new(rule, Location::default(), signer));
+            let moment = self.moment.iter().map(|moment| format!("signed before {moment}"));
+            drafts.extend(moment.map(|text| Draft::new(rule, Location::default(), text)));
+        }
         if let Some(rule) = SIGNATURE.rule("notice") {
             drafts.extend(self.warnings.iter().map(|text| Draft::new(rule, Location::default(), text)));
         }
@@ -216,7 +328,7 @@ mod tests {
 
     #[test]
     fn every_rule_is_valid_and_has_a_section_in_the_manual() {
-        for rule in &RULES {
+        for rule in RULES {
             assert!(valid_rule_id(rule.id), "{}", rule.id);
             let name = rule.id.rsplit('/').next().unwrap();
             assert!(SIGNATURE.page.contains(&format!("\n## {name}\n")), "{} has no section", rule.id);
@@ -229,7 +341,7 @@ mod tests {
     fn reports_agree_with_the_verdict() {
         let subject =
             Subject { name: "m".to_owned(), kind: SubjectKind::Model, digest: DigestSet::sha256_of(b"model") };
-        let mut found = verify(Path::new("m"), b"", &Trust::Certificates, &VerifyOptions::default());
+        let mut found = verify(Path::new("m"), b"", &Trust::Keys(Vec::new()), &VerifyOptions::default());
         let mut judge = |code, verdict, signer: Option<&str>| {
             found.reasons = vec![Reason { path: Some("f".to_owned()), code, message: "seen".to_owned() }];
             found.unsigned = vec![Unsigned { path: ".git".to_owned(), why: UnsignedWhy::Ignored }];

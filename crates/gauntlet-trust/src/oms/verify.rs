@@ -4,15 +4,16 @@ use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::path::Path;
 
-use gauntlet_core::{Algorithm, Digest, Limits, Verdict};
+use gauntlet_core::{Algorithm, Digest, Verdict};
 
-use super::bundle::{Bundle, Method, hint};
-use super::hash::{Job, hash_all};
+use super::bundle::{Bundle, Material, hint};
+use super::hash::Job;
 use super::manifest::{Manifest, Part, Root};
 use super::names::{Ignored, is_safe};
+use super::place::{Local, Place};
 use super::sign::leaving;
-use super::walk::{FoundFile, OddityKind, WalkError, Walked, walk};
-use super::{Reason, ReasonCode, Trust, Unsigned, UnsignedWhy, Verification, VerifyOptions};
+use super::walk::{FoundFile, OddityKind, WalkError, Walked};
+use super::{Reason, ReasonCode, Trust, Unsigned, UnsignedWhy, Verification, VerifyOptions, certificate, sigstore};
 use crate::dsse::{Envelope, IN_TOTO};
 use crate::keys::{KeyKind, VerifyingKey};
 use crate::shown;
@@ -23,34 +24,67 @@ use crate::shown;
 /// something else already makes it `fail`.
 #[must_use]
 pub fn verify(model: &Path, bundle: &[u8], trust: &Trust, options: &VerifyOptions) -> Verification {
-    let mut judge = Judge { options, found: Verification::empty() };
-    judge.verify(model, bundle, trust);
+    verify_any(model, bundle, std::slice::from_ref(trust), options)
+}
+
+/// As [`verify`], for a caller who trusts in several ways: the one that fits the method of the bundle counts.
+#[must_use]
+pub fn verify_any(model: &Path, bundle: &[u8], trust: &[Trust], options: &VerifyOptions) -> Verification {
+    verify_at(&Local { model, options }, bundle, trust, options)
+}
+
+/// Verifies the model at `place`, wherever its bytes lie.
+pub(super) fn verify_at(place: &dyn Place, bundle: &[u8], trust: &[Trust], options: &VerifyOptions) -> Verification {
+    let mut judge = Judge::new(options);
+    if let Some(manifest) = judge.manifest(bundle, trust) {
+        judge.model(place, &manifest);
+    }
     judge.conclude()
 }
 
 impl Verification {
-    fn empty() -> Self {
+    pub(super) fn empty() -> Self {
         Self {
             verdict: Verdict::Error,
             reasons: Vec::new(),
             unsigned: Vec::new(),
             warnings: Vec::new(),
             signer: None,
+            certificate: None,
+            identity: None,
+            moment: None,
             root_digest: None,
             method: None,
             files: 0,
             bytes: 0,
         }
     }
+
+    /// Orders what was found, and draws the verdict from it.
+    pub(super) fn conclude(mut self) -> Self {
+        self.reasons.sort();
+        self.reasons.dedup();
+        self.unsigned.sort();
+        self.verdict = match self.reasons.as_slice() {
+            [] => Verdict::Pass,
+            reasons if reasons.iter().all(|reason| self.is_open(reason)) => Verdict::Error,
+            _ => Verdict::Fail,
+        };
+        self
+    }
 }
 
-struct Judge<'a> {
+pub(super) struct Judge<'a> {
     options: &'a VerifyOptions,
-    found: Verification,
+    pub(super) found: Verification,
 }
 
-impl Judge<'_> {
-    fn reason(&mut self, code: ReasonCode, path: Option<&str>, message: impl Into<String>) {
+impl<'a> Judge<'a> {
+    pub(super) fn new(options: &'a VerifyOptions) -> Self {
+        Self { options, found: Verification::empty() }
+    }
+
+    pub(super) fn reason(&mut self, code: ReasonCode, path: Option<&str>, message: impl Into<String>) {
         self.found.reasons.push(Reason { path: path.map(str::to_owned), code, message: message.into() });
     }
 
@@ -58,46 +92,68 @@ impl Judge<'_> {
         self.found.unsigned.push(Unsigned { path: path.to_owned(), why });
     }
 
-    fn verify(&mut self, model: &Path, bundle: &[u8], trust: &Trust) {
-        let bundle = match Bundle::parse(bundle) {
+    /// What is signed, if trust reaches it and its shape holds.
+    pub(super) fn manifest(&mut self, bytes: &[u8], trust: &[Trust]) -> Option<Manifest> {
+        let bundle = match Bundle::parse(bytes) {
             Ok(bundle) => bundle,
-            Err((code, message)) => return self.reason(code, None, message),
+            Err((code, message)) => {
+                self.reason(code, None, message);
+                return None;
+            }
         };
-        self.found.method = Some(bundle.method);
-        let Some(payload) = self.signed_payload(&bundle, trust) else { return };
-        match Manifest::parse(payload) {
-            Ok(manifest) => self.model(model, &manifest),
-            Err(reasons) => self.found.reasons = reasons,
+        self.found.method = Some(bundle.material.method());
+        let payload = self.signed_payload(&bundle, bytes, trust)?;
+        let manifest = Manifest::parse(payload).map_err(|reasons| self.found.reasons.extend(reasons)).ok()?;
+        match &manifest.root {
+            Root::Right(bytes) => self.found.root_digest = Digest::new(Algorithm::Sha256, bytes).ok(),
+            Root::Wrong(message) => self.reason(ReasonCode::RootDigestMismatch, None, message),
         }
+        Some(manifest)
     }
 
-    /// The payload, if trust reaches it.
-    fn signed_payload<'b>(&mut self, bundle: &'b Bundle, trust: &Trust) -> Option<&'b [u8]> {
-        let (trusted_method, keys) = match trust {
-            Trust::Keys(keys) => (Method::Key, keys.as_slice()),
-            Trust::Certificates => (Method::Certificate, [].as_slice()),
-            Trust::Sigstore => (Method::Sigstore, [].as_slice()),
-        };
-        if bundle.method != trusted_method {
+    /// The payload, if trust reaches it. Each method has its own way there.
+    fn signed_payload<'b>(&mut self, bundle: &'b Bundle, bytes: &[u8], trust: &[Trust]) -> Option<&'b [u8]> {
+        let method = bundle.material.method();
+        let Some(trust) = trust.iter().find(|one| one.method() == method) else {
+            let trusted: Vec<&str> = trust.iter().map(|one| one.method().as_str()).collect();
             let message = format!(
                 "signed by {}, but only signatures by {} are trusted here",
-                bundle.method.as_str(),
-                trusted_method.as_str()
+                method.as_str(),
+                trusted.join(" or ")
             );
             self.reason(ReasonCode::WrongMethod, None, message);
             return None;
+        };
+        match (trust, &bundle.material) {
+            (Trust::Keys(keys), Material::Key(named)) => {
+                self.hint(named.as_deref(), keys)?;
+                self.signature(&bundle.envelope, keys)
+            }
+            (Trust::Certificates(trust), Material::Certificates { leaf, intermediates }) => {
+                let stamped = certificate::Stamped { envelope: &bundle.envelope, time_stamps: &bundle.time_stamps };
+                let key = certificate::judge(&mut self.found, leaf, intermediates, &stamped, trust)?;
+                let payload = self.signature(&bundle.envelope, &[key]);
+                if payload.is_none() {
+                    // Nobody signed: a name would only look as if somebody had.
+                    (self.found.certificate, self.found.moment) = (None, None);
+                }
+                payload
+            }
+            (Trust::Sigstore(trust), Material::Sigstore) => {
+                sigstore::model(&mut self.found, bytes, trust)?;
+                self.payload_type(bundle.envelope.unverified_payload_type())?;
+                Some(bundle.envelope.unverified_payload())
+            }
+            // The method of the trust is that of the bundle. Were it ever not, silence would be a pass.
+            _ => {
+                self.reason(ReasonCode::WrongMethod, None, "the trust does not fit the method of the signature");
+                None
+            }
         }
-        if trusted_method != Method::Key {
-            let message = format!("signatures by {} are not judged by this version", trusted_method.as_str());
-            self.reason(ReasonCode::Unsupported, None, message);
-            return None;
-        }
-        self.hint(bundle, keys)?;
-        self.signature(&bundle.envelope, keys)
     }
 
-    fn hint(&mut self, bundle: &Bundle, keys: &[VerifyingKey]) -> Option<()> {
-        let Some(named) = &bundle.hint else {
+    fn hint(&mut self, named: Option<&str>, keys: &[VerifyingKey]) -> Option<()> {
+        let Some(named) = named else {
             self.found.warnings.push("the signature does not say which key it was made with".to_owned());
             return Some(());
         };
@@ -122,19 +178,20 @@ impl Judge<'_> {
                 return None;
             }
         };
-        if verified.payload_type != IN_TOTO {
-            self.reason(ReasonCode::WrongType, None, format!("payload type {}", shown(verified.payload_type)));
-            return None;
-        }
+        self.payload_type(verified.payload_type)?;
         self.found.signer = verified.signers.first().map(|key| key.key_id());
         Some(verified.payload)
     }
 
-    fn model(&mut self, model: &Path, manifest: &Manifest) {
-        match &manifest.root {
-            Root::Right(bytes) => self.found.root_digest = Digest::new(Algorithm::Sha256, bytes).ok(),
-            Root::Wrong(message) => self.reason(ReasonCode::RootDigestMismatch, None, message),
+    fn payload_type(&mut self, kind: &str) -> Option<()> {
+        if kind != IN_TOTO {
+            self.reason(ReasonCode::WrongType, None, format!("payload type {}", shown(kind)));
+            return None;
         }
+        Some(())
+    }
+
+    pub(super) fn model(&mut self, place: &dyn Place, manifest: &Manifest) {
         for path in &self.options.ignore {
             if !is_safe(path) {
                 let message = "given as an ignore path, but no plain relative path";
@@ -143,21 +200,18 @@ impl Judge<'_> {
         }
         let callers = self.options.ignore.iter().map(String::as_str);
         let mut ignored = Ignored::new(callers.chain(manifest.ignore_paths.iter().map(String::as_str)));
-        ignored.signature(model, self.options.signature_path.as_deref());
         let wanted: BTreeSet<&str> = manifest.files.keys().map(String::as_str).collect();
         let follow = manifest.allow_symlinks && !self.options.refuse_symlinks;
-        let walked = match walk(model, follow, &ignored, &wanted, &Limits::default()) {
-            Ok(walked) => walked,
+        match place.walk(follow, &mut ignored, &wanted) {
+            Ok(walked) => self.compare(place, manifest, &walked),
             Err(WalkError::Io { path, source }) => {
-                let message = format!("{}: {source}", path.display());
-                return self.reason(ReasonCode::Unreadable, None, message);
+                self.reason(ReasonCode::Unreadable, None, format!("{}: {source}", path.display()));
             }
-            Err(WalkError::Limit(hit)) => return self.reason(ReasonCode::Limit, None, hit.to_string()),
-        };
-        self.compare(manifest, &walked);
+            Err(WalkError::Limit(hit)) => self.reason(ReasonCode::Limit, None, hit.to_string()),
+        }
     }
 
-    fn compare(&mut self, manifest: &Manifest, walked: &Walked) {
+    fn compare(&mut self, place: &dyn Place, manifest: &Manifest, walked: &Walked) {
         let met = self.oddities(manifest, walked);
         let mut jobs = Vec::new();
         let mut judged = Vec::new();
@@ -174,16 +228,22 @@ impl Judge<'_> {
             self.found.files += 1;
             self.plan(file, name, parts, &mut jobs, &mut judged);
         }
-        self.hash(manifest, &jobs, &judged);
         for name in manifest.files.keys().map(String::as_str) {
             if !present.contains(name) && !met.explains(name) {
                 self.reason(ReasonCode::MissingFile, Some(name), "signed, but not there");
             }
         }
+        if place.all_or_nothing() && !self.found.reasons.is_empty() {
+            let note = "no file was read, because what is there is already not what was signed";
+            self.found.warnings.push(note.to_owned());
+        } else {
+            self.hash(place, manifest, &jobs, &judged);
+        }
         for (path, why) in &walked.left_out {
             self.unsigned(path, *why);
         }
         self.found.warnings.extend(leaving(&walked.files));
+        self.found.warnings.extend(walked.notes.iter().cloned());
     }
 
     /// Judges what is no plain file, and tells what that explains of the missing names.
@@ -218,6 +278,10 @@ impl Judge<'_> {
                 OddityKind::Special => {
                     self.reason(ReasonCode::UnexpectedFile, Some(path), "a pipe, socket or device");
                 }
+                OddityKind::UnsafeName => {
+                    self.reason(ReasonCode::UnsafePath, Some(path), "the server lists a name that no model has");
+                }
+                OddityKind::Doubled => self.reason(ReasonCode::Duplicate, Some(path), "the server lists it twice"),
                 OddityKind::NameNotText if self.options.ignore_unsigned => self.unsigned(path, UnsignedWhy::Allowed),
                 OddityKind::NameNotText => {
                     self.reason(ReasonCode::UnexpectedFile, Some(path), "not signed: its name is not UTF-8");
@@ -253,17 +317,25 @@ impl Judge<'_> {
             let message = format!("{signed} bytes are signed, the file has {}", file.size);
             self.reason(ReasonCode::DigestMismatch, Some(name), message);
         }
-        for part in parts {
+        for part in parts.iter().filter(|part| part.wanted) {
             let end = part.end.unwrap_or(file.size);
             if end <= file.size {
-                jobs.push(Job { path: &file.path, follow: file.linked, size: file.size, start: part.start, end });
+                jobs.push(Job {
+                    name: &file.name,
+                    path: &file.path,
+                    follow: file.linked,
+                    size: file.size,
+                    start: part.start,
+                    end,
+                    signed: Some(&part.digest),
+                });
                 judged.push((name, part));
             }
         }
     }
 
-    fn hash(&mut self, manifest: &Manifest, jobs: &[Job<'_>], judged: &[(&str, &Part)]) {
-        for ((job, (name, part)), result) in jobs.iter().zip(judged).zip(hash_all(manifest.hash, jobs)) {
+    fn hash(&mut self, place: &dyn Place, manifest: &Manifest, jobs: &[Job<'_>], judged: &[(&str, &Part)]) {
+        for ((job, (name, part)), result) in jobs.iter().zip(judged).zip(place.hash_all(manifest.hash, jobs)) {
             match result {
                 Ok(digest) if digest == part.digest => self.found.bytes += job.end - job.start,
                 Ok(digest) => {
@@ -278,17 +350,8 @@ impl Judge<'_> {
         }
     }
 
-    fn conclude(mut self) -> Verification {
-        let found = &mut self.found;
-        found.reasons.sort();
-        found.reasons.dedup();
-        found.unsigned.sort();
-        found.verdict = match found.reasons.as_slice() {
-            [] => Verdict::Pass,
-            reasons if reasons.iter().all(|reason| found.is_open(reason)) => Verdict::Error,
-            _ => Verdict::Fail,
-        };
-        self.found
+    pub(super) fn conclude(self) -> Verification {
+        self.found.conclude()
     }
 }
 

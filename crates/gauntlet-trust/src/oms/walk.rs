@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use gauntlet_limits::{Limit, LimitHit, Limits};
 
 use super::UnsignedWhy;
-use super::names::{Ignored, has_below};
+use super::names::{Ignored, ancestry, has_below};
 
 /// A model as it lies on disk.
 #[derive(Default)]
@@ -21,6 +21,8 @@ pub(super) struct Walked {
     pub(super) oddities: Vec<Oddity>,
     /// What was left out.
     pub(super) left_out: Vec<(String, UnsignedWhy)>,
+    /// What a person should know about the listing itself.
+    pub(super) notes: Vec<String>,
 }
 
 pub(super) struct FoundFile {
@@ -53,6 +55,10 @@ pub(super) enum OddityKind {
     Special,
     /// A file whose name is not UTF-8, which no signature can hold.
     NameNotText,
+    /// A server lists a name that leads out of the model.
+    UnsafeName,
+    /// A server lists a name twice.
+    Doubled,
     /// Not readable; for a folder nothing below it is known.
     Unreadable(io::Error),
 }
@@ -124,7 +130,7 @@ fn single_file(model: &Path, path: PathBuf, size: u64) -> Walked {
 }
 
 impl Walked {
-    fn odd(&mut self, path: &str, kind: OddityKind) {
+    pub(super) fn odd(&mut self, path: &str, kind: OddityKind) {
         self.oddities.push(Oddity { path: path.to_owned(), kind });
     }
 }
@@ -159,7 +165,7 @@ impl Scene<'_> {
         if !text {
             walked.odd(&name, OddityKind::NameNotText);
         } else if kind.is_symlink() {
-            self.link(name, path, ignored, walked);
+            link(self.root, self.follow, name, path, ignored, walked);
         } else if kind.is_file() {
             match entry.metadata() {
                 Ok(m) => {
@@ -172,21 +178,59 @@ impl Scene<'_> {
         }
         None
     }
+}
 
-    fn link(&self, name: String, path: PathBuf, ignored: bool, walked: &mut Walked) {
-        if !self.follow {
-            return walked.odd(&name, OddityKind::Link);
+/// Files a link: as the file it leads to where links are followed, else as an oddity.
+fn link(root: &Path, follow: bool, name: String, path: PathBuf, ignored: bool, walked: &mut Walked) {
+    if !follow {
+        return walked.odd(&name, OddityKind::Link);
+    }
+    match std::fs::metadata(&path) {
+        Ok(m) if m.is_file() => {
+            let leaves = path.canonicalize().map_or(true, |target| !target.starts_with(root));
+            walked.files.push(FoundFile { name, path, size: m.len(), linked: true, leaves, ignored });
         }
-        match std::fs::metadata(&path) {
-            Ok(m) if m.is_file() => {
-                let leaves = path.canonicalize().map_or(true, |target| !target.starts_with(self.root));
-                walked.files.push(FoundFile { name, path, size: m.len(), linked: true, leaves, ignored });
+        Ok(m) if m.is_dir() => walked.odd(&name, OddityKind::LinkToFolder),
+        Ok(_) => walked.odd(&name, OddityKind::Special),
+        Err(e) if e.kind() == io::ErrorKind::PermissionDenied => walked.odd(&name, OddityKind::Unreadable(e)),
+        // Nothing there, or a cycle of links.
+        Err(_) => walked.odd(&name, OddityKind::DanglingLink),
+    }
+}
+
+/// Looks for the `wanted` names alone, without listing a folder: what else is there stays unknown.
+pub(super) fn pick(model: &Path, follow: bool, wanted: &BTreeSet<&str>) -> Result<Walked, WalkError> {
+    let failed = |source| WalkError::Io { path: model.to_owned(), source };
+    let metadata = std::fs::metadata(model).map_err(failed)?;
+    let root = model.canonicalize().map_err(failed)?;
+    if metadata.is_file() {
+        return Ok(single_file(model, root, metadata.len()));
+    }
+    let mut walked = Walked::default();
+    for name in wanted {
+        pick_one(&root, follow, name, &mut walked);
+    }
+    Ok(walked)
+}
+
+/// Steps down to one name; a folder on the way that is a link is an oddity, as it is when the folder is walked.
+fn pick_one(root: &Path, follow: bool, name: &str, walked: &mut Walked) {
+    for step in ancestry(name) {
+        let path = root.join(step);
+        let last = step.len() == name.len();
+        match std::fs::symlink_metadata(&path) {
+            Ok(m) if m.is_dir() && !last => {}
+            Ok(m) if m.is_symlink() => return link(root, follow, step.to_owned(), path, false, walked),
+            Ok(m) if m.is_file() && last => {
+                let size = m.len();
+                let name = name.to_owned();
+                return walked.files.push(FoundFile { name, path, size, linked: false, leaves: false, ignored: false });
             }
-            Ok(m) if m.is_dir() => walked.odd(&name, OddityKind::LinkToFolder),
-            Ok(_) => walked.odd(&name, OddityKind::Special),
-            Err(e) if e.kind() == io::ErrorKind::PermissionDenied => walked.odd(&name, OddityKind::Unreadable(e)),
-            // Nothing there, or a cycle of links.
-            Err(_) => walked.odd(&name, OddityKind::DanglingLink),
+            // A folder where a file is signed, or a file where a folder should be: the name is not there.
+            Ok(m) if m.is_dir() || m.is_file() => return,
+            Ok(_) => return walked.odd(step, OddityKind::Special),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return,
+            Err(e) => return walked.odd(step, OddityKind::Unreadable(e)),
         }
     }
 }

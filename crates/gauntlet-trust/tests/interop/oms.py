@@ -3,20 +3,24 @@
 
     oms.py --ours 'target/debug/gauntlet' [--dot-flag=--dot]
 
-`--ours` is a command that takes `sign MODEL --key KEY [--signature FILE]` and `verify MODEL --signature FILE --key PUB`.
+`--ours` is a command that takes `sign MODEL --key KEY [--certificate PEM [--chain PEM]...] [--signature FILE]` and
+`verify MODEL --signature FILE (--key PUB | --ca PEM)`.
 Run it with the Python that has `model-signing` (and `pyOpenSSL`, which it imports without asking for it) installed.
 Exit 0 when every check holds; every check that does not is named.
 """
 
 import argparse
+import datetime
 import pathlib
 import shlex
 import subprocess
 import sys
 import tempfile
 
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 import model_signing
 
 CURVES = {"p256": ec.SECP256R1, "p384": ec.SECP384R1, "p521": ec.SECP521R1}
@@ -91,6 +95,87 @@ def write_model(folder):
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
+
+
+def certify(folder, name, subject_key, issuer, *, ca, days=3650, usage=True, path_length=None):
+    """Writes `name`.crt.pem for `subject_key`, issued by `issuer` (certificate, key) or by itself."""
+    now = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(days=30)
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer[0].subject if issuer else subject)
+        .public_key(subject_key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now)
+        .not_valid_after(now + datetime.timedelta(days=days))
+        .add_extension(x509.BasicConstraints(ca=ca, path_length=path_length), critical=True)
+    )
+    if usage:
+        names = ("digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement",
+                 "key_cert_sign", "crl_sign", "encipher_only", "decipher_only")
+        bits = {one: one == ("key_cert_sign" if ca else "digital_signature") for one in names}
+        builder = builder.add_extension(x509.KeyUsage(**bits), critical=True)
+    elif not ca:
+        code = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CODE_SIGNING])
+        builder = builder.add_extension(code, critical=False)
+    certificate = builder.sign(issuer[1] if issuer else subject_key, hashes.SHA256())
+    path = folder / f"{name}.crt.pem"
+    path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    return certificate, path
+
+
+def certificates(checks, keys, top):
+    """Chains over one intermediate, under roots of several kinds, both directions, and what must not pass."""
+    folder = top / "pki"
+    folder.mkdir()
+    model = top / "certified"
+    write_model(model)
+    load = lambda path: serialization.load_pem_private_key(path.read_bytes(), None)
+    roots = {
+        "ec": ec.generate_private_key(ec.SECP256R1()),
+        "p521": ec.generate_private_key(ec.SECP521R1()),
+        "rsa": rsa.generate_private_key(65537, 2048),
+    }
+    ours, theirs = top / "certified.ours.sig", top / "certified.theirs.sig"
+
+    def we_verify(name, ca, signature, expected, *more):
+        checks.run(name, [*checks.ours, "verify", model, "--signature", signature, "--ca", ca, *more], expected)
+
+    def they_verify(name, ca, signature, expected):
+        command = [*REFERENCE, "verify", "certificate", model, "--certificate_chain", ca, "--signature", signature]
+        checks.run(name, command, expected)
+
+    for kind, root_key in roots.items():
+        root, root_path = certify(folder, f"{kind} root", root_key, None, ca=True)
+        between_key = ec.generate_private_key(ec.SECP384R1())
+        between, between_path = certify(folder, f"{kind} between", between_key, (root, root_key), ca=True, path_length=0)
+        other, other_path = certify(folder, f"{kind} other", ec.generate_private_key(ec.SECP256R1()), None, ca=True)
+        for curve, (private, _) in keys.items():
+            for usage in (True, False):
+                name = f"certificate: {kind} root, {curve}, {'key usage' if usage else 'code signing'}"
+                leaf, leaf_path = certify(folder, "leaf", load(private), (between, between_key), ca=False, usage=usage)
+                command = ["sign", model, "--key", private, "--certificate", leaf_path, "--chain", between_path]
+                checks.run(f"{name}: we sign", [*checks.ours, *command, "--signature", ours], 0)
+                they_verify(f"{name}: they verify ours", root_path, ours, 0)
+                we_verify(f"{name}: we verify ours", root_path, ours, 0)
+                they_verify(f"{name}: they refuse another root", other_path, ours, "not 0")
+                we_verify(f"{name}: we refuse another root", other_path, ours, 1)
+                command = [*REFERENCE, "sign", "certificate", model, "--private_key", private, "--signing_certificate"]
+                command += [leaf_path, "--certificate_chain", between_path, "--signature", theirs]
+                checks.run(f"{name}: they sign", command, 0)
+                we_verify(f"{name}: we verify theirs", root_path, theirs, 0)
+                we_verify(f"{name}: we refuse another root for theirs", other_path, theirs, 1)
+    we_verify("certificate: later than it holds", root_path, theirs, 1, "--at", "2100-01-01T00:00:00Z")
+    private = keys["p256"][0]
+    _, short_path = certify(folder, "short", load(private), (between, between_key), ca=False, days=1)
+    command = ["sign", model, "--key", private, "--certificate", short_path, "--signature", ours]
+    checks.run("certificate: we do not sign with an ended one", [*checks.ours, *command], 2)
+    command = [*REFERENCE, "sign", "certificate", model, "--private_key", private, "--signing_certificate", short_path]
+    checks.run("certificate: they do", [*command, "--certificate_chain", between_path, "--signature", theirs], 0)
+    they_verify("certificate: and take it", root_path, theirs, 0)
+    we_verify("certificate: which we refuse", root_path, theirs, 1)
+    checks.we_verify("certificate: a bare key is no certificate", model, keys["p256"][1], theirs, 1)
 
 
 def folders(checks, keys, top):
@@ -184,6 +269,7 @@ def main():
         changes(checks, keys, top)
         single_files(checks, keys, top, chosen.dot_flag)
         library(checks, keys, top)
+        certificates(checks, keys, top)
     for failure in checks.failed:
         print(failure, file=sys.stderr)
     print(f"{checks.held} checks hold, {len(checks.failed)} do not")

@@ -66,7 +66,7 @@ fn new_passphrase(args: &KeyGenerateArgs) -> anyhow::Result<Option<Zeroizing<Str
 fn show(args: &KeyShowArgs) -> anyhow::Result<()> {
     let key: VerifyingKey = match keys::verifying_key(&args.key) {
         Ok(key) => key,
-        Err(_) => keys::signing_key(&args.key, args.passphrase_env.as_deref())?.verifying_key().clone(),
+        Err(_) => keys::signer(&args.key, args.passphrase_env.as_deref())?.verifying_key().clone(),
     };
     terminal::print(&format!("Key id       {}\nAlgorithm    {}\n{}", key.key_id(), key.kind().as_str(), key.to_pem()?))
 }

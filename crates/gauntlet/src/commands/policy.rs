@@ -8,16 +8,22 @@ use anyhow::Context;
 use gauntlet_policy::{Isolation, Pack, TestRun, TestState, isolated, run_tests, shipped_names};
 
 use crate::cli::PolicyCommand;
+use crate::commands::policy_bundle;
 use crate::exit::{Exit, UsageError};
+use crate::state::UserConfig;
 use crate::terminal;
 
 /// The hidden command under which this program evaluates one foreign policy.
 pub(crate) const CHILD: &str = "__policy-child";
 
-pub(crate) fn run(command: &PolicyCommand) -> anyhow::Result<Exit> {
+pub(crate) fn run(
+    command: &PolicyCommand,
+    config: impl FnOnce() -> anyhow::Result<UserConfig>,
+) -> anyhow::Result<Exit> {
     match command {
         PolicyCommand::Test { dir } => test(dir),
         PolicyCommand::List => list(),
+        PolicyCommand::Bundle(args) => policy_bundle::run(args, &config()?),
     }
 }
 

@@ -8,13 +8,12 @@ use gauntlet_core::project::FILE_NAME;
 use gauntlet_core::{
     Clock, Digest, FixedClock, Input, MaskKey, Project, Report, Stage, SystemClock, Verdict, canonical, parse_time,
 };
-use gauntlet_ledger::{Ledger, Options, Place};
 use gauntlet_report::{DecisionView, ReasonView};
-use gauntlet_trust::keys::{KeyStore, SigningKey};
+use gauntlet_trust::keys::{KeyStore, Signer};
 use serde_json::json;
 
 use crate::cli::{Global, RunArgs};
-use crate::commands::ledger::explain;
+use crate::commands::ledger::{place, witness};
 use crate::decide::{self, Rules};
 use crate::evidence::{Evidence, Recorded};
 use crate::exit::{Exit, UsageError};
@@ -35,7 +34,7 @@ pub(crate) fn run(args: &RunArgs, global: &Global, config: &UserConfig) -> anyho
     }
     let file = args.config.clone().unwrap_or_else(|| args.dir.join(FILE_NAME));
     let project = load(&file, &args.dir)?;
-    let rules = Rules::load(&project, &file, args.trust_policy.as_deref())?;
+    let rules = Rules::load(&project, &file, args.trust.load(config)?)?;
     let enforced = rules.enforced(args.environment.as_deref())?;
     let meter = Meter::new(!global.quiet && !global.no_progress);
 
@@ -46,14 +45,20 @@ pub(crate) fn run(args: &RunArgs, global: &Global, config: &UserConfig) -> anyho
     })?;
     let cache_key = config.cache_key()?;
     let known = KnownHashes::load(&state.hashes(), &cache_key, args.trust_mtime, now.as_second());
-    let plan = plan::of_project(&project, &args.dir, &args.stages, (!args.no_cache).then_some(&known), &meter)?;
+    let plan = plan::of_project(
+        &project,
+        rules.highest_risk(&project),
+        &args.dir,
+        &args.stages,
+        (!args.no_cache).then_some(&known),
+        &meter,
+    )?;
 
     let (key, development) = signing_key(args, config)?;
-    let place = Place { log: state.ledger(), evidence: state.evidence(), config: config.dir().to_owned() };
-    let ledger = Ledger::open_or_create(&place, &Options::default()).map_err(explain)?;
+    let ledger = place::find(&args.dir, args.ledger.as_deref(), project.ledger.clone(), config)?.write_or_create()?;
     // A key that no trust policy knows vouches for no more than a development key does.
-    let local = development || rules.trust.as_ref().is_none_or(|trust| trust.holder(&key.key_id()).is_none());
-    let evidence = Evidence { state: &state, ledger: &ledger, key: &key, local, now, cache_key };
+    let local = development || rules.policy().is_none_or(|trust| trust.holder(&key.key_id()).is_none());
+    let evidence = Evidence { state: &state, ledger: &ledger, key: key.as_ref(), local, now, cache_key };
 
     let mask = MaskKey::for_project(&project.project.value);
     let bench = Bench { limits: &project.limits, mask: &mask, now, meter: &meter };
@@ -67,8 +72,15 @@ pub(crate) fn run(args: &RunArgs, global: &Global, config: &UserConfig) -> anyho
         recorded.extend(answers);
     }
     known.store(&state.hashes(), &cache_key).context("cannot write the table of file hashes")?;
-    let decisions = decide::decide(&project, &rules, &plan, &recorded, enforced.as_deref(), &evidence)?;
+    let mut own = KeyStore::new(config.dir()).public_keys().context("cannot read your keys")?;
+    own.push(key.verifying_key().clone());
+    let decisions = decide::decide(&project, &rules, &plan, &recorded, enforced.as_deref(), &evidence, &own)?;
+    if !project.ledger.witnesses.is_empty() {
+        meter.step("asking witnesses");
+    }
+    let witnessed = witness::after_run(&ledger, &project.ledger);
     meter.finish();
+    witnessed?;
 
     let exit = exit(&decisions, &recorded);
     let prefix = result::prefix(&args.dir);
@@ -139,9 +151,9 @@ fn question(task: &Task, project: &Project, evidence: &Evidence<'_>) -> anyhow::
     }))?)
 }
 
-fn signing_key(args: &RunArgs, config: &UserConfig) -> anyhow::Result<(SigningKey, bool)> {
+fn signing_key(args: &RunArgs, config: &UserConfig) -> anyhow::Result<(Box<dyn Signer>, bool)> {
     if let Some(path) = &args.key {
-        return Ok((keys::signing_key(path, args.passphrase_env.as_deref())?, false));
+        return Ok((keys::signer(path, args.passphrase_env.as_deref())?, false));
     }
     let local = KeyStore::new(config.dir()).local_key().context("cannot make a local development key")?;
     if local.created {
@@ -150,7 +162,7 @@ fn signing_key(args: &RunArgs, config: &UserConfig) -> anyhow::Result<(SigningKe
             local.path.display()
         ));
     }
-    Ok((local.key, true))
+    Ok((Box::new(local.key), true))
 }
 
 /// The enforced decision decides; without one, the worst verdict does.
