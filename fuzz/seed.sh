@@ -42,7 +42,7 @@ for folder in ../testdata "$@"; do
     seeds=corpus/sevenz
     put_all "$folder" '*.7z'
     seeds=corpus/documents
-    for suffix in rds RData pmml xml t7 ser; do
+    for suffix in rds RData pmml xml t7 ser cfg pbtxt prototxt; do
         put_all "$folder" "*.$suffix"
     done
     # The stream target wants a byte in front that names the compression.

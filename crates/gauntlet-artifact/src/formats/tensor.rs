@@ -282,18 +282,18 @@ impl Summary {
 
 /// The first address in a text, up to the end of its host.
 fn address(text: &[u8]) -> Option<String> {
-    let at = memchr::memmem::find_iter(text, b"://").find_map(|at| {
-        let scheme = ["http", "https", "ftp", "ws", "wss", "tcp"].into_iter().find(|scheme| {
-            text.get(..at).is_some_and(|before| before.to_ascii_lowercase().ends_with(scheme.as_bytes()))
-        })?;
+    memchr::memmem::find_iter(text, b"://").find_map(|at| {
+        let before = text.get(at.saturating_sub(5)..at)?.to_ascii_lowercase();
+        let scheme = ["http", "https", "ftp", "ws", "wss", "tcp"]
+            .into_iter()
+            .find(|scheme| before.ends_with(scheme.as_bytes()))?;
         let rest = text.get(at + 3..)?;
         let end = rest.iter().position(|byte| !byte.is_ascii_alphanumeric() && !b".-:@_%".contains(byte));
         let authority = rest.get(..end.unwrap_or(rest.len()).min(100))?;
         // What stands before an `@` is a name and a password.
         let host = authority.rsplit(|byte| *byte == b'@').next()?;
         (host.len() >= 4 && host.contains(&b'.')).then(|| format!("{scheme}://{}", String::from_utf8_lossy(host)))
-    });
-    at
+    })
 }
 
 /// What a stream begins like, directly or behind a length.

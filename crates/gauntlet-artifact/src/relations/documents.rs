@@ -149,7 +149,7 @@ pub(super) fn huggingface(fact: &HfFact) -> Vec<Relation> {
 }
 
 pub(super) fn torchscript(ScriptFact(fact): &ScriptFact) -> Vec<Relation> {
-    let operators = fact.operators.iter().map(|(operator, _)| {
+    let operators = fact.operators.keys().map(|operator| {
         let (domain, name) = operator.rsplit_once('.').unwrap_or(("", operator));
         Relation::Operator(OperatorRow {
             framework: "torchscript",
