@@ -483,6 +483,8 @@ pub(crate) enum SettingKind {
     LaterPath,
     /// Loads it as machine code.
     Library,
+    /// Installs packages from there.
+    Source,
     /// Calls the function that a package registered under this name.
     Registered,
     /// Imports a module of this name from wherever modules are found.

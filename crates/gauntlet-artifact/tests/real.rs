@@ -54,7 +54,10 @@ fn hostile_twins_of_texts_are_flagged() {
     };
     let spacy = real("spacy/blank_en/config.cfg");
     let triton = real("triton/repository/dense/config.pbtxt");
-    let ollama = "FROM ./model.gguf\nPARAMETER temperature 0.7\n".to_owned();
+    let ollama = real("../artifact/textual/Modelfile");
+    assert_eq!(worst("requirements.txt", real("../artifact/textual/requirements.txt").as_bytes()), None);
+    let http = "--index-url http://gauntlet-canary.invalid/simple\nnumpy\n";
+    assert_eq!(worst("requirements.txt", http.as_bytes()), Some(Severity::Medium));
     for (name, harmless, hostile) in [
         ("config.cfg", &spacy, "[components.x.labels]\n@readers = \"srsly.read_json.v1\"\npath = \"/etc/passwd\"\n"),
         ("config.cfg", &spacy, "[components.x.call]\n@callbacks = \"os.system\"\n"),

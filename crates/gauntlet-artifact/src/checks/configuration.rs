@@ -44,6 +44,13 @@ pub(crate) static INFO: CheckInfo = CheckInfo {
             ["CWE-114", "CWE-829", "OWASP ML06:2023", "AML.T0010.003"]
         ),
         rule!(
+            "artifact/configuration/package-source",
+            Low,
+            "packages that the model asks for come from an unusual place",
+            "Install the packages from an index that you trust, with their versions and hashes pinned.",
+            ["CWE-829", "CWE-494", "OWASP ML06:2023", "AML.T0010.001"]
+        ),
+        rule!(
             "artifact/configuration/registered-function",
             Low,
             "loading calls a function that another package registers",
@@ -132,6 +139,9 @@ fn reexported<'v>(value: &'v str, rules: &PickleRules) -> Option<&'v str> {
     });
     reached.next()
 }
+
+/// Hosts from which the packages of common frameworks come.
+const PACKAGES: [&str; 3] = ["pypi.org", "files.pythonhosted.org", "download.pytorch.org"];
 
 /// Whether a path leads out of the model's folder.
 fn leaves(value: &str) -> bool {
@@ -230,6 +240,18 @@ fn setting_finding(location: &Location, setting: &Setting, rules: &PickleRules) 
             let message = format!("`{place}` is `{value}`, which making the model again opens");
             draft("unsafe-path", message).severity(Severity::Low)
         }),
+        SettingKind::Source => {
+            let host = value.rsplit_once("://").map_or(value.as_str(), |(_, rest)| rest);
+            let host = host.split(['/', '?', '#']).next().unwrap_or(host).rsplit('@').next().unwrap_or(host);
+            if PACKAGES.contains(&host) && value.contains("https://") {
+                return None;
+            }
+            // Without TLS, or with its check turned off, whoever stands between gives the packages.
+            let open = place.starts_with("--trusted-host") || value.contains("http://");
+            let severity = if open { Severity::Medium } else { Severity::Low };
+            let message = format!("`{place}`: packages are installed from `{host}`");
+            Some(draft("package-source", message).severity(severity))
+        }
         SettingKind::Library => Some(draft("native-library", format!("`{place}` loads `{value}`"))),
         SettingKind::Imported => {
             let stdlib = matches!(rules.module(value), Tier::Dangerous(_) | Tier::Stdlib | Tier::Walk(_));

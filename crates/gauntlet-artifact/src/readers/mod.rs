@@ -57,6 +57,7 @@ pub(crate) static READERS: &[&dyn Reader] = &[
     &textual::Triton,
     &textual::Modelfile,
     &textual::Caffe,
+    &textual::Requirements,
 ];
 
 /// Families of JSON documents.

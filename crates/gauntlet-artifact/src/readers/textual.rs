@@ -209,6 +209,51 @@ fn caffe_settings(scalars: &[Scalar]) -> Vec<Setting> {
     scalars.iter().filter_map(|scalar| Some(setting(&scalar.path, kind(&scalar.path)?, &scalar.value))).collect()
 }
 
+/// `requirements.txt` beside or inside a model: what its loader installs.
+pub(crate) struct Requirements;
+
+impl Reader for Requirements {
+    fn format(&self) -> &'static str {
+        "pip requirements"
+    }
+
+    fn endings(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    fn recognises(&self, head: &Head<'_>) -> bool {
+        let base = head.base().to_ascii_lowercase();
+        base.starts_with("requirements") && base.ends_with(".txt") && !head.prefix.contains(&0)
+    }
+
+    fn read(&self, walk: &mut Walk<'_>, content: &Content<'_>, place: &Place) {
+        with_text(walk, content, place, |walk, text| {
+            push(walk, place, requirement_settings(text));
+            None
+        });
+    }
+}
+
+/// Where packages come from that do not come from the index that the installer has.
+fn requirement_settings(text: &str) -> Vec<Setting> {
+    let mut settings = Vec::new();
+    for (number, line) in (1..).zip(text.lines()) {
+        let line = line.split(" #").next().unwrap_or(line).trim();
+        let option = ["--index-url", "--extra-index-url", "--find-links", "--trusted-host", "-i", "-f"]
+            .into_iter()
+            .find_map(|name| Some((name, line.strip_prefix(name)?.strip_prefix([' ', '=', '\t'])?.trim())));
+        let direct = || {
+            let at = line.find("://").filter(|_| !line.starts_with('#'))?;
+            let start = line.get(..at)?.rfind(|c: char| c.is_whitespace() || c == '@').map_or(0, |before| before + 1);
+            Some(("package", line.get(start..)?.trim()))
+        };
+        if let Some((name, value)) = option.or_else(direct) {
+            settings.push(setting(&format!("{name} (line {number})"), SettingKind::Source, value));
+        }
+    }
+    settings
+}
+
 // === what they share ===
 
 fn setting(place: &str, kind: SettingKind, value: &str) -> Setting {
@@ -313,6 +358,20 @@ mod tests {
             (SettingKind::Path, "../x"),
         ];
         assert_eq!(found, expected.map(|(kind, value)| (kind, value.to_owned())));
+    }
+
+    #[test]
+    fn sources_of_packages_are_told() {
+        let text = "# see https://example.org\nnumpy==1.0\n--extra-index-url https://download.pytorch.org/whl/cu118\n\
+                    -i http://x.invalid/simple\npkg @ git+https://x.invalid/p.git\n--trusted-host=x.invalid\n";
+        let found: Vec<_> = requirement_settings(text).into_iter().map(|s| s.value).collect();
+        let expected = [
+            "https://download.pytorch.org/whl/cu118",
+            "http://x.invalid/simple",
+            "git+https://x.invalid/p.git",
+            "x.invalid",
+        ];
+        assert_eq!(found, expected);
     }
 
     #[test]

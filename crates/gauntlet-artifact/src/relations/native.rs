@@ -110,6 +110,7 @@ pub(super) fn configuration(fact: &ConfigurationFact) -> Vec<Relation> {
             SettingKind::Path
             | SettingKind::LaterPath
             | SettingKind::Library
+            | SettingKind::Source
             | SettingKind::Digest
             | SettingKind::Code => Relation::Link(LinkRow {
                 link: if setting.kind == SettingKind::Library { "library" } else { "setting" }.to_owned(),
