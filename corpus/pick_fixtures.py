@@ -42,7 +42,7 @@ PICKS = {
     "paddle": ["paddle/model.pdparams", "paddle/inference", "paddle2/paddle/static"],
     "pmml": ["pmml/nyoka.pmml", "paddle2/pmml/jpmml.pmml"],
     "r": ["r/lm.rds", "r/packed_xz.rds", "r/packed_bzip2.rds", "r/ascii.rds", "r/closure.rds", "r/compiled.rds", "r/vectors.rds", "r/workspace.RData", "r/s4.rds"],
-    "spacy": ["spacy/docs.spacy"],
+    "spacy": ["spacy/docs.spacy", "spacy/blank_en"],
     "mlflow": ["mlflow/sklearn"],
     "mar": ["mar/script_builtin.mar"],
     "nemo": ["nemo/tiny.nemo", "nemo/packed.nemo"],
@@ -56,7 +56,8 @@ PICKS = {
                 "archive/weights.pkl.zst", "archive/weights.pkl.lz4", "archive/weights.pkl.xz", "archive/weights.pkl.lzma", "archive/weights.pkl.bz2", "archive/weights.pkl.gz"],
 }
 # Whole folders hold more than a test needs: these endings stay behind.
-LEFT_OUT = ("pytorch_model.bin", "optimizer.pt", "training_args.bin")
+LEFT_OUT = ("pytorch_model.bin", "optimizer.pt", "training_args.bin", "tokenizer", "sentencizer.json", "patterns.jsonl", "cfg", "key2row",
+            "vectors", "vectors.cfg", "strings.json", "lookups.bin")
 
 
 def main():

@@ -1,4 +1,4 @@
-//! Bytes as R data, Torch7, Java objects, PMML or OpenVINO: whatever they begin like, by the whole gate.
+//! Bytes as R data, Torch7, Java objects, PMML, OpenVINO or textual configuration: whatever they begin like, by the whole gate.
 #![no_main]
 
 use gauntlet_artifact::exercise;
@@ -8,7 +8,7 @@ use libfuzzer_sys::fuzz_target;
 fuzz_target!(|data: &[u8]| {
     let limits = budget().limits().clone();
     // A name that promises nothing, then those that hand broken content to a reader all the same.
-    for name in ["model", "model.pmml", "model.rds", "model.t7"] {
+    for name in ["model", "model.pmml", "model.rds", "model.t7", "config.cfg", "config.pbtxt", "Modelfile", "net.prototxt"] {
         let _ = exercise(name, data, &limits);
     }
 });

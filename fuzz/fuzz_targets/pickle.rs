@@ -9,7 +9,7 @@ use libfuzzer_sys::fuzz_target;
 fuzz_target!(|data: &[u8]| {
     let bytes = data.to_vec();
     let options = Options { nested_depth: 3, search_bytes: 1 << 16, search_steps: 100_000 };
-    let facts = interpret(&mut Cursor::new(&bytes, 0), &budget(), &options);
+    let mut facts = interpret(&mut Cursor::new(&bytes, 0), &budget(), &options);
     for stream in facts.streams.iter().filter(|stream| stream.within.is_none()) {
         assert!(stream.offset + stream.len <= bytes.len() as u64, "a stream ends behind its file");
     }
@@ -24,6 +24,9 @@ fuzz_target!(|data: &[u8]| {
         let told = streams.chain(gaps).sum::<u64>() + storages;
         assert_eq!(told, bytes.len() as u64, "bytes that the facts do not account for");
     }
+    // What the gate reads on its own is not stored.
+    facts.foreign.clear();
+    facts.sources.clear();
     assert_stored(&facts);
     let _ = looks_like_pickle(&bytes, true);
     let _ = looks_like_pickle(&bytes, false);

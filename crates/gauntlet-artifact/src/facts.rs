@@ -39,6 +39,9 @@ pub(crate) struct FileFact {
     /// The format that the ending promises, when the content is another one that has a reader.
     #[serde(default)]
     pub promised: Option<String>,
+    /// Where another file begins behind bytes of another kind.
+    #[serde(default)]
+    pub hidden: Option<u64>,
 }
 
 impl Fact for FileFact {
@@ -55,6 +58,20 @@ pub(crate) struct PickleFact {
     pub in_npy: bool,
     /// The name, or the first bytes, promise a pickle, so that an error in it is one of the file.
     pub announced: bool,
+    /// Python source that calls of the pickle run.
+    #[serde(default)]
+    pub graphs: Vec<GraphCode>,
+}
+
+/// Source text from which a call makes a graph module.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct GraphCode {
+    /// Index of the stream that makes the call.
+    pub stream: u32,
+    /// Offset of the opcode that makes it.
+    pub offset: u64,
+    /// What the text says; none when it is not known or could not be read.
+    pub code: Option<gauntlet_python::Straight>,
 }
 
 impl Fact for PickleFact {
@@ -90,6 +107,25 @@ pub(crate) enum OnnxFact {
 
 impl Fact for OnnxFact {
     const KIND: &'static str = "onnx";
+}
+
+/// Tensors of an ONNX model that lie behind the end of the file which should hold them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ExternalRangeFact {
+    /// The file, from the root of the subject.
+    pub file: String,
+    /// The tensor that reaches furthest.
+    pub tensor: String,
+    /// First byte behind it.
+    pub end: u64,
+    /// Bytes of the file.
+    pub size: u64,
+    /// How many such tensors there are.
+    pub tensors: u64,
+}
+
+impl Fact for ExternalRangeFact {
+    const KIND: &'static str = "onnx-external-range";
 }
 
 /// A GGUF header.
@@ -443,6 +479,16 @@ pub(crate) enum SettingKind {
     Path,
     /// Opens a file named so.
     Digest,
+    /// Opens it when the model is made or trained, not when it is loaded.
+    LaterPath,
+    /// Loads it as machine code.
+    Library,
+    /// Installs packages from there.
+    Source,
+    /// Calls the function that a package registered under this name.
+    Registered,
+    /// Imports a module of this name from wherever modules are found.
+    Imported,
     /// Runs it, wherever the path says it once was: a file of this name in the model's folder.
     Code,
 }

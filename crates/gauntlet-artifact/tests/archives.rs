@@ -203,3 +203,126 @@ fn truncated_7z_and_zstd_are_never_clean() {
         }
     }
 }
+
+/// A zip of stored members, with a directory.
+fn zip_of(members: &[(&str, &[u8])]) -> Vec<u8> {
+    let (mut bytes, mut directory) = (Vec::new(), Vec::new());
+    for (name, data) in members {
+        let offset = bytes.len() as u32;
+        let mut fields = vec![20, 0, 0, 0, 0, 0, 0, 0, 0x21, 0];
+        fields.extend(crc32fast::hash(data).to_le_bytes());
+        fields.extend([(data.len() as u32).to_le_bytes(); 2].concat());
+        fields.extend((name.len() as u16).to_le_bytes());
+        fields.extend([0, 0]);
+        bytes.extend([b"PK\x03\x04", fields.as_slice(), name.as_bytes(), data].concat());
+        directory.extend(
+            [b"PK\x01\x02\x14\0", fields.as_slice(), &[0; 10], &offset.to_le_bytes(), name.as_bytes()].concat(),
+        );
+    }
+    let (count, at) = (members.len() as u16, bytes.len() as u32);
+    let mut end = b"PK\x05\x06\0\0\0\0".to_vec();
+    end.extend([count.to_le_bytes(); 2].concat());
+    end.extend((directory.len() as u32).to_le_bytes());
+    end.extend(at.to_le_bytes());
+    [bytes, directory, end, vec![0, 0]].concat()
+}
+
+const PAYLOAD: &[u8] = b"\x80\x04\x8c\x05posix\x8c\x06system\x93\x8c\x02id\x85R.";
+const EMPTY: &[u8] = b"\x80\x02}.";
+
+fn worst(name: &str, bytes: &[u8]) -> (Option<Severity>, Vec<SkipCode>) {
+    let (facts, findings) = scan(name, bytes);
+    (findings.iter().map(|finding| finding.severity).max(), gaps(&facts))
+}
+
+#[test]
+fn numbers_of_tensors_may_begin_like_anything() {
+    let magics: [&[u8]; 12] = [
+        b"PK\x03\x04",
+        b"\x1f\x8b\x08",
+        b"BZh9",
+        b"\xfd7zXZ\0",
+        b"\x28\xb5\x2f\xfd",
+        b"7z\xbc\xaf\x27\x1c",
+        b"GGUF",
+        b"\x93NUMPY",
+        b"\x89HDF\r\n\x1a\n",
+        b"\xca\xfe\xba\xbe\0\0\0\x34",
+        b"\x7fELF",
+        b"#!/",
+    ];
+    for magic in magics {
+        let noise = (0..3000_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8 | 0x80);
+        let storage: Vec<u8> = magic.iter().copied().chain(noise).collect();
+        let zip = zip_of(&[("a/data.pkl", EMPTY), ("a/data/0", &storage), ("a/version", b"3\n")]);
+        let (severity, gaps) = worst("m.pt", &zip);
+        assert!(severity.is_none() && gaps.is_empty(), "{magic:?}: {severity:?} {gaps:?}");
+    }
+}
+
+#[test]
+fn programs_and_pickles_among_the_numbers_are_found() {
+    let elf = [b"\x7fELF\x02\x01\x01".as_slice(), &[0; 200]].concat();
+    for storage in [elf.as_slice(), b"#!/bin/sh\nid\n", PAYLOAD, &zip_of(&[("m.pkl", PAYLOAD)])] {
+        let zip = zip_of(&[("a/data.pkl", EMPTY), ("a/data/0", storage), ("a/version", b"3\n")]);
+        assert!(worst("m.pt", &zip).0 >= Some(Severity::High), "{storage:?}");
+    }
+}
+
+#[test]
+fn pickles_behind_bytes_of_another_kind_are_read() {
+    let before: [(&str, &[u8]); 6] = [
+        ("a.png", b"\x89PNG\r\n\x1a\n\0\0\0\0IEND\xaeB`\x82"),
+        ("a.pdf", b"%PDF-1.4\n%%EOF\n"),
+        ("a.txt", b"some text\n"),
+        ("a.bin", &[7; 5000]),
+        ("a.pt", b"\xef\xbb\xbf"),
+        ("a.pkl", b"garbage!"),
+    ];
+    for (name, bytes) in before {
+        assert!(worst(name, &[bytes, PAYLOAD].concat()).0 >= Some(Severity::High), "{name}");
+    }
+    assert_eq!(worst("a.png", before[0].1), (None, vec![]));
+}
+
+#[test]
+fn engines_with_a_program_of_the_host_are_flagged_and_programs_of_the_card_are_not() {
+    let engine = |machine: u8| {
+        let elf = [b"\x7fELF\x02\x01\x01".as_slice(), &[0; 11], &[machine, 0], &[0; 100]].concat();
+        [b"ftrt".as_slice(), &[0; 60], &elf].concat()
+    };
+    assert_eq!(worst("a.engine", &engine(62)).0, Some(Severity::High));
+    assert_eq!(worst("a.engine", &engine(190)).0, None);
+}
+
+#[test]
+fn what_old_pytorch_wrote_may_be_called_tar() {
+    let loads = b"\x80\x02ccollections\nOrderedDict\n)R.";
+    assert_eq!(worst("best.pth.tar", loads).0, None);
+}
+
+#[test]
+fn a_zip_that_holds_a_table_under_its_own_path_is_only_noted() {
+    let single = zip_of(&[("/home/u/frame.pkl.zip", b"\x80\x04}.")]);
+    assert_eq!(worst("frame.pkl.zip", &single).0, Some(Severity::Low));
+    assert_eq!(worst("a.zip", &zip_of(&[("/etc/cron.d/x", b"x")])).0, Some(Severity::High));
+    let two = zip_of(&[("/home/u/frame.pkl.zip", b"\x80\x04}."), ("b", b"")]);
+    assert_eq!(worst("frame.pkl.zip", &two).0, Some(Severity::High));
+}
+
+#[test]
+fn bytes_that_a_call_loads_are_read_whatever_they_are() {
+    let inner = zip_of(&[("a/data.pkl", PAYLOAD)]);
+    let call = |bytes: &[u8]| {
+        let head = b"\x80\x04\x8c\x0dtorch.storage\x8c\x10_load_from_bytes\x93B";
+        [head.as_slice(), &(bytes.len() as u32).to_le_bytes(), bytes, b"\x85R."].concat()
+    };
+    let reached = |bytes: &[u8]| {
+        let (_, findings) = scan("m.pkl", &call(bytes));
+        findings.iter().any(|finding| finding.message.contains("`posix.system`"))
+    };
+    assert!(reached(&inner) && reached(PAYLOAD));
+    // Beyond what the machine keeps of one literal, the file itself is read.
+    let padding = [b"\x80\x04B".as_slice(), &2_000_000_u32.to_le_bytes(), &vec![7; 2_000_000], b"0"].concat();
+    assert!(reached(&[padding.as_slice(), &PAYLOAD[2..]].concat()));
+}

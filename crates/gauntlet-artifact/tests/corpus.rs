@@ -66,6 +66,8 @@ fn malicious_files_are_found_and_benign_ones_left_alone() {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../corpus/make_models.py");
     match Command::new("python3").arg(script).arg(folder.path()).output() {
         Ok(done) => assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr)),
+        // Where the bars are enforced, not to measure is to fail.
+        Err(error) if std::env::var_os("CI").is_some() => panic!("not measured: the generator needs python3 ({error})"),
         Err(error) => {
             eprintln!("not measured: the generator needs python3 ({error})");
             return;

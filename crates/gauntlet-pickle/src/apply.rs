@@ -11,6 +11,8 @@ use crate::value::{COMPUTED, Heap, Kind, Node, Value};
 
 /// Nested pickles of one stream.
 const NESTED: usize = 1024;
+/// Texts of code of one stream that are kept.
+const SOURCES: usize = 64;
 /// Items over which a pure function is folded.
 const FOLDED: usize = 4096;
 
@@ -53,6 +55,9 @@ impl Machine<'_, '_> {
         let (fact, cost) = self.record.call(&self.heap, &made, self.at);
         self.unpaid += cost;
         self.offer_nested(callee, &args);
+        if self.special(callee) == Special::GraphModule {
+            self.offer_source(&args, args_known && kwargs.is_none());
+        }
         Ok(match value {
             Some(value) => {
                 self.heap.untold();
@@ -157,6 +162,9 @@ impl Machine<'_, '_> {
         let (_, cost) = self.record.call(&self.heap, &made, self.at);
         self.unpaid += cost;
         self.offer_nested(callee, &args);
+        if self.special(callee) == Special::GraphModule {
+            self.offer_source(&args, true);
+        }
         Ok(value)
     }
 
@@ -353,6 +361,35 @@ impl Machine<'_, '_> {
             });
             self.record.offered.insert(id);
         }
+    }
+
+    // === source text ===
+
+    /// The code that a graph module is made of, as PyTorch joins it.
+    fn offer_source(&mut self, args: &[Value], known: bool) {
+        let text = match args {
+            [body, imports] if known => self.graph_source(*body, *imports),
+            _ => None,
+        };
+        self.unpaid += text.as_ref().map_or(0, |text| text.len() as u64 / 64);
+        if self.record.sources.len() < SOURCES {
+            self.record.sources.push((self.at, text));
+        }
+    }
+
+    fn graph_source(&self, body: Value, imports: Value) -> Option<String> {
+        // A body of which something was left out may have another text.
+        self.heap.keys(body)?;
+        let text = |value| match value {
+            Value::Str(id) => std::str::from_utf8(self.heap.whole(id)?).ok(),
+            _ => None,
+        };
+        // Where `_code` is false, `code` counts.
+        let code = match self.heap.get(body, b"_code") {
+            Some(value) => text(value).filter(|code| !code.is_empty())?,
+            None => text(self.heap.get(body, b"code")?)?,
+        };
+        Some(format!("{}{code}", text(imports)?))
     }
 
     // === state ===

@@ -20,6 +20,34 @@ pub struct PickleFacts {
     pub limit: Option<LimitHit>,
     /// Reading failed with this message.
     pub io_error: Option<String>,
+    /// Bytes given to a function that unpickles, and that are no pickle: a zip, for one. Not kept with the facts.
+    #[serde(skip)]
+    pub foreign: Vec<ForeignBytes>,
+    /// Python source that calls run. Not kept with the facts.
+    #[serde(skip)]
+    pub sources: Vec<SourceText>,
+}
+
+/// Python source that a call of a pickle compiles and runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceText {
+    /// Index into [`PickleFacts::streams`].
+    pub stream: u32,
+    /// Offset of the opcode that makes the call.
+    pub offset: u64,
+    /// All of it; none when a part was computed or not kept.
+    pub text: Option<String>,
+}
+
+/// Bytes inside a pickle that a call of it loads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ForeignBytes {
+    /// Where the literal lies in the input, when it is one of the file's own streams.
+    pub literal_at: Option<u64>,
+    /// Its full length.
+    pub len: u64,
+    /// What was kept of it.
+    pub bytes: Vec<u8>,
 }
 
 /// Bytes outside any stream.

@@ -25,6 +25,6 @@ mod value;
 mod walk;
 
 pub use facts::*;
-pub use sniff::{Sniff, looks_like_pickle};
+pub use sniff::{Sniff, begins_active_pickle, looks_like_pickle};
 pub use tree::{CallValue, Item, Items, Pairs, Ref, Tree, exercise_tree, tree};
 pub use walk::{Options, interpret, interpret_bytes};

@@ -62,6 +62,7 @@ pub(crate) struct NestedJob {
 pub(crate) struct Outcome {
     pub(crate) facts: StreamFacts,
     pub(crate) nested: Vec<NestedJob>,
+    pub(crate) sources: Vec<(u64, Option<String>)>,
     pub(crate) io_error: Option<String>,
     /// The value of STOP, for those who know what it should be.
     pub(crate) result: Option<Value>,
@@ -174,7 +175,8 @@ impl<'r, 'i> Machine<'r, 'i> {
         let rendered = result.map(|value| self.record.render(&self.heap, value));
         // Only a tree asks for names after the run.
         let globals = if self.heap.extra.is_some() { self.record.globals() } else { Vec::new() };
-        let (mut facts, nested) = self.record.finish();
+        let (nested, sources) = (std::mem::take(&mut self.record.nested), std::mem::take(&mut self.record.sources));
+        let mut facts = self.record.finish();
         facts.offset = start;
         facts.len = self.input.position() - start;
         facts.origin = origin;
@@ -183,7 +185,7 @@ impl<'r, 'i> Machine<'r, 'i> {
         facts.end = end;
         facts.result = rendered;
         facts.values_not_kept = self.heap.lost;
-        Outcome { facts, nested, io_error, result, heap: self.heap, globals }
+        Outcome { facts, nested, sources, io_error, result, heap: self.heap, globals }
     }
 
     fn interpret(&mut self) -> Result<Value, Halt> {

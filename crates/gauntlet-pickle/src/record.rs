@@ -31,6 +31,8 @@ const SEARCHED: usize = 1024;
 pub(crate) struct Recorder {
     pub(crate) facts: StreamFacts,
     pub(crate) nested: Vec<NestedJob>,
+    /// Python source that calls run, by the offset of the call.
+    pub(crate) sources: Vec<(u64, Option<String>)>,
     /// Blobs that were already offered as nested pickles.
     pub(crate) offered: HashSet<u32>,
     specials: Vec<Special>,
@@ -73,6 +75,7 @@ impl Default for Recorder {
                 truncated: Vec::new(),
             },
             nested: Vec::new(),
+            sources: Vec::new(),
             offered: HashSet::new(),
             specials: Vec::new(),
             uses: Vec::new(),
@@ -100,14 +103,14 @@ pub(crate) struct Made<'a> {
 }
 
 impl Recorder {
-    pub(crate) fn finish(mut self) -> (StreamFacts, Vec<NestedJob>) {
+    pub(crate) fn finish(mut self) -> StreamFacts {
         for (import, bits) in self.facts.imports.iter_mut().zip(&self.uses) {
             import.uses = USES.iter().filter(|u| bits & bit(**u) != 0).copied().collect();
         }
         let mut truncated: Vec<List> = self.truncated.into_iter().collect();
         truncated.sort_unstable();
         self.facts.truncated = truncated;
-        (self.facts, self.nested)
+        self.facts
     }
 
     pub(crate) fn cut(&mut self, list: List) {

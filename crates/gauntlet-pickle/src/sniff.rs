@@ -52,6 +52,18 @@ pub fn looks_like_pickle(prefix: &[u8], complete: bool) -> Option<Sniff> {
     (at > 0).then_some(Sniff::Whole)
 }
 
+/// Whether a pickle that announces itself, and that imports something and uses it, starts at the beginning of `bytes`.
+/// Other bytes do not read like that by accident.
+#[must_use]
+pub fn begins_active_pickle(bytes: &[u8], complete: bool) -> bool {
+    let bytes = bytes.get(..crate::input::WINDOW).unwrap_or(bytes);
+    if !matches!(bytes, [0x80, 0..=5, ..]) {
+        return false;
+    }
+    let trial = trial(bytes, complete, u32::MAX);
+    trial.imports > 0 && trial.uses > 0
+}
+
 /// Whether a search behind other bytes should start the machine here: stricter than a sniff of a whole file.
 pub(crate) fn starts_here(ahead: &[u8], complete: bool, after_stop: bool) -> (bool, u64) {
     // Directly behind a STOP the memo of the stream before may still be there.

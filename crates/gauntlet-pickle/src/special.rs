@@ -32,6 +32,8 @@ pub(crate) enum Special {
     DillImport,
     /// `dill._dill._load_type(name)`: a class of `builtins` or `types`.
     DillType,
+    /// `torch.fx.graph_module.reduce_graph_module(body, imports)`: runs the imports and the text in the body.
+    GraphModule,
     /// `copyreg._reconstructor` and `copyreg.__newobj__`: the first argument is the class.
     Reconstructor,
 }
@@ -180,6 +182,7 @@ impl Special {
                 Self::Loads
             }
             ("io" | "_io", "BytesIO") => Self::BytesIo,
+            ("torch.fx.graph_module", "reduce_graph_module") => Self::GraphModule,
             ("copyreg", "_reconstructor" | "__newobj__" | "__newobj_ex__") => Self::Reconstructor,
             _ => Self::None,
         }

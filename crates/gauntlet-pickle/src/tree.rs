@@ -20,7 +20,7 @@ pub fn tree(stream: &mut dyn Stream, budget: &Budget) -> Tree {
     let mut registry = Registry::default();
     let mut input = Input::new(stream);
     let outcome = Machine::new(&mut input, budget, &mut registry).keep_tree().run(Origin::First);
-    let Outcome { facts, nested, io_error, result, heap, globals } = outcome;
+    let Outcome { facts, nested, io_error, result, heap, globals, .. } = outcome;
     let root = result.filter(|_| facts.end == StreamEnd::Stop).map(Ref);
     Tree { heap, globals, root, nested: nested.len(), io_error, facts }
 }

@@ -2,7 +2,7 @@
 
 use gauntlet_limits::{Budget, Cursor, LimitHit, Stream};
 
-use crate::facts::{Gap, List, Origin, PickleFacts, StreamEnd};
+use crate::facts::{ForeignBytes, Gap, List, Origin, PickleFacts, SourceText, StreamEnd};
 use crate::input::{Input, Short, WINDOW};
 use crate::machine::{Machine, NestedJob, Outcome, Registry};
 use crate::sniff;
@@ -53,6 +53,10 @@ pub fn interpret(stream: &mut dyn Stream, budget: &Budget, options: &Options) ->
             continue;
         }
         let bytes = std::mem::take(&mut job.bytes);
+        if walk.facts.foreign.len() < FOREIGN && sniff::looks_like_pickle(&bytes, job.complete).is_none() {
+            let literal_at = job.literal_at.filter(|_| depth == 1);
+            walk.facts.foreign.push(ForeignBytes { literal_at, len: job.len, bytes: bytes.clone() });
+        }
         let origin = Origin::Nested {
             parent,
             via: job.via.clone(),
@@ -80,6 +84,8 @@ const STREAMS: usize = 16_384;
 /// Streams that import nothing are listed up to here.
 const PLAIN_STREAMS: usize = 256;
 const GAPS: usize = 1024;
+/// Byte strings of one file that are loaded and are no pickles.
+const FOREIGN: usize = 32;
 /// Nested pickles of one file, all depths together.
 const NESTED: usize = 2048;
 
@@ -161,7 +167,7 @@ impl Walk<'_> {
         jobs: &mut Vec<Job>,
         legacy: &mut torch::Walk,
     ) -> (Option<Value>, crate::value::Heap) {
-        let Outcome { mut facts, nested, io_error, result, heap, .. } = outcome;
+        let Outcome { mut facts, nested, sources, io_error, result, heap, .. } = outcome;
         facts.within = self.within;
         if io_error.is_some() {
             self.facts.io_error = io_error;
@@ -180,6 +186,8 @@ impl Walk<'_> {
         } else {
             let index = self.facts.streams.len() as u32;
             jobs.extend(nested.into_iter().map(|job| (index, depth + 1, job)));
+            let sources = sources.into_iter().map(|(offset, text)| SourceText { stream: index, offset, text });
+            self.facts.sources.extend(sources);
             legacy.stream(index, &facts, result, &heap);
             self.facts.streams.push(facts);
         }

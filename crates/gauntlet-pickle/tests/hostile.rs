@@ -289,3 +289,36 @@ fn a_search_that_is_too_long_says_what_it_left_out() {
     let _ = all(b"");
     assert!(all(b"").streams.is_empty());
 }
+
+/// What a fuzzer found: bytes that a call loads and that are no pickle are told apart from the facts that are stored.
+#[test]
+fn seeds_keep_their_promises() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../testdata/pickle/crashes");
+    let mut seeds = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let mut facts = all(&std::fs::read(entry.unwrap().path()).unwrap());
+        assert_eq!(facts.foreign.len(), 1);
+        facts.foreign.clear();
+        let stored = serde_json::to_vec(&facts).unwrap();
+        assert_eq!(serde_json::from_slice::<PickleFacts>(&stored).unwrap(), facts);
+        seeds += 1;
+    }
+    assert!(seeds > 0, "no seeds in {folder}");
+}
+
+#[test]
+fn code_of_a_graph_module_is_told_and_only_when_all_of_it_is_known() {
+    let text = |text: &str| [b"X".as_slice(), &(text.len() as u32).to_le_bytes(), text.as_bytes()].concat();
+    let graph = |body: &[u8], imports: &[u8]| {
+        [b"\x80\x02ctorch.fx.graph_module\nreduce_graph_module\n(}(", body, b"u", imports, b"tR."].concat()
+    };
+    let code = [text("_code"), text("def forward(self): pass\n")].concat();
+    let sources = |bytes: &[u8]| all(bytes).sources.into_iter().map(|source| source.text).collect::<Vec<_>>();
+    let known = sources(&graph(&code, &text("import torch\n")));
+    assert_eq!(known, [Some("import torch\ndef forward(self): pass\n".to_owned())]);
+    // The last one counts, as in Python.
+    let twice = [code.as_slice(), &text("_code"), &text("import os\n")].concat();
+    assert_eq!(sources(&graph(&twice, &text(""))), [Some("import os\n".to_owned())]);
+    assert_eq!(sources(&graph(&[text("_code"), b"K\x01".to_vec()].concat(), &text(""))), [None]);
+    assert_eq!(sources(&graph(&code, b"K\x01")), [None]);
+}

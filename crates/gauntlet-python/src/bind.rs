@@ -4,12 +4,12 @@ use std::collections::{HashMap, HashSet};
 
 use ruff_python_ast::visitor::{self, Visitor};
 use ruff_python_ast::{
-    Arguments, Comprehension, ExceptHandler, Expr, ExprCall, Parameters, Pattern, Stmt, StmtClassDef, StmtFunctionDef,
-    StmtImport, StmtImportFrom,
+    Arguments, Comprehension, Decorator, ExceptHandler, Expr, ExprCall, Parameters, Pattern, Stmt, StmtClassDef,
+    StmtFunctionDef, StmtImport, StmtImportFrom,
 };
 use ruff_text_size::Ranged;
 
-use crate::scope::{Binding, Bound, Class, ClassId, Item, Kind, Scope, ScopeId, Seen, Slot};
+use crate::scope::{Binding, Bound, Class, ClassId, Item, Kind, Scope, ScopeId, Seen, Site, Slot};
 
 /// Bases of a class that are followed.
 const BASES: usize = 16;
@@ -17,7 +17,13 @@ const BASES: usize = 16;
 /// Binds the names of a module.
 pub(crate) fn bind(body: &[Stmt]) -> Bound<'_> {
     let mut binder = Binder {
-        bound: Bound { scopes: Vec::new(), classes: Vec::new(), calls: Vec::new(), imports: Vec::new() },
+        bound: Bound {
+            scopes: Vec::new(),
+            classes: Vec::new(),
+            calls: Vec::new(),
+            inherited: Vec::new(),
+            imports: Vec::new(),
+        },
         at: 0,
     };
     binder.enter(Kind::Module, None);
@@ -101,10 +107,21 @@ impl<'a> Binder<'a> {
         self.slot(name).bind(binding);
     }
 
+    /// Notes what Python calls without a call in the text.
+    fn implicit(&mut self, callee: &'a Expr) {
+        self.bound.calls.push((Site::Implicit(callee), self.at));
+    }
+
     /// Binds the names of `target` to `value`, pairing the elements of literal tuples.
     fn assign(&mut self, target: &'a Expr, value: Seen<'a>) {
+        let names = matches!(value.expr, Expr::Name(_) | Expr::Attribute(_));
         match target {
-            Expr::Name(name) => self.bind(name.id.as_str(), Binding::Value(value)),
+            Expr::Name(name) => {
+                if names && is_special(&name.id) && matches!(self.bound.scopes[self.at].kind, Kind::Class(_)) {
+                    self.implicit(value.expr);
+                }
+                self.bind(name.id.as_str(), Binding::Value(value));
+            }
             Expr::Tuple(_) | Expr::List(_) => match (elements(target), elements(value.expr)) {
                 (Some(targets), Some(values))
                     if targets.len() == values.len() && !targets.iter().chain(values).any(Expr::is_starred_expr) =>
@@ -116,6 +133,17 @@ impl<'a> Binder<'a> {
                 _ => self.forget(target),
             },
             Expr::Attribute(attribute) => {
+                // A function of another module in the place of one that Python or others call.
+                let module = |owner: &Expr| match owner {
+                    Expr::Name(name) => self
+                        .bound
+                        .lookup(name.id.as_str(), self.at)
+                        .is_some_and(|slot| matches!(slot.bindings.as_slice(), [Binding::Import(_)])),
+                    _ => false,
+                };
+                if names && (is_special(&attribute.attr) || module(&attribute.value)) {
+                    self.implicit(value.expr);
+                }
                 if let Some(class) = self.instance(&attribute.value) {
                     self.bound.classes[class]
                         .attributes
@@ -174,9 +202,17 @@ impl<'a> Binder<'a> {
         }
     }
 
+    /// A decorator is called with what it decorates.
+    fn decorators(&mut self, decorators: &'a [Decorator]) {
+        for decorator in decorators {
+            self.implicit(&decorator.expression);
+            self.visit_decorator(decorator);
+        }
+    }
+
     fn function(&mut self, function: &'a StmtFunctionDef) {
         self.bind(function.name.as_str(), Binding::Opaque);
-        function.decorator_list.iter().for_each(|d| self.visit_decorator(d));
+        self.decorators(&function.decorator_list);
         // Defaults and annotations belong to the scope outside.
         self.visit_parameters(&function.parameters);
         if let Some(returns) = &function.returns {
@@ -209,7 +245,15 @@ impl<'a> Binder<'a> {
         let bases = class.bases().iter().take(BASES).filter(|b| !b.is_starred_expr()).map(|b| self.seen(b)).collect();
         self.bound.classes.push(Class { bases, body: 0, attributes: HashMap::new(), restricts: false });
         self.bind(class.name.as_str(), Binding::Class(id));
-        class.decorator_list.iter().for_each(|d| self.visit_decorator(d));
+        self.decorators(&class.decorator_list);
+        for base in class.bases() {
+            if let Expr::Name(name) = base {
+                self.bound.inherited.push((name.id.as_str(), self.at));
+            }
+        }
+        if let Some(metaclass) = class.arguments.as_ref().and_then(|arguments| arguments.find_keyword("metaclass")) {
+            self.implicit(&metaclass.value);
+        }
         if let Some(arguments) = &class.arguments {
             self.visit_arguments(arguments);
         }
@@ -363,7 +407,7 @@ impl<'a> Visitor<'a> for Binder<'a> {
     fn visit_expr(&mut self, expr: &'a Expr) {
         match expr {
             Expr::Call(call) => {
-                self.bound.calls.push((call, self.at));
+                self.bound.calls.push((Site::Call(call), self.at));
                 self.method_on_name(call);
             }
             Expr::Named(named) => {
@@ -414,6 +458,11 @@ impl<'a> Visitor<'a> for Raises {
         self.0 |= stmt.is_raise_stmt();
         visitor::walk_stmt(self, stmt);
     }
+}
+
+/// A name that Python itself looks up and calls.
+fn is_special(name: &str) -> bool {
+    name.len() > 4 && name.starts_with("__") && name.ends_with("__")
 }
 
 /// The elements of a literal tuple or list.

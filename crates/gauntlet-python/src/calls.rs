@@ -1,12 +1,11 @@
 //! Describes calls and values: constants folded, dictionaries unpacked, partial applications merged.
 
 use ruff_python_ast::{Expr, ExprCall, FStringPart, InterpolatedStringElement, Number, Operator, UnaryOp};
-use ruff_text_size::Ranged;
 
 use crate::imported;
 use crate::module::Lines;
 use crate::resolve::{Resolver, Thing, Things};
-use crate::scope::{Binding, Bound, Item, ScopeId, Seen};
+use crate::scope::{Binding, Bound, Item, ScopeId, Seen, Site};
 use crate::value::{Call, Invocation, Value};
 
 /// Elements of a literal that are described; an unknown one stands for the rest.
@@ -25,11 +24,15 @@ pub(crate) fn describe(bound: &Bound<'_>, lines: &Lines<'_>) -> Vec<Call> {
     let mut calls: Vec<Call> = bound
         .calls
         .iter()
-        .map(|&(call, scope)| {
-            let mut invocation = Resolver::new(bound).invocation(call, scope, NESTED);
+        .map(|&(site, scope)| {
+            let mut resolver = Resolver::new(bound);
+            let mut invocation = match site {
+                Site::Call(call) => resolver.invocation(call, scope, NESTED),
+                Site::Implicit(callee) => resolver.implicit(Seen { expr: callee, scope }),
+            };
             invocation.cut(LEVELS);
-            let (at_import, looked_up) = (running.contains(&scope), is_looked_up(&call.func));
-            Call { invocation, place: lines.place(call.range()), at_import, looked_up }
+            let (at_import, looked_up) = (running.contains(&scope), is_looked_up(site.callee()));
+            Call { invocation, place: lines.place(site.range()), at_import, looked_up }
         })
         .collect();
     calls.sort_by_key(|c| (c.place.start, c.place.end));
@@ -98,6 +101,16 @@ impl<'a> Resolver<'_, 'a> {
             }
         }
         out
+    }
+
+    /// What Python calls without a call in the text, with arguments of its own.
+    fn implicit(&mut self, callee: Seen<'a>) -> Invocation {
+        let callees = self.things(callee);
+        let out = match self.partial(&callees, NESTED) {
+            Some(partial) => partial,
+            None => self.named(&callees, NESTED),
+        };
+        Invocation { open_arguments: true, ..out }
     }
 
     /// The invocation that `functools.partial` prepared, when that is what is called.

@@ -16,7 +16,9 @@ pub mod notebook;
 mod parse;
 mod resolve;
 mod scope;
+mod straight;
 mod value;
 
 pub use module::{Comment, Import, Module, Place, PythonError, SyntaxError, analyze, analyze_cells};
+pub use straight::{Straight, straight};
 pub use value::{Argument, Call, Invocation, Value};

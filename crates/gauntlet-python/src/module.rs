@@ -104,7 +104,7 @@ pub fn analyze_cells(source: &str, cells: &[Range<usize>], limits: &Limits) -> R
 }
 
 fn describe(source: &str, parsed: &Parsed) -> Module {
-    let lines = Lines { index: LineIndex::from_source_text(source), source };
+    let lines = Lines::new(source);
     let bound = bind(parsed.body());
     let comments = parsed
         .tokens()
@@ -129,8 +129,12 @@ pub(crate) struct Lines<'a> {
     source: &'a str,
 }
 
-impl Lines<'_> {
-    fn line(&self, at: TextSize) -> u32 {
+impl<'a> Lines<'a> {
+    pub(crate) fn new(source: &'a str) -> Self {
+        Self { index: LineIndex::from_source_text(source), source }
+    }
+
+    pub(crate) fn line(&self, at: TextSize) -> u32 {
         u32::try_from(self.index.line_index(at).get()).unwrap_or(u32::MAX)
     }
 

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use ruff_python_ast::{Expr, ExprCall};
-use ruff_text_size::TextSize;
+use ruff_text_size::{Ranged, TextRange, TextSize};
 
 /// Index into [`Bound::scopes`].
 pub(crate) type ScopeId = usize;
@@ -110,11 +110,40 @@ pub(crate) struct Class<'a> {
     pub(crate) restricts: bool,
 }
 
+/// Where something is called.
+#[derive(Clone, Copy)]
+pub(crate) enum Site<'a> {
+    /// A call as people write it.
+    Call(&'a ExprCall),
+    /// What Python calls without one: a decorator, a metaclass, what a special method is set to.
+    Implicit(&'a Expr),
+}
+
+impl<'a> Site<'a> {
+    /// What is called.
+    pub(crate) fn callee(self) -> &'a Expr {
+        match self {
+            Self::Call(call) => &call.func,
+            Self::Implicit(callee) => callee,
+        }
+    }
+
+    /// All of it.
+    pub(crate) fn range(self) -> TextRange {
+        match self {
+            Self::Call(call) => call.range(),
+            Self::Implicit(callee) => callee.range(),
+        }
+    }
+}
+
 /// A module whose names are bound, with what is to be described.
 pub(crate) struct Bound<'a> {
     pub(crate) scopes: Vec<Scope<'a>>,
     pub(crate) classes: Vec<Class<'a>>,
-    pub(crate) calls: Vec<(&'a ExprCall, ScopeId)>,
+    pub(crate) calls: Vec<(Site<'a>, ScopeId)>,
+    /// Names of classes that a class statement has as its bases, and where it stands.
+    pub(crate) inherited: Vec<(&'a str, ScopeId)>,
     pub(crate) imports: Vec<(String, TextSize)>,
 }
 

@@ -355,3 +355,31 @@ fn callees_looked_up_by_data_are_told() {
         assert!(!last(source).looked_up, "{source}");
     }
 }
+
+#[test]
+fn what_python_calls_by_itself_is_a_call() {
+    let calls = |source: &str| -> Vec<(Vec<String>, bool)> {
+        module(source).calls.into_iter().map(|call| (call.invocation.names, call.at_import)).collect()
+    };
+    let system = |source: &str| {
+        assert!(calls(source).iter().any(|(names, at_import)| *at_import && names == &["os.system"]), "{source}");
+    };
+    system("import os\n@os.system\ndef f(): pass");
+    system("from os import system as s\n@s\nclass A: pass");
+    system("import os\n@(lambda f: os.system('id'))\ndef f(): pass");
+    system("import os, functools\n@functools.partial(os.system, 'id')\ndef f(): pass");
+    system("import os\ndef deco(f):\n    os.system('id')\n@deco\ndef g(): pass");
+    system("import os\nclass A:\n    @os.system\n    def f(self): pass");
+    system("import os\nclass A(metaclass=os.system): pass");
+    system("import os\nclass A:\n    __class_getitem__ = os.system\nA['id']");
+    system("import os\nclass A:\n    pass\nA.__getattr__ = os.system");
+    system("import builtins, os\nbuiltins.print = os.system\nprint('id')");
+    system("import os\nclass A:\n    def __init_subclass__(cls):\n        os.system('id')\nclass B(A): pass");
+    system("import os\nclass A:\n    def __enter__(self):\n        os.system('id')\nwith A(): pass");
+    // A decorator inside a function waits for the function.
+    let inner = calls("import os\ndef outer():\n    @os.system\n    def f(): pass");
+    assert_eq!(inner, [(vec!["os.system".to_owned()], false)]);
+    // Inheriting runs no constructor.
+    let base = calls("import os\nclass A:\n    def __init__(self):\n        os.system('id')\nclass B(A): pass");
+    assert!(base.iter().all(|(_, at_import)| !at_import), "{base:?}");
+}

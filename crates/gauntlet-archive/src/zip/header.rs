@@ -17,6 +17,24 @@ pub(super) const LOCAL_LEN: u64 = 30;
 /// Names above this are cut: a loader that opens files by such names does not exist.
 const NAME_BYTES: usize = 4096;
 
+/// Fields with sizes, times, owners and signatures (APPNOTE 4.5.2 and 4.6.1), and how long they get.
+const KNOWN_FIELDS: [(u16, usize); 9] = [
+    (0x0001, 28),
+    (0x000a, 32),
+    (0x000d, 12),
+    (0x5455, 13),
+    (0x5855, 12),
+    (0x7855, 4),
+    (0x7875, 15),
+    (0x9901, 7),
+    (0x756e, 14),
+];
+const UNICODE_PATH: u16 = 0x7075;
+/// Bytes that are too few for anything to hide in.
+const SHORTEST: usize = 8;
+/// Fields of one header that are told.
+const UNKNOWN_FIELDS: usize = 16;
+
 /// What one header, central or local, says about a member.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Header {
@@ -44,8 +62,8 @@ pub(super) struct Central {
     pub mode: u32,
     /// An extra field that readers act on and that occurs twice with different content.
     pub repeated: Option<u16>,
-    /// Where the member's comment lies.
-    pub comment: (u64, u64),
+    /// Where the member's comment lies, and extra fields that no reader knows.
+    pub strays: Vec<(u64, u64)>,
     /// Length of this record in the directory.
     pub len: u64,
 }
@@ -55,6 +73,8 @@ pub(super) struct Central {
 pub(super) struct Local {
     pub header: Header,
     pub data: u64,
+    /// Where extra fields lie that no reader knows.
+    pub strays: Vec<(u64, u64)>,
 }
 
 impl Local {
@@ -109,11 +129,12 @@ pub(super) fn central(source: &dyn ReadAt, at: u64) -> io::Result<Option<Central
     // Unix mode in the upper half of the external attributes (APPNOTE 4.4.2). Unpackers differ in which writing
     // systems they believe it of, so it counts whoever claims to have written it.
     let mode = (u32_at(&raw, 38) >> 16) & 0o170_000;
-    let comment = (at + len - u64::from(comment_len), at + len);
+    let mut strays = unknown_fields(&extra, at + 46 + u64::from(name_len));
+    strays.push((at + len - u64::from(comment_len), at + len));
     let repeated = [1, 0x7075].into_iter().find(|id| is_repeated(&extra, *id));
     let header =
         Header { name, flags: u16_at(&raw, 8), method: u16_at(&raw, 10), crc: u32_at(&raw, 16), compressed, size };
-    Ok(Some(Central { header, offset, unicode_name: unicode_name(&extra), mode, repeated, comment, len }))
+    Ok(Some(Central { header, offset, unicode_name: unicode_name(&extra), mode, repeated, strays, len }))
 }
 
 pub(super) fn local(source: &dyn ReadAt, at: u64) -> io::Result<Option<Local>> {
@@ -126,10 +147,12 @@ pub(super) fn local(source: &dyn ReadAt, at: u64) -> io::Result<Option<Local>> {
     if data > source.size() {
         return Ok(None);
     }
-    let name = bytes(source, at + LOCAL_LEN, usize::from(name_len).min(NAME_BYTES))?;
+    let mut name = bytes(source, at + LOCAL_LEN, usize::from(name_len) + usize::from(extra_len))?;
+    let extra = name.split_off(usize::from(name_len));
+    name.truncate(NAME_BYTES);
+    let strays = unknown_fields(&extra, at + LOCAL_LEN + u64::from(name_len));
     let (mut compressed, mut size) = (u64::from(u32_at(&raw, 18)), u64::from(u32_at(&raw, 22)));
     if compressed == u64::from(u32::MAX) || size == u64::from(u32::MAX) {
-        let extra = bytes(source, at + LOCAL_LEN + u64::from(name_len), usize::from(extra_len))?;
         let wide = extra_field(&extra, 1).unwrap_or_default();
         let mut wide = wide;
         for value in [&mut size, &mut compressed] {
@@ -143,7 +166,7 @@ pub(super) fn local(source: &dyn ReadAt, at: u64) -> io::Result<Option<Local>> {
     }
     let header =
         Header { name, flags: u16_at(&raw, 6), method: u16_at(&raw, 8), crc: u32_at(&raw, 14), compressed, size };
-    Ok(Some(Local { header, data }))
+    Ok(Some(Local { header, data, strays }))
 }
 
 /// Length of the data descriptor at `at` when it states exactly these values (APPNOTE 4.3.9: with or without a
@@ -245,7 +268,38 @@ fn differs(narrow: u64, saturated: u64, wide: u64) -> bool {
 
 /// Info-ZIP Unicode Path (0x7075): version, CRC of the other name, name.
 fn unicode_name(extra: &[u8]) -> Option<Vec<u8>> {
-    extra_field(extra, 0x7075).and_then(|body| body.get(5..)).map(|name| name[..name.len().min(NAME_BYTES)].to_vec())
+    extra_field(extra, UNICODE_PATH)
+        .and_then(|body| body.get(5..))
+        .map(|name| name[..name.len().min(NAME_BYTES)].to_vec())
+}
+
+/// Fields that hold more than times, owners, sizes, names and padding: their content, `at` being where the fields begin.
+fn unknown_fields(extra: &[u8], at: u64) -> Vec<(u64, u64)> {
+    let mut out = Vec::new();
+    let mut rest = extra;
+    while rest.len() >= SHORTEST {
+        let from = at + (extra.len() - rest.len()) as u64;
+        let Some((head, behind)) = rest.split_first_chunk::<4>() else { break };
+        let len = usize::from(u16::from_le_bytes([head[2], head[3]]));
+        // What is no field is none of a length either.
+        let Some((body, behind)) = behind.split_at_checked(len) else {
+            out.extend(is_content(rest).then(|| (from, from + rest.len() as u64)));
+            break;
+        };
+        let id = u16::from_le_bytes([head[0], head[1]]);
+        let known = KNOWN_FIELDS.iter().any(|(known, most)| *known == id && body.len() <= *most)
+            || (id == UNICODE_PATH && body.get(5..).is_some_and(|name| !name.iter().any(u8::is_ascii_control)));
+        if !known && body.len() >= SHORTEST && is_content(body) && out.len() < UNKNOWN_FIELDS {
+            out.push((from + 4, from + 4 + len as u64));
+        }
+        rest = behind;
+    }
+    out
+}
+
+/// Padding, such as PyTorch's, repeats one byte.
+fn is_content(bytes: &[u8]) -> bool {
+    bytes.windows(2).any(|pair| pair[0] != pair[1])
 }
 
 /// Two fields of one kind with different content: readers differ in which they take.

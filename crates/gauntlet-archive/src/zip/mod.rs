@@ -70,8 +70,8 @@ impl Zip {
         self.more_conflicts
     }
 
-    /// Ranges (start, end) that no member owns and that have content: before, between and behind the records, and the
-    /// comments. At most 1000.
+    /// Ranges (start, end) that no member owns and that have content: before, between and behind the records, the
+    /// comments, and extra fields of unknown kinds. At most 1000.
     #[must_use]
     pub fn strays(&self) -> &[(u64, u64)] {
         &self.strays
@@ -174,10 +174,13 @@ impl Zip {
         }
         let index = self.members.len();
         listed.insert(offset, index);
-        let Central { header, unicode_name, mode, repeated, comment, .. } = central;
+        let Central { header, unicode_name, mode, repeated, strays, .. } = central;
         let name = header.name.clone();
         let is_link = mode == 0o120_000;
-        self.stray(comment);
+        strays
+            .into_iter()
+            .chain(local.iter().flat_map(|local| local.strays.clone()))
+            .for_each(|range| self.stray(range));
         let member = Member::new(offset, Some(header), local.as_ref(), is_link);
         self.push(member, budget)?;
         match &local {
@@ -202,6 +205,7 @@ impl Zip {
 
     fn add_local(&mut self, budget: &Budget, offset: u64, local: &Local, compressed: u64) -> Result<(), LimitHit> {
         let index = self.members.len();
+        local.strays.iter().for_each(|range| self.stray(*range));
         let mut member = Member::new(offset, None, Some(local), false);
         if let Some(entry) = &mut member.local {
             entry.compressed = compressed;
@@ -319,8 +323,13 @@ impl Zip {
     }
 
     fn stray(&mut self, (start, end): (u64, u64)) {
-        if start < end && self.strays.len() < CONFLICTS {
+        if start >= end {
+            return;
+        }
+        if self.strays.len() < CONFLICTS {
             self.strays.push((start, end));
+        } else {
+            self.more_conflicts += 1;
         }
     }
 

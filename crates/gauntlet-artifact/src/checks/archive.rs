@@ -9,6 +9,9 @@ use super::{FINDINGS, each, plural, rule};
 use crate::extract::{Claim, Format};
 use crate::facts::{ArchiveFact, EntryFact, FileFact, NamedConflict, StreamFact, leaves_folder};
 
+/// Expanded bytes of one member from which on a high ratio is more than a note.
+const FILLS: u64 = 1 << 30;
+
 /// `artifact/archive`
 pub(crate) struct Archive;
 
@@ -114,6 +117,10 @@ fn file(location: &Location, fact: &FileFact, judgement: &mut Judgement) {
             judgement.findings.extend(program(location, kind, fact));
         }
     }
+    if let Some(offset) = fact.hidden {
+        let message = format!("another file begins at offset {offset}, behind bytes of another kind");
+        judgement.findings.push(super::draft(&INFO, "extra-bytes", location, message).severity(Severity::Low));
+    }
     if let Some(promised) = &fact.promised {
         let names: Vec<_> = fact.formats.iter().map(Format::name).collect();
         let message = format!("named like {promised}, and its content is {}", names.join(" and "));
@@ -203,7 +210,10 @@ fn archive(location: &Location, fact: &ArchiveFact, judgement: &mut Judgement) {
     // Conflicts of one kind are one finding each up to a point: an archive may have thousands of members.
     let mut counts: BTreeMap<(&str, Severity), u64> = BTreeMap::new();
     for conflict in &fact.conflicts {
-        let Some(Seen { rule, severity, what }) = conflict_seen(conflict, fact.hidden) else { continue };
+        let Some(Seen { rule, mut severity, what }) = conflict_seen(conflict, fact.hidden) else { continue };
+        if fact.members == 1 && is_named_like_its_zip(conflict) {
+            severity = Severity::Low;
+        }
         let count = counts.entry((rule, severity)).or_default();
         *count += 1;
         if *count > FINDINGS as u64 {
@@ -242,8 +252,18 @@ fn archive(location: &Location, fact: &ArchiveFact, judgement: &mut Judgement) {
     for (name, packed, expanded) in fact.expanding.iter().take(FINDINGS) {
         let message = format!("member `{name}`: {packed} bytes expand to {expanded}");
         let place = member_place(location, Some(name));
-        judgement.findings.push(super::draft(&INFO, "high-expansion", &place, message).snippet(name));
+        // Arrays of zeros compress as well as bombs do; only what fills a machine is more than a note.
+        let severity = if *expanded >= FILLS { Severity::Medium } else { Severity::Low };
+        let draft = super::draft(&INFO, "high-expansion", &place, message).severity(severity);
+        judgement.findings.push(draft.snippet(name));
     }
+}
+
+/// pandas packs one table under the whole path of the zip itself, and reads it without regard to the name.
+fn is_named_like_its_zip(conflict: &NamedConflict) -> bool {
+    let absolute = conflict.conflict.kind == ConflictKind::Name { problem: NameProblem::Absolute };
+    let name = conflict.name.as_deref().unwrap_or_default();
+    absolute && name.to_ascii_lowercase().ends_with(".zip") && !name.contains(['\\', '\0'])
 }
 
 fn stream(location: &Location, fact: &StreamFact, judgement: &mut Judgement) {

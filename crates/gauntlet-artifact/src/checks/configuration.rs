@@ -37,6 +37,27 @@ pub(crate) static INFO: CheckInfo = CheckInfo {
             ["CWE-829", "OWASP ML06:2023", "AML.T0010.003"]
         ),
         rule!(
+            "artifact/configuration/native-library",
+            High,
+            "the configuration makes the server load machine code",
+            "Do not serve the model; find out who built the library and why the model needs it.",
+            ["CWE-114", "CWE-829", "OWASP ML06:2023", "AML.T0010.003"]
+        ),
+        rule!(
+            "artifact/configuration/package-source",
+            Low,
+            "packages that the model asks for come from an unusual place",
+            "Install the packages from an index that you trust, with their versions and hashes pinned.",
+            ["CWE-829", "CWE-494", "OWASP ML06:2023", "AML.T0010.001"]
+        ),
+        rule!(
+            "artifact/configuration/registered-function",
+            Low,
+            "loading calls a function that another package registers",
+            "Find out which package registers the function, and whether you trust it.",
+            ["CWE-829", "OWASP ML06:2023", "AML.T0010.003"]
+        ),
+        rule!(
             "artifact/configuration/unsafe-path",
             High,
             "a path or digest that leads out of the model's folder",
@@ -119,6 +140,70 @@ fn reexported<'v>(value: &'v str, rules: &PickleRules) -> Option<&'v str> {
     reached.next()
 }
 
+/// Hosts from which the packages of common frameworks come.
+const PACKAGES: [&str; 3] = ["pypi.org", "files.pythonhosted.org", "download.pytorch.org"];
+
+/// Whether a path leads out of the model's folder.
+fn leaves(value: &str) -> bool {
+    value.starts_with(['/', '\\', '~'])
+        || value.split(['/', '\\']).any(|part| part == "..")
+        || value.contains("://")
+        || value.as_bytes().get(1) == Some(&b':')
+}
+
+/// Whether spaCy, its plugins of the same makers, or Thinc register a function or component under this name.
+fn is_known_function(name: &str) -> bool {
+    const PACKAGES: [&str; 8] = [
+        "spacy",
+        "spacy-legacy",
+        "spacy-transformers",
+        "spacy-curated-transformers",
+        "spacy-experimental",
+        "spacy-lookups-data",
+        "spacy-loggers",
+        "srsly",
+    ];
+    const COMPONENTS: [&str; 27] = [
+        "tok2vec",
+        "tagger",
+        "parser",
+        "beam_parser",
+        "ner",
+        "beam_ner",
+        "senter",
+        "sentencizer",
+        "attribute_ruler",
+        "lemmatizer",
+        "trainable_lemmatizer",
+        "morphologizer",
+        "entity_linker",
+        "entity_ruler",
+        "future_entity_ruler",
+        "span_ruler",
+        "spancat",
+        "spancat_singlelabel",
+        "span_finder",
+        "textcat",
+        "textcat_multilabel",
+        "transformer",
+        "curated_transformer",
+        "merge_noun_chunks",
+        "merge_entities",
+        "token_splitter",
+        "doc_cleaner",
+    ];
+    match name.split_once('.') {
+        Some((package, _)) if PACKAGES.contains(&package) => true,
+        // Thinc's own have a version and no package: `Adam.v1`.
+        Some((function, version)) => {
+            let digits =
+                version.strip_prefix('v').is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()));
+            digits && function.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        }
+        None => COMPONENTS.contains(&name),
+    }
+}
+
 fn setting_finding(location: &Location, setting: &Setting, rules: &PickleRules) -> Option<Draft> {
     let Setting { place, kind, value } = setting;
     let at = location.clone().in_field(place);
@@ -149,11 +234,39 @@ fn setting_finding(location: &Location, setting: &Setting, rules: &PickleRules) 
         }
         SettingKind::Code => Some(draft("loader-module", format!("loading runs the file that `{value}` names"))),
         SettingKind::Path => {
-            let leaves = value.starts_with(['/', '\\', '~'])
-                || value.split(['/', '\\']).any(|part| part == "..")
-                || value.contains("://")
-                || value.as_bytes().get(1) == Some(&b':');
-            leaves.then(|| draft("unsafe-path", format!("`{place}` is `{value}`, outside of the model")))
+            leaves(value).then(|| draft("unsafe-path", format!("`{place}` is `{value}`, outside of the model")))
+        }
+        SettingKind::LaterPath => leaves(value).then(|| {
+            let message = format!("`{place}` is `{value}`, which making the model again opens");
+            draft("unsafe-path", message).severity(Severity::Low)
+        }),
+        SettingKind::Source => {
+            let host = value.rsplit_once("://").map_or(value.as_str(), |(_, rest)| rest);
+            let host = host.split(['/', '?', '#']).next().unwrap_or(host).rsplit('@').next().unwrap_or(host);
+            if PACKAGES.contains(&host) && value.contains("https://") {
+                return None;
+            }
+            // Without TLS, or with its check turned off, whoever stands between gives the packages.
+            let open = place.starts_with("--trusted-host") || value.contains("http://");
+            let severity = if open { Severity::Medium } else { Severity::Low };
+            let message = format!("`{place}`: packages are installed from `{host}`");
+            Some(draft("package-source", message).severity(severity))
+        }
+        SettingKind::Library => Some(draft("native-library", format!("`{place}` loads `{value}`"))),
+        SettingKind::Imported => {
+            let stdlib = matches!(rules.module(value), Tier::Dangerous(_) | Tier::Stdlib | Tier::Walk(_));
+            let severity = if stdlib { Severity::High } else { Severity::Medium };
+            Some(draft("loader-module", format!("`{place}` imports `{value}`")).severity(severity))
+        }
+        SettingKind::Registered => {
+            let (module, name) = value.rsplit_once('.').unwrap_or(("", value));
+            if let Tier::Dangerous(why) = rules.alone(module, name) {
+                let message = format!("`{place}` is `{value}`, which the reader calls: {why}");
+                return Some(draft("unsafe-target", message));
+            }
+            (!is_known_function(value)).then(|| {
+                draft("registered-function", format!("`{place}` is `{value}`, which neither spaCy nor Thinc has"))
+            })
         }
         SettingKind::Digest => {
             let hex = value.strip_prefix("sha256:").or_else(|| value.strip_prefix("sha256-"));

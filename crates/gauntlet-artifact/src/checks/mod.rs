@@ -151,7 +151,8 @@ mod tests {
             (include_str!("msgpack.rs"), &super::msgpack::INFO),
             (include_str!("onnx.rs"), &super::onnx::INFO),
             (include_str!("openvino.rs"), &super::openvino::INFO),
-            (include_str!("pickle.rs"), &super::pickle::INFO),
+            (include_str!("pickle/mod.rs"), &super::pickle::INFO),
+            (include_str!("pickle/stream.rs"), &super::pickle::INFO),
             (include_str!("pmml.rs"), &super::pmml::INFO),
             (include_str!("r.rs"), &super::r::INFO),
             (include_str!("safetensors.rs"), &super::safetensors::INFO),
@@ -181,12 +182,14 @@ mod tests {
     fn every_rule_that_is_pushed_by_name_exists() {
         let sources = [
             (include_str!("archive.rs"), &super::archive::INFO),
+            (include_str!("pickle/stream.rs"), &super::pickle::INFO),
             (include_str!("openvino.rs"), &super::openvino::INFO),
             (include_str!("pmml.rs"), &super::pmml::INFO),
             (include_str!("r.rs"), &super::r::INFO),
         ];
         for (source, info) in sources {
-            for before in [" push(\"", "push(location, \"", "push(&place, \""] {
+            for before in [" push(\"", "push(location, \"", "push(&place, \"", "push(&mut drafts, \"", "self.draft(\""]
+            {
                 for part in source.split(before).skip(1) {
                     let name = part.split('"').next().unwrap();
                     assert!(info.rule(name).is_some(), "{} has no rule {name}", info.id);

@@ -4,7 +4,7 @@ use gauntlet_core::{Check, CheckInfo, Confidence, Facts, Judgement, Judging, Loc
 use gauntlet_onnx::{ExternalFact, LocationProblem, OnnxFacts, OperatorUse, TensorProblem};
 
 use super::{FINDINGS, each, plural, rule};
-use crate::facts::OnnxFact;
+use crate::facts::{ExternalRangeFact, OnnxFact};
 
 /// `artifact/onnx`
 pub(crate) struct Onnx;
@@ -120,6 +120,13 @@ impl Check for Onnx {
                 let message = format!("no valid ONNX model: {message}");
                 judgement.findings.push(super::draft(&INFO, "malformed-model", location, message));
             }
+        });
+        each::<ExternalRangeFact>(facts, &mut judgement, |location, fact, judgement| {
+            let ExternalRangeFact { file, tensor, end, size, tensors } = fact;
+            let many = plural(tensors, "tensor reaches", "tensors reach");
+            let message = format!("{many} behind the end of `{file}`: `{tensor}` to byte {end} of {size}");
+            let place = location.clone().in_field(tensor);
+            judgement.findings.push(super::draft(&INFO, "external-data-range", &place, message).snippet(&file));
         });
         judgement
     }

@@ -37,6 +37,20 @@ pub(crate) static INFO: CheckInfo = CheckInfo {
             ["CWE-912", "OWASP ML06:2023"]
         ),
         rule!(
+            "artifact/weights/address-in-tensor",
+            Medium,
+            "a tensor holds an address",
+            "Find out who reads the address; do not deploy the model until then.",
+            ["CWE-912", "CWE-506", "OWASP ML06:2023", "AML.T0018.002"]
+        ),
+        rule!(
+            "artifact/weights/random-bytes",
+            Low,
+            "a tensor's bytes are spread like those of encrypted or compressed data",
+            "Compare the tensor with the model that it was made from, and leave it out if nothing uses it.",
+            ["CWE-506", "OWASP ML06:2023", "AML.T0018.002"]
+        ),
+        rule!(
             "artifact/weights/not-finite",
             Low,
             "a tensor holds values that are no finite numbers",
@@ -88,6 +102,12 @@ fn findings(location: &Location, tensor: &TensorFact) -> Vec<Draft> {
     // Vocabularies and configuration are kept as bytes by some programs.
     if let Some(run) = stats.text_run.filter(|_| tensor.row.dtype.starts_with(['F', 'B'])) {
         push("text-in-tensor", format!("tensor `{name}` holds {run} readable bytes in a row"));
+    }
+    if let Some(address) = stats.address.as_ref().filter(|_| tensor.row.dtype.starts_with(['F', 'B'])) {
+        push("address-in-tensor", format!("tensor `{name}` holds the address {address}"));
+    }
+    if stats.random {
+        push("random-bytes", format!("the numbers of tensor `{name}` are spread over all magnitudes"));
     }
     if let Some(share) = stats.rank_one.filter(|share| *share >= SPIKE) {
         push("rank-one-spike", format!("{:.1} % of matrix `{name}` is of rank one", 100.0 * share));

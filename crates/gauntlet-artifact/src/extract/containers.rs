@@ -3,7 +3,9 @@
 use std::cell::RefCell;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use gauntlet_archive::{ArchiveError, ConflictKind, Container, StreamInfo, Zip, decoder, lossy_name, name_problems};
+use gauntlet_archive::{
+    ArchiveError, ConflictKind, Container, Method, StreamInfo, Zip, decoder, lossy_name, name_problems,
+};
 use gauntlet_core::SkipCode;
 use gauntlet_limits::{ReadAt, Window};
 
@@ -25,6 +27,11 @@ impl Walk<'_> {
         match container {
             Container::Zip => {
                 self.with_random(content, place, ARCHIVE, |walk, source| match Zip::read(source, walk.budget) {
+                    Ok(zip) if is_accident(&zip) => {
+                        if Claim::of(&place.name) != Claim::Nothing {
+                            walk.skip(ARCHIVE, place, SkipCode::Malformed, "begins like a zip, and is none");
+                        }
+                    }
                     Ok(zip) => walk.zip(&zip, source, place, Hidden::No),
                     Err(error) => walk.failed(ARCHIVE, place, &error),
                 });
@@ -56,11 +63,10 @@ impl Walk<'_> {
             seen.borrow_mut().push(decoder.info());
             Ok(Box::new(decoder))
         };
-        // Two bytes of zlib or thirteen of lzma are a weak sign: what unpacks to nothing never was compressed.
+        // A few first bytes are a weak sign: what unpacks to nothing gives no one anything to load.
         let first = Content::Packed(&open).prefix(1);
         let nothing = !matches!(&first, Ok(prefix) if !prefix.bytes.is_empty());
-        if nothing && matches!(container, Container::Zlib | Container::Lzma) && Claim::of(&place.name) != Claim::Archive
-        {
+        if nothing && Claim::of(&place.name) != Claim::Archive {
             if Claim::of(&place.name).is_model() {
                 self.skip(ARCHIVE, place, SkipCode::Malformed, format!("looks like {container}, and does not unpack"));
             }
@@ -122,7 +128,8 @@ impl Walk<'_> {
             container,
             members: info.members,
             complete: info.complete,
-            trailing: info.trailing.map(|from| from.saturating_add(skip)),
+            // Behind a stream that was found inside other bytes these go on.
+            trailing: info.trailing.filter(|_| !place.name.is_empty()).map(|from| from.saturating_add(skip)),
             skipped: info.skipped.iter().map(|(_, len)| *len).collect(),
             names: names.collect(),
             label_bytes: info.labels.iter().map(|label| label.len() as u64).sum(),
@@ -173,6 +180,16 @@ impl Walk<'_> {
             self.skip(ARCHIVE, place, SkipCode::Unsupported, detail);
         }
     }
+}
+
+/// Four bytes that are a zip's by accident: no directory, and no member whose method is known and whose name is text.
+fn is_accident(zip: &Zip) -> bool {
+    let is_member = |member: &gauntlet_archive::Member| {
+        member.central.is_some()
+            || (!member.display_name().contains(|c: char| c.is_control() || c == char::REPLACEMENT_CHARACTER)
+                && member.readings().iter().any(|reading| !matches!(reading.method, Method::Other(_))))
+    };
+    !zip.members().iter().any(is_member)
 }
 
 /// Whether a zip is what the metadata tools of TensorFlow Lite append: texts and vocabularies, each once. Their content is

@@ -4,6 +4,7 @@ use gauntlet_core::{Derived, LimitHit, SkipCode, Stage};
 
 use super::{Content, Place, Walk};
 use crate::checks::ARCHIVE;
+use crate::formats::tensor::TensorRow;
 
 /// Endings of files that the source gate reads for more than their words.
 const ENDINGS: [&str; 13] =
@@ -27,8 +28,7 @@ impl Walk<'_> {
             Err(error) if LimitHit::in_io(&error).is_some() => return self.not_handed_on(place, ending),
             Err(error) => return self.io_failed(ARCHIVE, place, &error),
         };
-        let held: usize = self.facts.derived.iter().map(|derived| derived.bytes.len()).sum();
-        if text.len() as u64 > MOST || held + text.len() > TOGETHER {
+        if text.len() as u64 > MOST || self.derived_bytes() + text.len() > TOGETHER {
             return self.not_handed_on(place, ending);
         }
         self.facts.derived.push(Derived {
@@ -37,6 +37,22 @@ impl Walk<'_> {
             name: crate::readers::base(&place.name).to_owned(),
             bytes: text.into_bytes(),
         });
+    }
+
+    /// Hands what can be read among the numbers of a tensor to the source gate. Whole numbers spell vocabularies.
+    pub(super) fn derive_text(&mut self, texts: &[u8], row: &TensorRow, place: &Place) {
+        if row.dtype.starts_with(['F', 'B']) && self.derived_bytes() + texts.len() <= TOGETHER {
+            self.facts.derived.push(Derived {
+                stage: Stage::Source,
+                location: place.member(&format!("<text in tensor {}>", row.name)).location,
+                name: "tensor.txt".to_owned(),
+                bytes: texts.to_vec(),
+            });
+        }
+    }
+
+    fn derived_bytes(&self) -> usize {
+        self.facts.derived.iter().map(|derived| derived.bytes.len()).sum()
     }
 
     /// Code that is too long to be handed on is an open question; a long list of words is data.

@@ -1,11 +1,10 @@
 //! What hides in bytes that should be numbers: only signatures that weights do not have by accident count.
 
-use gauntlet_archive::Container;
 use gauntlet_limits::{ReadAt, Window};
 use gauntlet_pickle::Sniff;
 
-use super::format::{Format, by_magic};
-use super::{Content, Place, Walk};
+use super::format::{Format, JAVA_CLASS, by_magic};
+use super::{Content, Place, Walk, search};
 
 /// Bytes looked at for a signature.
 const PREFIX: u64 = 4096;
@@ -28,17 +27,23 @@ impl Walk<'_> {
     }
 }
 
+/// Four bytes may be numbers: an ELF file goes on with its class, byte order and version, a script with a line of text.
+fn is_program(prefix: &[u8]) -> bool {
+    let line =
+        || prefix.iter().take_while(|byte| **byte != b'\n').all(|byte| (b' '..0x7f).contains(byte) || *byte == b'\r');
+    match by_magic(prefix) {
+        Some(Format::Executable(kind)) if kind == "script" => line(),
+        Some(Format::Executable(kind)) if kind == "ELF" => matches!(prefix, [_, _, _, _, 1 | 2, 1 | 2, 1, ..]),
+        Some(Format::Executable(kind)) => kind != JAVA_CLASS,
+        _ => false,
+    }
+}
+
 fn begins_like_a_file(prefix: &[u8], complete: bool) -> bool {
-    let container = || {
-        matches!(
-            gauntlet_archive::sniff(prefix),
-            Some(Container::Zip | Container::SevenZip | Container::Rar | Container::Gzip | Container::Xz)
-        )
-    };
-    let program = || matches!(by_magic(prefix), Some(Format::Executable(_)));
+    let container = search::is_archive(prefix) || prefix.starts_with(b"Rar!\x1a\x07");
     let pickle =
         || matches!(gauntlet_pickle::looks_like_pickle(prefix, complete), Some(Sniff::Announced | Sniff::Active));
-    container() || program() || pickle()
+    container || is_program(prefix) || pickle()
 }
 
 #[cfg(test)]
@@ -66,7 +71,8 @@ mod tests {
     #[test]
     fn pickles_archives_and_programs_are_files() {
         assert!(begins_like_a_file(b"\x80\x04cos\nsystem\n(Vid\ntR.", true));
-        assert!(begins_like_a_file(b"PK\x03\x04\x14\0\0\0", true));
+        let member = [b"PK\x03\x04\x14\0\0\0\0\0".as_slice(), &[0; 16], b"\x05\0\0\0a.pkl"].concat();
+        assert!(begins_like_a_file(&member, true));
         assert!(begins_like_a_file(b"\x7fELF\x02\x01\x01", true));
     }
 }

@@ -87,7 +87,11 @@ impl Claim {
     /// Judged by the last ending, in lower case.
     pub(crate) fn of(name: &str) -> Self {
         let base = name.rsplit(['/', '\\', '!']).next().unwrap_or(name);
-        let Some((_, ending)) = base.rsplit_once('.') else { return Self::Nothing };
+        let Some((stem, ending)) = base.rsplit_once('.') else { return Self::Nothing };
+        // PyTorch's own examples call what `torch.save` writes `.pth.tar`.
+        if ending.eq_ignore_ascii_case("tar") && Self::of(stem) == Self::Torch {
+            return Self::Torch;
+        }
         match ending.to_ascii_lowercase().as_str() {
             "pkl" | "pickle" | "joblib" | "dill" | "cloudpickle" | "pdparams" | "pdopt" => Self::Pickle,
             "pt" | "pth" | "ckpt" | "ptl" | "pt2" => Self::Torch,
@@ -295,6 +299,7 @@ mod tests {
     fn names_claim_by_their_last_ending() {
         assert_eq!(Claim::of("a/b.tar.gz"), Claim::Archive);
         assert_eq!(Claim::of("model.PKL"), Claim::Pickle);
+        assert_eq!(Claim::of("model_best.pth.tar"), Claim::Torch);
         assert_eq!(Claim::of("dir.pkl/README"), Claim::Nothing);
         assert_eq!(Claim::of("zip!archive/data.pkl"), Claim::Pickle);
     }

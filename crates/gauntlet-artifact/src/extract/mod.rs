@@ -5,11 +5,13 @@ mod content;
 mod derived;
 mod embedded;
 mod entries;
+mod external;
 mod folders;
 mod format;
 mod mask;
 mod readers;
 mod search;
+mod storages;
 mod weights;
 mod zip;
 
@@ -20,13 +22,13 @@ use std::path::Path;
 use gauntlet_archive::{ArchiveError, Container};
 use gauntlet_core::{
     Context, Coverage, Extractor, FactRow, Facts, Limit, LimitHit, Limits, Location, MaskKey, Relation, SkipCode,
-    SkipReason, Target, TreeFile, open_regular,
+    Target, TreeFile, open_regular,
 };
 use gauntlet_limits::{Budget, ReadAt};
 use rayon::prelude::*;
 
 use crate::checks::{ARCHIVE, ONNX, PICKLE, SAFETENSORS};
-use crate::facts::{CoremlFact, FileFact, OnnxFact, OpenvinoFact, TfjsFact};
+use crate::facts::FileFact;
 use crate::formats::json::{Document, JsonError};
 use crate::formats::lenient;
 use crate::formats::yaml::{self, YamlError};
@@ -90,7 +92,7 @@ impl Extractor for Artifact {
                 all
             });
         facts.coverage_mut(ARCHIVE).skipped.extend(target.tree.skipped.iter().cloned());
-        note_external_data(&mut facts);
+        external::note(&mut facts, target.tree);
         let in_model = |folder: &Path| folders.contains(folder) || folder.ancestors().any(|f| trees.contains(f));
         crate::readers::card::read(&mut facts, target, &in_model);
         folders::note(&mut facts, target.tree);
@@ -105,46 +107,6 @@ fn folders_with<'t>(files: &'t [TreeFile], names: &[&str]) -> BTreeSet<&'t Path>
         file.path.file_name().and_then(|name| name.to_str()).is_some_and(|name| names.contains(&name))
     };
     files.iter().filter(marks).filter_map(|file| file.path.parent()).collect()
-}
-
-/// Raw weights that a model of this subject names are no open question: they are numbers of that model.
-fn note_external_data(facts: &mut Facts) {
-    let mut named = BTreeSet::new();
-    let mut beside = |location: &Location, names: &mut dyn Iterator<Item = &String>| {
-        let (Some(path), None) = (&location.path, &location.member) else { return };
-        let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
-        for name in names.filter(|name| !name.split('/').any(|part| part == "..")) {
-            let name = name.trim_start_matches("@model_path/").trim_start_matches("./");
-            named.insert(if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") });
-        }
-    };
-    for (location, fact) in facts.of::<TfjsFact>().flatten() {
-        beside(location, &mut fact.paths.iter());
-    }
-    for (location, CoremlFact(fact)) in facts.of::<CoremlFact>().flatten() {
-        beside(location, &mut fact.files.iter());
-    }
-    for (location, fact) in facts.of::<OnnxFact>().flatten() {
-        let (Some(path), None, OnnxFact::Model { facts: model, .. }) = (&location.path, &location.member, &fact) else {
-            continue;
-        };
-        let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
-        for external in model.external.iter().filter(|external| external.problems.is_empty()) {
-            let name = external.location.trim_start_matches("./");
-            named.insert(if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") });
-        }
-    }
-    for (location, OpenvinoFact(_)) in facts.of::<OpenvinoFact>().flatten() {
-        if let (Some(path), None) = (&location.path, &location.member) {
-            named.extend(path.strip_suffix(".xml").map(|stem| format!("{stem}.bin")));
-        }
-    }
-    for skipped in &mut facts.coverage_mut(ARCHIVE).skipped {
-        let raw = skipped.member.is_none() && skipped.reason.code == SkipCode::Unsupported;
-        if raw && skipped.reason.detail == NO_FORMAT && named.contains(&skipped.path) {
-            skipped.reason = SkipReason::new(SkipCode::Ignored, "weights of the model that names them");
-        }
-    }
 }
 
 /// Facts of one file of a tree. A file that changes while it is read has no facts.
@@ -186,7 +148,7 @@ pub(crate) fn file(
     let budget = Budget::new(limits.clone());
     let location = Location::file(path);
     let name = location.path.clone().unwrap_or_default();
-    let mut walk = Walk { budget: &budget, mask, facts: empty(), model_folder, weights };
+    let mut walk = Walk { budget: &budget, mask, facts: empty(), model_folder, weights, storages: Vec::new() };
     walk.examine(&Content::Plain(source), &Place { location, name, depth: 0 });
     // A file of no concern (a text, a picture) was not looked at: nothing may be concluded about it.
     let concerned = !walk.facts.rows.is_empty() || walk.facts.coverage.values().any(|c| *c != Coverage::default());
@@ -260,6 +222,8 @@ pub(crate) struct Walk<'b> {
     pub(crate) model_folder: bool,
     /// How closely weights are looked at.
     pub(crate) weights: Depth,
+    /// Storages that the last pickle named.
+    pub(crate) storages: Vec<gauntlet_pickle::Storage>,
 }
 
 /// Where some bytes are.
@@ -389,10 +353,25 @@ impl Walk<'_> {
         {
             self.self_extracting(*source, place);
         }
+        let mut hidden = None;
+        let text = prefix.complete && is_text(&prefix.bytes);
+        if !text
+            && !prefix.bytes.is_empty()
+            && !is_opaque(&formats, claim)
+            && search::is_open_ended(&formats, claim, sniffed.is_some())
+        {
+            hidden = match content {
+                Content::Plain(source) => self.search_ends(*source, place, false),
+                Content::Packed(_) if prefix.complete => self.search_ends(&prefix.bytes, place, false),
+                Content::Packed(_) => None,
+            };
+            // In bytes of no known format it may be where it belongs.
+            hidden = hidden.filter(|_| !formats.is_empty());
+        }
         self.note_unread(&formats, claim, &prefix, place);
-        if claim.is_model() || !formats.is_empty() {
+        if hidden.is_some() || claim.is_model() || !formats.is_empty() {
             let weak_pickle = sniffed.is_some_and(|s| s != gauntlet_pickle::Sniff::Announced);
-            let fact = FileFact { formats, claim, size, weak_pickle, promised };
+            let fact = FileFact { formats, claim, size, weak_pickle, promised, hidden };
             self.facts.push(ARCHIVE, place.location.clone(), &fact);
         }
     }

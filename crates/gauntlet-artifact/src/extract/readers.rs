@@ -1,18 +1,23 @@
 //! Formats that are no containers: pickle, safetensors, ONNX, NumPy arrays.
 
-use gauntlet_core::{MaskKey, Masked, SkipCode};
-use gauntlet_limits::{ReadAt, Window};
+use gauntlet_archive::ArchiveError;
+use gauntlet_core::{Limit, MaskKey, Masked, SkipCode};
+use gauntlet_limits::{ReadAt, Sequential, Window};
 use gauntlet_onnx::{Model, OnnxError, OnnxFacts};
 use gauntlet_pickle::{Options, Origin, PickleFacts, StreamEnd};
 
-use super::content::{Content, Spool};
+use super::content::{Content, Opened, Spool};
 use super::mask::mask;
 use super::{Place, Walk};
 use crate::checks::{ONNX, PICKLE, SAFETENSORS};
-use crate::facts::{NpyBroken, NpyFact, OnnxFact, PickleFact, SafetensorsFact};
-use crate::formats::npy::{self, NpyError};
+use crate::facts::{GraphCode, NpyBroken, NpyFact, OnnxFact, PickleFact, SafetensorsFact};
+use crate::formats::npy::{self, NpyError, NpyFacts};
 use crate::formats::safetensors::{self, HeaderError};
+use crate::formats::tensor::TensorRow;
 use crate::formats::text::reads_as_code;
+
+/// Long pickles inside the calls of one pickle that are read.
+const LITERALS: usize = 64;
 
 impl Walk<'_> {
     pub(super) fn pickle(&mut self, content: &Content<'_>, place: &Place, announced: bool, in_npy: bool) {
@@ -21,9 +26,63 @@ impl Walk<'_> {
             Err(error) => return self.failed(PICKLE, place, &error),
         };
         let mut facts = gauntlet_pickle::interpret(&mut *stream, self.budget, &Options::default());
+        self.storages = facts.streams.iter().flat_map(|stream| stream.persistent_ids.storages.clone()).collect();
+        let foreign = std::mem::take(&mut facts.foreign);
+        let whole = self.whole_literals(&mut facts, content, place);
+        for (at, bytes) in foreign.iter().enumerate() {
+            // A literal that was cut is read where it stands.
+            if bytes.literal_at.is_none_or(|at| !whole.contains(&at)) {
+                self.part(&Content::Plain(&bytes.bytes), place, &format!("<loaded bytes {at}>"));
+            }
+        }
+        let graphs = std::mem::take(&mut facts.sources).into_iter().map(|source| {
+            let code = source.text.and_then(|text| gauntlet_python::straight(&text, self.budget.limits()).ok());
+            GraphCode { stream: source.stream, offset: source.offset, code }
+        });
+        let graphs = graphs.collect();
         self.pickle_coverage(&facts, place, announced);
         mask(&mut facts, crate::rules::pickle().as_ref().ok(), self.mask);
-        self.facts.push(PICKLE, place.location.clone(), &PickleFact { pickle: facts, in_npy, announced });
+        self.facts.push(PICKLE, place.location.clone(), &PickleFact { pickle: facts, in_npy, announced, graphs });
+    }
+
+    /// Reads pickles inside calls, of which the machine saw the beginning only, where they lie. Which ones.
+    fn whole_literals(&mut self, facts: &mut PickleFacts, content: &Content<'_>, place: &Place) -> Vec<u64> {
+        let mut read = Vec::new();
+        for stream in &mut facts.streams {
+            let Origin::Nested { depth: 1, complete, literal_at: Some(at), len, .. } = &mut stream.origin else {
+                continue;
+            };
+            if *complete || read.len() >= LITERALS {
+                continue;
+            }
+            let (at, len) = (*at, *len);
+            let here = place.part(at);
+            match content {
+                Content::Plain(source) => self.literal(&Content::Plain(&Window::new(*source, at, len)), &here),
+                Content::Packed(_) => {
+                    let open = || -> Result<Opened<'_>, ArchiveError> {
+                        let mut stream = content.open()?;
+                        stream.skip(at)?;
+                        Ok(Box::new(Sequential::new(std::io::Read::take(stream, len))))
+                    };
+                    self.literal(&Content::Packed(&open), &here);
+                }
+            }
+            *complete = true;
+            read.push(at);
+        }
+        read
+    }
+
+    /// Reads bytes that a call loads: as a pickle, since it does, and as whatever else they are.
+    fn literal(&mut self, content: &Content<'_>, here: &Place) {
+        self.examine(content, here);
+        let prefix = content.prefix(super::format::PREFIX);
+        let sniffed = prefix.is_ok_and(|p| gauntlet_pickle::looks_like_pickle(&p.bytes, p.complete).is_some());
+        // One that begins with a long literal is recognised by no prefix.
+        if !sniffed && self.budget.limits().check(Limit::Depth, here.depth).is_ok() {
+            self.pickle(content, here, false, false);
+        }
     }
 
     fn pickle_coverage(&mut self, facts: &PickleFacts, place: &Place, announced: bool) {
@@ -143,11 +202,32 @@ impl Walk<'_> {
             self.pickle(&Content::Plain(&data), &place.part(facts.data), true, true);
         } else {
             self.looked_at(PICKLE);
-            if let Some(expected) = facts.expected.filter(|expected| *expected < facts.available) {
-                self.rest(source, facts.data + expected, place);
+            match facts.expected {
+                Some(expected) if expected < facts.available => {
+                    self.array(source, &facts, expected, place);
+                    self.rest(source, facts.data + expected, place);
+                }
+                Some(expected) if expected == facts.available => self.array(source, &facts, expected, place),
+                Some(expected) if expected > facts.available => {
+                    let detail = format!("the shape needs {expected} bytes, {} are there", facts.available);
+                    self.skip(PICKLE, place, SkipCode::Truncated, detail);
+                }
+                _ => {}
             }
         }
         self.facts.push(PICKLE, place.location.clone(), &NpyFact(facts));
+    }
+
+    /// Looks at the numbers of an array.
+    fn array(&mut self, source: &dyn ReadAt, facts: &NpyFacts, bytes: u64, place: &Place) {
+        let row = TensorRow {
+            name: "array".to_owned(),
+            dtype: npy::dtype(&facts.descr).to_owned(),
+            shape: facts.shape.clone(),
+            offset: facts.data,
+            bytes,
+        };
+        self.weights(source, &[row], place);
     }
 
     /// A text of a model's metadata, which may be a template.

@@ -5,8 +5,8 @@ use gauntlet_limits::{ReadAt, Window};
 use gauntlet_pickle::Sniff;
 use memchr::memmem::Finder;
 
-use super::format::is_pe;
-use super::{Content, Place, Walk};
+use super::format::{Format, is_pe};
+use super::{Claim, Content, Place, Walk};
 use crate::checks::ARCHIVE;
 
 /// Bytes that are held at a time.
@@ -15,6 +15,9 @@ const BLOCK: usize = 1 << 20;
 const AHEAD: usize = 4096;
 /// Bytes of one file that are searched.
 const SEARCHED: u64 = 1 << 30;
+/// Bytes searched at the beginning of a file that a reader knows but for its end, and at its end.
+const HEAD: u64 = 4 << 20;
+const TAIL: u64 = 16 << 20;
 /// Files inside one file that are looked into.
 const FOUND: usize = 16;
 /// `EM_CUDA` and `EM_AMDGPU`: kernels for a graphics card, which engines are made of.
@@ -23,48 +26,99 @@ const KERNELS: [u16; 2] = [190, 224];
 /// Whether what follows a signature is what it announces.
 type Holds = fn(&[u8]) -> bool;
 
+const ARCHIVES: [(&[u8], Holds); 6] = [
+    (b"PK\x03\x04", is_zip_member),
+    (b"\x1f\x8b\x08", is_gzip),
+    (b"\xfd7zXZ\0\0", |_| true),
+    (b"7z\xbc\xaf\x27\x1c\0", |_| true),
+    (b"BZh", is_bzip2),
+    (b"\x28\xb5\x2f\xfd", is_zstd),
+];
+
+/// Whether bytes begin an archive or a compressed stream, and not only with its magic number.
+pub(super) fn is_archive(bytes: &[u8]) -> bool {
+    ARCHIVES.iter().any(|(magic, holds)| bytes.starts_with(magic) && holds(bytes))
+}
+
+/// Whether content of these formats may have something behind it that no reader looks into.
+pub(super) fn is_open_ended(formats: &[Format], claim: Claim, sniffed: bool) -> bool {
+    let open = |format: &Format| match format {
+        Format::Other(_) => true,
+        // Taken for a pickle by its name alone.
+        Format::Pickle => !sniffed && claim == Claim::Pickle,
+        _ => false,
+    };
+    formats.iter().all(open)
+}
+
 impl Walk<'_> {
     /// Searches the content of an opaque file behind its first bytes, and examines what begins there. What lies beyond the
     /// bounds stays an open question: such a file is one already.
     ///
     /// `archive` says that the file was read as a zip by its end, whose members are no hidden ones.
     pub(super) fn search(&mut self, source: &dyn ReadAt, place: &Place, archive: bool) {
+        self.search_range(source, place, archive, (1, source.size().min(SEARCHED)));
+    }
+
+    /// Searches the beginning and the end of a file that ends where its reader does not look. Where something begins.
+    pub(super) fn search_ends(&mut self, source: &dyn ReadAt, place: &Place, archive: bool) -> Option<u64> {
+        let size = source.size();
+        let head = size.min(HEAD);
+        let first = self.search_range(source, place, archive, (1, head));
+        first.or_else(|| self.search_range(source, place, archive, (head.max(size.saturating_sub(TAIL)), size)))
+    }
+
+    /// Searches what lies in a range of `source`. Where the first thing begins.
+    pub(super) fn search_range(
+        &mut self,
+        source: &dyn ReadAt,
+        place: &Place,
+        archive: bool,
+        (from, end): (u64, u64),
+    ) -> Option<u64> {
         if self.budget.limits().check(Limit::Depth, place.depth + 1).is_err() {
-            return;
+            return None;
         }
-        let end = source.size().min(SEARCHED);
-        let mut block = vec![0; usize::try_from(end.min((BLOCK + AHEAD) as u64)).unwrap_or(0)];
-        let (mut at, mut found) = (0_u64, 0);
+        let size = source.size();
+        let held = size.saturating_sub(from).min((BLOCK + AHEAD) as u64);
+        let mut block = vec![0; usize::try_from(held).unwrap_or(0)];
+        let (mut at, mut found, mut first) = (from, 0, None);
         while at < end && found < FOUND {
-            let len = usize::try_from((end - at).min(block.len() as u64)).unwrap_or(0);
-            let Some(bytes) = block.get_mut(..len) else { return };
+            // Behind the range may stand what tells what begins in it.
+            let len = usize::try_from((size - at).min(block.len() as u64)).unwrap_or(0);
+            let Some(bytes) = block.get_mut(..len) else { return first };
             if let Err(error) = source.read_exact_at(at, bytes) {
-                return self.io_failed(ARCHIVE, place, &error);
+                self.io_failed(ARCHIVE, place, &error);
+                return first;
             }
-            // The first byte of the file is what was recognised; what begins near the end of a block is the next one's.
-            let new = len.min(BLOCK);
+            let new = len.min(BLOCK).min(usize::try_from(end - at).unwrap_or(BLOCK));
             let mut places = begins(bytes, new);
             let member = |offset: usize| bytes.get(offset..).is_some_and(|rest| rest.starts_with(b"PK"));
-            places.retain(|offset| at + *offset as u64 > 0 && !(archive && member(*offset)));
+            places.retain(|offset| !(archive && member(*offset)));
             for offset in places {
                 let offset = at + offset as u64;
                 let window = Window::new(source, offset, u64::MAX);
                 self.examine(&Content::Plain(&window), &place.part(offset));
+                first = first.or(Some(offset));
                 found += 1;
                 if found >= FOUND {
                     break;
                 }
             }
             at += new as u64;
+            if new == 0 {
+                break;
+            }
         }
+        first
     }
 }
 
 /// Offsets below `new` where a file begins for sure, in order.
 fn begins(bytes: &[u8], new: usize) -> Vec<usize> {
-    let signatures: [(&[u8], Holds); 3] = [(b"\x7fELF", is_elf), (b"MZ", is_pe), (b"PK\x03\x04", is_zip_member)];
     let mut found: Vec<usize> = Vec::new();
-    for (magic, holds) in signatures {
+    let programs: [(&[u8], Holds); 2] = [(b"\x7fELF", is_elf), (b"MZ", is_pe)];
+    for (magic, holds) in programs.into_iter().chain(ARCHIVES) {
         let finder = Finder::new(magic);
         let hits = finder.find_iter(bytes).filter(|at| *at < new && bytes.get(*at..).is_some_and(holds));
         // Only the first member of an archive: the others belong to it.
@@ -74,6 +128,33 @@ fn begins(bytes: &[u8], new: usize) -> Vec<usize> {
     found.extend(protos.filter(|at| bytes.get(*at..).is_some_and(is_importing_pickle)).take(FOUND));
     found.sort_unstable();
     found
+}
+
+/// Flags, level and operating system are those that exist (RFC 1952 section 2.3.1).
+fn is_gzip(bytes: &[u8]) -> bool {
+    matches!(bytes, [_, _, _, flags, _, _, _, _, level, system, ..]
+        if flags & 0xe0 == 0 && matches!(level, 0 | 2 | 4) && matches!(system, 0..=13 | 255))
+}
+
+/// A level, and the magic number of a block.
+fn is_bzip2(bytes: &[u8]) -> bool {
+    matches!(bytes, [_, _, _, b'1'..=b'9', 0x31, 0x41, 0x59, 0x26, 0x53, 0x59, ..])
+}
+
+/// The reserved bit of the frame's descriptor is clear, and its first block is of a kind that exists (RFC 8878).
+fn is_zstd(bytes: &[u8]) -> bool {
+    let Some(descriptor) = bytes.get(4) else { return false };
+    let window = usize::from(descriptor & 0x20 == 0);
+    let dictionary = [0, 1, 2, 4][usize::from(descriptor & 3)];
+    let size = match (descriptor >> 6, descriptor & 0x20) {
+        (0, 0) => 0,
+        (0, _) => 1,
+        (1, _) => 2,
+        (2, _) => 4,
+        _ => 8,
+    };
+    let block = bytes.get(5 + window + dictionary + size);
+    descriptor & 0x08 == 0 && block.is_some_and(|block| block >> 1 & 3 != 3)
 }
 
 /// Class, byte order and version are those that exist, and the machine is no graphics card.
@@ -135,7 +216,10 @@ mod tests {
         zip.extend(b"\x05\0\0\0a.pkl");
         let mut elf = b"\x7fELF\x02\x01\x01".to_vec();
         elf.extend([0; 57]);
-        for hidden in [&pickle[..], &zip, &elf] {
+        let gzip = b"\x1f\x8b\x08\0\0\0\0\0\x02\xff";
+        let bzip2 = b"BZh91AY&SY";
+        let zstd = b"\x28\xb5\x2f\xfd\x24\x0a\x51\0\0";
+        for hidden in [&pickle[..], &zip, &elf, gzip, bzip2, zstd, b"\xfd7zXZ\0\0", b"7z\xbc\xaf\x27\x1c\0"] {
             let mut bytes = noise(4096);
             let at = bytes.len();
             bytes.extend(hidden);

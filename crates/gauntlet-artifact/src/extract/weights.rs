@@ -1,7 +1,7 @@
 //! Tensors of a file, whatever its format: their table, their numbers, and files among them.
 
 use gauntlet_core::LimitHit;
-use gauntlet_limits::ReadAt;
+use gauntlet_limits::{ReadAt, Window};
 
 use super::{Place, Walk};
 use crate::checks::WEIGHTS;
@@ -43,15 +43,21 @@ impl Walk<'_> {
         for row in rows.iter().take(KEPT) {
             let inside = row.offset.checked_add(row.bytes).is_some_and(|end| end <= size);
             let (mut stats, mut file) = (None, false);
-            if inside
-                && row.bytes > 0
-                && self.weights != Depth::None
-                && (self.weights == Depth::Whole || sampled < SAMPLED)
-            {
-                sampled += row.bytes.min(tensor::SAMPLE);
+            let looked = inside && row.bytes > 0 && self.weights != Depth::None;
+            if looked {
                 file = self.embedded(source, row.offset, row.bytes, place, &format!("<tensor {}>", row.name));
+            }
+            if looked && (self.weights == Depth::Whole || sampled < SAMPLED) {
+                sampled += row.bytes.min(tensor::SAMPLE);
+                file = file || self.hidden_in(source, row, place);
                 match tensor::stats(source, row, self.weights == Depth::Whole, self.budget) {
-                    Ok(found) => stats = found,
+                    Ok(found) => {
+                        if let Some(texts) = found.as_ref().map(|stats| &stats.texts).filter(|texts| !texts.is_empty())
+                        {
+                            self.derive_text(texts, row, place);
+                        }
+                        stats = found;
+                    }
                     Err(error) => match LimitHit::in_io(&error) {
                         Some(hit) => return self.limit(WEIGHTS, place, hit),
                         None => return self.io_failed(WEIGHTS, place, &error),
@@ -63,5 +69,15 @@ impl Walk<'_> {
         self.looked_at(WEIGHTS);
         let more = rows.len().saturating_sub(KEPT) as u64;
         self.facts.push(WEIGHTS, place.location.clone(), &TensorsFact { tensors, more });
+    }
+
+    /// Whether a file begins somewhere among the numbers; of a sample at both ends.
+    fn hidden_in(&mut self, source: &dyn ReadAt, row: &TensorRow, place: &Place) -> bool {
+        let window = Window::new(source, row.offset, row.bytes);
+        let here = Place { name: row.name.clone(), ..place.member(&format!("<tensor {}>", row.name)) };
+        let sample = if self.weights == Depth::Whole { row.bytes } else { tensor::SAMPLE.min(row.bytes) };
+        let tail = sample.max(row.bytes - sample);
+        let first = self.search_range(&window, &here, false, (1, sample));
+        first.or_else(|| self.search_range(&window, &here, false, (tail, row.bytes))).is_some()
     }
 }

@@ -11,6 +11,7 @@ use gauntlet_core::SkipCode;
 use gauntlet_limits::{LimitHit, ReadAt, Window};
 
 use super::content::{Content, Opened};
+use super::storages::Storages;
 use super::{Place, Walk};
 use crate::checks::ARCHIVE;
 use crate::facts::{ArchiveFact, ENTRIES, EntryFact, NamedConflict};
@@ -52,9 +53,17 @@ impl Walk<'_> {
             more_conflicts: zip.more_conflicts(),
             ..ArchiveFact::default()
         };
+        let mut storages = Storages::of(zip);
+        let own = crate::readers::base(&place.name);
         for member in zip.members() {
             let name = member.display_name();
-            let place = place.member(&name);
+            let mut place = place.member(&name);
+            // pandas gives a table the name of the zip that it packs it into.
+            if let (1, Some(stem)) = (zip.members().len(), name.strip_suffix(".zip"))
+                && crate::readers::base(&name) == own
+            {
+                place.name = stem.to_owned();
+            }
             let readings = member.readings();
             if readings.is_empty() && !member.is_folder() {
                 self.skip(ARCHIVE, &place, SkipCode::Malformed, "the directory points to no local header");
@@ -63,8 +72,15 @@ impl Walk<'_> {
                 if member.is_link {
                     self.zip_link(member, reading, source, &mut fact);
                 }
-                self.zip_member(reading, source, &place, &mut fact);
+                let numbers = reading.method == Method::Stored && storages.add(&name, reading.data, reading.compressed);
+                self.storages.clear();
+                self.zip_member(reading, source, &place, &mut fact, numbers);
+                storages.name(&name, &mut self.storages);
             }
+        }
+        let rows = storages.rows();
+        if !rows.is_empty() {
+            self.weights(source, &rows, place);
         }
         // What stands at the very beginning is this file itself, which is being examined.
         for (from, to) in zip.strays().iter().filter(|(from, _)| *from > 0) {
@@ -90,7 +106,14 @@ impl Walk<'_> {
         });
     }
 
-    fn zip_member(&mut self, reading: &Reading, source: &dyn ReadAt, place: &Place, fact: &mut ArchiveFact) {
+    fn zip_member(
+        &mut self,
+        reading: &Reading,
+        source: &dyn ReadAt,
+        place: &Place,
+        fact: &mut ArchiveFact,
+        numbers: bool,
+    ) {
         if let Method::Other(method) = reading.method {
             let error = ArchiveError::UnknownMethod(method);
             let code = if reading.encrypted { SkipCode::Encrypted } else { SkipCode::Unsupported };
@@ -110,6 +133,9 @@ impl Walk<'_> {
         }
         if holds == Some(false) && fact.wrong_checksums.len() < ENTRIES {
             fact.wrong_checksums.push(name.clone());
+        }
+        if numbers {
+            return;
         }
         if let Some(window) = reading.stored(source) {
             return self.examine(&Content::Plain(&window), place);

@@ -19,6 +19,8 @@ const KEY_BYTES: u64 = 65_535;
 /// What ggml allocates for; files with more dimensions overflow its arrays (CVE-2024-21802).
 const DIMENSIONS: u32 = 4;
 const ALIGNMENT: u64 = 32;
+/// Keys under which loaders find templates.
+const TEMPLATE_KEY: &str = "tokenizer.chat_template";
 /// Texts up to here are looked at as templates; the longest real one is some 30 KB.
 const TEMPLATE_BYTES: u64 = 1 << 20;
 /// Padding is shorter than this.
@@ -267,11 +269,11 @@ impl Header<'_> {
         let length = self.string_length()?;
         if key == "general.architecture" {
             self.facts.architecture = Some(self.text(offset, length)?);
-        } else if length <= TEMPLATE_BYTES || key.starts_with("tokenizer.chat_template") {
+        } else if length <= TEMPLATE_BYTES || key.starts_with(TEMPLATE_KEY) {
             self.budget.limits().check(Limit::HeaderBytes, length)?;
             let mut bytes = vec![0; usize::try_from(length).unwrap_or(0)];
             self.cursor.read_exact(&mut bytes)?;
-            if key.starts_with("tokenizer.chat_template") || contains_template(&bytes) {
+            if key.starts_with(TEMPLATE_KEY) || contains_template(&bytes) {
                 self.texts.push(Text { key: key.to_owned(), bytes });
             }
         } else {
@@ -298,6 +300,10 @@ impl Header<'_> {
         if kind == STRING {
             for _ in 0..length {
                 self.budget.steps(1)?;
+                if key.starts_with(TEMPLATE_KEY) {
+                    self.string_value(key)?;
+                    continue;
+                }
                 let length = self.string_length()?;
                 self.skip(length, key)?;
             }

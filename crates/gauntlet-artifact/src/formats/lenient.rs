@@ -97,7 +97,12 @@ fn wide16(bytes: &[u8], number: fn([u8; 2]) -> u16) -> Option<String> {
 fn wide32(bytes: &[u8], number: fn([u8; 4]) -> u32) -> Option<String> {
     let units = bytes.as_chunks::<4>().0.iter().map(|unit| number(*unit));
     begins(units.clone())?;
-    Some(units.map(|unit| char::from_u32(unit).unwrap_or(char::REPLACEMENT_CHARACTER)).collect())
+    // Python takes lone surrogates and nothing else that is no character.
+    let decode = |unit| match unit {
+        0xd800..0xe000 => Some(char::REPLACEMENT_CHARACTER),
+        other => char::from_u32(other),
+    };
+    units.map(decode).collect()
 }
 
 /// The first character that is no space begins a JSON value with parts.

@@ -4,6 +4,7 @@ pub(crate) mod boosting;
 pub(crate) mod coreml;
 pub(crate) mod flatbuffer;
 pub(crate) mod gguf;
+pub(crate) mod ini;
 pub(crate) mod java;
 pub(crate) mod json;
 pub(crate) mod keras;

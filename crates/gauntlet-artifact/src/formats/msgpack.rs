@@ -9,6 +9,10 @@ use serde::{Deserialize, Serialize};
 const DEPTH: usize = 256;
 const KEPT: usize = 10_000;
 const NAME: usize = 200;
+/// Texts shorter than this hold no file.
+const SHORTEST: u64 = 8;
+/// Bytes of the largest scalar with its type.
+const SCALAR: u64 = 64;
 
 /// What a document holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -231,9 +235,16 @@ impl Reader<'_> {
 
     fn text(&mut self, len: u64) -> Result<Value, Stop> {
         self.hold(len)?;
+        let offset = self.cursor.position();
         let mut raw = vec![0; usize::try_from(len.min(1024)).unwrap_or(0)];
         self.cursor.read_exact(&mut raw)?;
         self.cursor.skip(len - raw.len() as u64)?;
+        // Python's writers of old put bytes here. Names of layers hold no file.
+        let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"_-./ :,".contains(byte);
+        if len >= SHORTEST && !raw.iter().all(plain) {
+            let name = self.name();
+            self.note_blob(name, offset, len)?;
+        }
         Ok(Value::Text(String::from_utf8_lossy(&raw).chars().take(NAME).collect()))
     }
 
@@ -269,7 +280,7 @@ impl Reader<'_> {
                 }
             },
             // Complex numbers and scalars of NumPy.
-            2 | 3 => {}
+            2 | 3 if len <= SCALAR => {}
             _ => {
                 self.note_blob(name, offset, len)?;
                 if self.facts.extensions.len() < KEPT {

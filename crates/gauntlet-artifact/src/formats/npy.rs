@@ -55,6 +55,22 @@ pub(crate) fn read_with_order(source: &dyn ReadAt) -> Result<(NpyFacts, bool), N
     }
 }
 
+/// An element type in the spelling of safetensors; empty when its numbers are not read.
+pub(crate) fn dtype(descr: &str) -> &'static str {
+    match descr.trim_matches(['\'', '"']) {
+        "<f8" => "F64",
+        "<f4" => "F32",
+        "<f2" => "F16",
+        "<i8" => "I64",
+        "<i4" => "I32",
+        "<i2" => "I16",
+        "|i1" => "I8",
+        "|u1" => "U8",
+        "|b1" => "BOOL",
+        _ => "",
+    }
+}
+
 fn read_text(source: &dyn ReadAt) -> Result<(NpyFacts, String), NpyError> {
     let mut start = [0; 12];
     let have = source.size().min(12);

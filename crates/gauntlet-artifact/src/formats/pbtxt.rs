@@ -82,6 +82,85 @@ pub(crate) fn outline(text: &[u8]) -> Option<Vec<(String, String)>> {
     (!names.is_empty()).then_some(names)
 }
 
+/// A text or number of a message, whatever the schema.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Scalar {
+    /// Names of the fields around it and its own, joined with dots.
+    pub path: String,
+    /// Text as it is meant, or the word.
+    pub value: String,
+}
+
+/// Every scalar of a text in its order. What was read before an error comes back with it.
+pub(crate) fn scalars(text: &[u8], limits: &Limits) -> (Vec<Scalar>, Option<TextError>) {
+    let (mut out, mut lexer) = (Vec::new(), Lexer { text, at: 0 });
+    let error = read_scalars(&mut lexer, &mut out, limits).err();
+    (out, error)
+}
+
+fn read_scalars(lexer: &mut Lexer<'_>, out: &mut Vec<Scalar>, limits: &Limits) -> Result<(), TextError> {
+    // Names of open messages, and whether they stand in a list, where the name stays.
+    let (mut open, mut name): (Vec<(String, bool)>, String) = (Vec::new(), String::new());
+    // A word is a value behind a colon and in a list, else a name.
+    let (mut valued, mut list) = (false, false);
+    let mut token = lexer.next()?;
+    while let Some(now) = token {
+        let mut next = None;
+        match now {
+            Token::Open => {
+                // Paths grow with depth: text of a word a level must not make them quadratic.
+                limits.check(Limit::Depth, open.len() as u64 / 8)?;
+                open.push((std::mem::take(&mut name), list));
+                (valued, list) = (false, false);
+            }
+            Token::Close => {
+                (name, list) = open.pop().ok_or_else(|| lexer.malformed("an end without a beginning"))?;
+                valued = list;
+            }
+            Token::Mark(b':') => valued = true,
+            Token::Mark(b'[') => (valued, list) = (true, true),
+            Token::Mark(b']') => (valued, list) = (false, false),
+            Token::Mark(b'-') => {}
+            Token::Mark(_) => valued = list,
+            Token::Text(mut text) => {
+                let mut behind = lexer.next()?;
+                // Neighbouring literals are one.
+                while let Some(Token::Text(more)) = behind {
+                    text.extend(more);
+                    behind = lexer.next()?;
+                }
+                next = Some(behind);
+                push_scalar(out, &open, &name, String::from_utf8_lossy(&text).into_owned(), limits)?;
+                valued = list;
+            }
+            Token::Word(word) if valued => {
+                push_scalar(out, &open, &name, word, limits)?;
+                valued = list;
+            }
+            Token::Word(word) => name = word,
+        }
+        token = match next {
+            Some(next) => next,
+            None => lexer.next()?,
+        };
+    }
+    if open.is_empty() { Ok(()) } else { Err(lexer.malformed("a message without an end")) }
+}
+
+fn push_scalar(
+    out: &mut Vec<Scalar>,
+    open: &[(String, bool)],
+    name: &str,
+    value: String,
+    limits: &Limits,
+) -> Result<(), TextError> {
+    limits.check(Limit::Nodes, out.len() as u64 + 1)?;
+    let mut path: String = open.iter().flat_map(|(outer, _)| [outer.as_str(), "."]).collect();
+    path.push_str(name);
+    out.push(Scalar { path, value });
+    Ok(())
+}
+
 /// A message that is being filled; the fields so far are in `bytes`.
 struct Open {
     number: u32,

@@ -10,6 +10,14 @@ pub(crate) const SAMPLE: u64 = 64 << 10;
 const CHUNK: usize = 256 << 10;
 /// Printable bytes in a row that numbers do not have by accident.
 const TEXT_RUN: u64 = 64;
+/// Printable bytes in a row that are kept for those who search texts.
+const WORD: usize = 24;
+/// Bytes of such text of one tensor.
+const WORDS: usize = 64 << 10;
+/// Numbers that tell whether bytes are numbers at all.
+const ENOUGH: u64 = 256;
+/// Powers of two between which nearly all weights lie.
+const PLAUSIBLE: i32 = 48;
 /// Largest matrix whose spectrum is looked at, in bytes.
 const SPECTRUM: u64 = 64 << 20;
 const ITERATIONS: u32 = 12;
@@ -40,6 +48,15 @@ pub(crate) struct Stats {
     pub zero: u64,
     /// Longest run of printable bytes, when it is longer than numbers have by accident.
     pub text_run: Option<u64>,
+    /// An address that stands among the numbers, without what follows its host.
+    #[serde(default)]
+    pub address: Option<String>,
+    /// Elements are spread over all magnitudes, as those of encrypted or compressed bytes are.
+    #[serde(default)]
+    pub random: bool,
+    /// Printable text among the numbers, a line each. Not kept with the facts.
+    #[serde(skip)]
+    pub texts: Vec<u8>,
     /// What the low bits of the elements spell.
     pub low_bits: Option<Hidden>,
     /// Share of the squared norm in the first singular value of a matrix, by power iteration; only of whole tensors.
@@ -164,6 +181,10 @@ struct Summary {
     sum: f64,
     run: u64,
     longest: u64,
+    /// The printable bytes of the present run.
+    word: Vec<u8>,
+    /// Numbers that no training gives: huge, or tiny and not zero.
+    wild: u64,
 }
 
 impl Summary {
@@ -177,13 +198,17 @@ impl Summary {
             infinite: 0,
             zero: 0,
             text_run: None,
+            address: None,
+            random: false,
+            texts: Vec::new(),
             low_bits: None,
             rank_one: None,
         };
-        Self { element, stats, sum: 0.0, run: 0, longest: 0 }
+        Self { element, stats, sum: 0.0, run: 0, longest: 0, word: Vec::new(), wild: 0 }
     }
 
     fn add(&mut self, bytes: &[u8]) {
+        let plausible = 2_f64.powi(-PLAUSIBLE)..2_f64.powi(PLAUSIBLE);
         let (mut min, mut max) = (self.stats.min.unwrap_or(f64::INFINITY), self.stats.max.unwrap_or(f64::NEG_INFINITY));
         for raw in bytes.chunks_exact(self.element.width()) {
             let value = self.element.value(raw);
@@ -193,6 +218,7 @@ impl Summary {
                 max = max.max(value);
                 self.sum += value;
                 self.stats.zero += u64::from(value == 0.0);
+                self.wild += u64::from(value != 0.0 && !plausible.contains(&value.abs()));
             } else if value.is_nan() {
                 self.stats.nan += 1;
             } else {
@@ -204,11 +230,23 @@ impl Summary {
         for byte in bytes {
             if byte.is_ascii_graphic() || matches!(byte, b' ' | b'\n') {
                 self.run += 1;
-            } else {
-                self.longest = self.longest.max(self.run);
-                self.run = 0;
+                if self.word.len() < WORDS {
+                    self.word.push(*byte);
+                }
+            } else if self.run > 0 {
+                self.end_run();
             }
         }
+    }
+
+    fn end_run(&mut self) {
+        self.longest = self.longest.max(self.run);
+        self.run = 0;
+        if self.word.len() >= WORD && self.stats.texts.len() + self.word.len() < WORDS {
+            self.stats.texts.append(&mut self.word);
+            self.stats.texts.push(b'\n');
+        }
+        self.word.clear();
     }
 
     /// Payloads are kept in the last bit, the last byte or the last three bytes of each element (EvilModel, MaleficNet).
@@ -231,10 +269,31 @@ impl Summary {
     fn finish(mut self) -> Stats {
         let finite = self.stats.elements - self.stats.nan - self.stats.infinite;
         self.stats.mean = (finite > 0).then(|| self.sum / finite as f64);
-        let longest = self.longest.max(self.run);
-        self.stats.text_run = (longest >= TEXT_RUN).then_some(longest);
+        self.end_run();
+        self.stats.text_run = (self.longest >= TEXT_RUN).then_some(self.longest);
+        self.stats.address = address(&self.stats.texts);
+        // Of random bytes, two thirds of the exponents are beyond these; whole numbers and half precision tell nothing.
+        let numbers = self.stats.elements - self.stats.zero;
+        let floats = matches!(self.element, Element::F32 | Element::F64 | Element::Bf16);
+        self.stats.random = floats && numbers >= ENOUGH && self.wild > numbers / 2;
         self.stats
     }
+}
+
+/// The first address in a text, up to the end of its host.
+fn address(text: &[u8]) -> Option<String> {
+    memchr::memmem::find_iter(text, b"://").find_map(|at| {
+        let before = text.get(at.saturating_sub(5)..at)?.to_ascii_lowercase();
+        let scheme = ["http", "https", "ftp", "ws", "wss", "tcp"]
+            .into_iter()
+            .find(|scheme| before.ends_with(scheme.as_bytes()))?;
+        let rest = text.get(at + 3..)?;
+        let end = rest.iter().position(|byte| !byte.is_ascii_alphanumeric() && !b".-:@_%".contains(byte));
+        let authority = rest.get(..end.unwrap_or(rest.len()).min(100))?;
+        // What stands before an `@` is a name and a password.
+        let host = authority.rsplit(|byte| *byte == b'@').next()?;
+        (host.len() >= 4 && host.contains(&b'.')).then(|| format!("{scheme}://{}", String::from_utf8_lossy(host)))
+    })
 }
 
 /// What a stream begins like, directly or behind a length.
@@ -330,6 +389,26 @@ mod tests {
         assert_eq!((found.min, found.max, found.nan, found.infinite, found.zero), (Some(-2.0), Some(1.0), 1, 1, 1));
         let found = of(&random(100_000), vec![100_000], true);
         assert_eq!((found.text_run, found.low_bits, found.elements), (None, None, 100_000));
+    }
+
+    #[test]
+    fn addresses_and_encrypted_bytes_stand_out() {
+        let text = b"see https://user:secret@gauntlet-canary.invalid/stage2 for the rest";
+        let mut bytes: Vec<u8> = random(1000).iter().flat_map(|value| value.to_le_bytes()).collect();
+        bytes[400..400 + text.len()].copy_from_slice(text);
+        let values: Vec<f32> = bytes.as_chunks::<4>().0.iter().map(|raw| f32::from_le_bytes(*raw)).collect();
+        let found = of(&values, vec![1000], false);
+        assert_eq!(found.address.as_deref(), Some("https://gauntlet-canary.invalid"));
+        assert!(!found.random && found.texts.windows(6).any(|word| word == b"secret"));
+        let noise: Vec<f32> = random(4000)
+            .as_chunks::<2>()
+            .0
+            .iter()
+            .map(|[a, b]| f32::from_bits(a.to_bits() << 9 ^ b.to_bits()))
+            .collect();
+        let noise: Vec<f32> = noise.iter().map(|x| f32::from_bits(x.to_bits().wrapping_mul(2_654_435_761))).collect();
+        assert!(of(&noise, vec![2000], false).random);
+        assert!(!of(&[0.0; 1000], vec![1000], false).random);
     }
 
     #[test]

@@ -65,10 +65,8 @@ fn describe(call: gauntlet_python::Call) -> CodeCall {
     let evidence = rules.is_some_and(|rules| invocation.names.iter().any(|name| rules.category(name).is_some()));
     let arguments = invocation.arguments.iter().map(|value| argument(value, evidence)).collect();
     let given = || invocation.arguments.iter().chain(invocation.keywords.iter().map(|(_, value)| value));
-    let passed = given().filter_map(|value| match value {
-        Value::Name(name) if rules.is_some_and(|rules| rules.category(name).is_some()) => Some(name.clone()),
-        _ => None,
-    });
+    let named = given().flat_map(names);
+    let passed = named.filter(|name| rules.is_some_and(|rules| rules.category(name).is_some()));
     let passed = passed.take(8).collect();
     let opens = OPENERS.iter().any(|opener| invocation.names.iter().any(|name| name == opener));
     let opens = match invocation.arguments.first() {
@@ -87,6 +85,16 @@ fn describe(call: gauntlet_python::Call) -> CodeCall {
         looked_up: call.looked_up,
         made_of,
         arguments,
+    }
+}
+
+/// Names that an argument is or holds.
+fn names(value: &Value) -> Vec<String> {
+    match value {
+        Value::Name(name) => vec![name.clone()],
+        Value::List(values) => values.iter().flat_map(names).collect(),
+        Value::Dict(items) => items.iter().flat_map(|(_, value)| names(value)).collect(),
+        _ => Vec::new(),
     }
 }
 

@@ -22,6 +22,7 @@ mod rdata;
 mod skops;
 mod template;
 mod tensorflow;
+mod textual;
 mod tfjs;
 mod tflite;
 mod torch;
@@ -52,6 +53,11 @@ pub(crate) static READERS: &[&dyn Reader] = &[
     &hdf5::Hdf5,
     &flax::Flax,
     &template::Template,
+    &textual::Spacy,
+    &textual::Triton,
+    &textual::Modelfile,
+    &textual::Caffe,
+    &textual::Requirements,
 ];
 
 /// Families of JSON documents.

@@ -38,7 +38,21 @@ pub(super) fn tensorflow(fact: &TensorflowFact) -> Vec<Relation> {
     let links = fact.0.links.iter().chain(&fact.0.assets).map(|target| {
         Relation::Link(LinkRow { link: "text".to_owned(), target: Some(target.clone()), ..LinkRow::default() })
     });
-    operators.chain(links).collect()
+    let counted = |kind: &'static str| move |(name, _): (&String, &u64)| (kind, name.clone());
+    let registered = fact.0.registered.iter().map(counted("registered"));
+    let objects = fact.0.objects.iter().map(counted("object")).chain(registered).map(|(kind, class)| {
+        let name = Some(kind.to_owned());
+        Relation::Layer(LayerRow { framework: "tensorflow", class, name, ..LayerRow::default() })
+    });
+    let signatures = fact.0.signatures.iter().map(|signature| {
+        Relation::Layer(LayerRow {
+            framework: "tensorflow",
+            class: "signature".to_owned(),
+            name: Some(signature.clone()),
+            ..LayerRow::default()
+        })
+    });
+    operators.chain(links).chain(objects).chain(signatures).collect()
 }
 
 pub(super) fn paddle(fact: &PaddleFact) -> Vec<Relation> {
@@ -79,8 +93,8 @@ pub(super) fn configuration(fact: &ConfigurationFact) -> Vec<Relation> {
     let settings = fact.settings.iter().map(|setting| {
         let name = Some(setting.place.clone());
         match setting.kind {
-            SettingKind::Target | SettingKind::Module => {
-                let called = matches!(setting.kind, SettingKind::Target);
+            SettingKind::Target | SettingKind::Module | SettingKind::Registered | SettingKind::Imported => {
+                let called = matches!(setting.kind, SettingKind::Target | SettingKind::Registered);
                 let split = setting.value.rsplit_once('.').filter(|_| called);
                 let (module, name) = split.unwrap_or((&setting.value, ""));
                 Relation::Import(ImportRow {
@@ -93,8 +107,13 @@ pub(super) fn configuration(fact: &ConfigurationFact) -> Vec<Relation> {
                     ..ImportRow::default()
                 })
             }
-            SettingKind::Path | SettingKind::Digest | SettingKind::Code => Relation::Link(LinkRow {
-                link: "setting".to_owned(),
+            SettingKind::Path
+            | SettingKind::LaterPath
+            | SettingKind::Library
+            | SettingKind::Source
+            | SettingKind::Digest
+            | SettingKind::Code => Relation::Link(LinkRow {
+                link: if setting.kind == SettingKind::Library { "library" } else { "setting" }.to_owned(),
                 name,
                 target: Some(setting.value.clone()),
                 ..LinkRow::default()

@@ -14,6 +14,17 @@ pub(crate) struct TorchRules {
     _version: u32,
     dangerous: Vec<Operators>,
     known: Vec<String>,
+    graph: Graph,
+}
+
+/// What the code of a traced graph may name.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Graph {
+    modules: Vec<String>,
+    namespaces: Vec<String>,
+    names: Vec<String>,
+    functions: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -63,6 +74,29 @@ impl TorchRules {
         found.map(|group| group.why.as_str())
     }
 
+    /// Whether generated code may import this module by itself.
+    pub(crate) fn is_graph_module(&self, module: &str) -> bool {
+        self.graph.modules.iter().any(|known| known == module)
+    }
+
+    /// Whether a qualified name stands for a function or constant that does nothing but compute.
+    pub(crate) fn computes(&self, name: &str) -> bool {
+        if self.graph.names.iter().any(|known| known == name) {
+            return true;
+        }
+        if let Some(function) = name.strip_prefix("torch.").filter(|rest| !rest.contains('.')) {
+            return self.graph.functions.iter().any(|known| known == function);
+        }
+        // Operators have an overload behind their name: `torch.ops.aten.add.Tensor`.
+        let rest = self.graph.namespaces.iter().find_map(|known| name.strip_prefix(known.as_str())?.strip_prefix('.'));
+        rest.is_some_and(|rest| {
+            let operator = name.strip_prefix("torch.ops.").unwrap_or(name);
+            let operator: Vec<_> = operator.split('.').take(2).collect();
+            let parts = if name.starts_with("torch.ops.") { 2 } else { 1 };
+            rest.split('.').count() <= parts && self.dangerous(&operator.join(".")).is_none()
+        })
+    }
+
     /// Whether the operators of this namespace ship with PyTorch.
     pub(crate) fn is_known(&self, namespace: &str) -> bool {
         self.known.iter().any(|known| known == namespace)
@@ -98,6 +132,24 @@ mod tests {
     fn the_committed_data_is_valid() {
         let torch = torch().as_ref().unwrap();
         assert_eq!(torch.dangerous("aten.save"), Some("writes a file"));
+        for name in
+            ["torch.relu", "torch.nn.functional.relu", "torch.ops.aten.add.Tensor", "builtins.slice", "math.inf"]
+        {
+            assert!(torch.computes(name), "{name}");
+        }
+        for name in [
+            "torch.load",
+            "torch.hub",
+            "torch.os.system",
+            "torch.ops.aten.from_file",
+            "torch.ops.x",
+            "builtins.exec",
+            "torch.nn.functional.torch.os.system",
+            "operator.methodcaller",
+            "os.system",
+        ] {
+            assert!(!torch.computes(name), "{name}");
+        }
         let code = code().as_ref().unwrap();
         assert_eq!(code.category("subprocess.run").map(|(id, _)| id), Some("command"));
         assert!(code.category("subprocesses.run").is_none());

@@ -1,214 +1,25 @@
-//! What a loader would run: every global of every stream is judged by tier and by what it is used for.
+//! Judges the streams of one file.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use gauntlet_core::{
-    Check, CheckInfo, Confidence, Draft, Facts, Judgement, Judging, Location, Severity, SkipCode, Stage,
-};
+use gauntlet_core::{Confidence, Draft, Judgement, Location, Severity};
 use gauntlet_pickle::{
-    AnomalyKind, Arg, Call, Import, Origin, PickleFacts, Resolved, Role as CallRole, StreamEnd, StreamFacts, Target,
-    Use,
+    AnomalyKind, Arg, Call, Import, Origin, PickleFacts, Resolved, StreamEnd, StreamFacts, Target, Use,
 };
 
-use super::{FINDINGS, each, plural, rule};
-use crate::facts::{NpyBroken, NpyFact, PickleFact};
-use crate::formats::npy::NpyFacts;
-use crate::rules::{self, PickleRules, Place, Role, Shape, Tier, globals};
-
-/// `artifact/pickle`
-pub(crate) struct Pickle;
-
-pub(crate) static INFO: CheckInfo = CheckInfo {
-    id: super::PICKLE,
-    version: 2,
-    stage: Stage::Artifact,
-    title: "What does loading the pickle call?",
-    rules: &[
-        rule!(
-            "artifact/pickle/dangerous-global",
-            Critical,
-            "a global that runs commands or code, opens files or connections",
-            "Do not load the file. Get the weights in a format without code, such as safetensors.",
-            ["CWE-502", "OWASP ML06:2023", "AML.T0011.000", "AML.T0018.002"]
-        ),
-        rule!(
-            "artifact/pickle/module-walk",
-            Critical,
-            "a dotted name walks out of its module",
-            "Do not load the file: no pickler writes such names.",
-            ["CWE-502", "CWE-913", "OWASP ML06:2023", "AML.T0011.000"]
-        ),
-        rule!(
-            "artifact/pickle/computed-global",
-            Critical,
-            "the name of a global is computed while loading",
-            "Do not load the file: picklers write names as literals.",
-            ["CWE-502", "CWE-470", "OWASP ML06:2023", "AML.T0011.000"]
-        ),
-        rule!(
-            "artifact/pickle/extension-code",
-            High,
-            "an extension code that only the loading program can resolve",
-            "Do not load the file; save it again without `copyreg.add_extension`.",
-            ["CWE-502", "CWE-470", "OWASP ML06:2023"]
-        ),
-        rule!(
-            "artifact/pickle/planted-method",
-            High,
-            "state sets a special method to a callable",
-            "Do not load the file: no object stores its own special methods.",
-            ["CWE-502", "CWE-915", "OWASP ML06:2023", "AML.T0011.000"]
-        ),
-        rule!(
-            "artifact/pickle/changed-global",
-            High,
-            "loading changes a module or class",
-            "Do not load the file.",
-            ["CWE-502", "CWE-915", "OWASP ML06:2023"]
-        ),
-        rule!(
-            "artifact/pickle/stdlib-call",
-            High,
-            "a function of the standard library that no model needs is called",
-            "Find out what writes this call; save weights and parameters only.",
-            ["CWE-502", "OWASP ML06:2023", "AML.T0011.000"]
-        ),
-        rule!(
-            "artifact/pickle/unknown-call",
-            Medium,
-            "a function that is not known to be pure is called",
-            "Read the function's source before loading, or save the object's state without it.",
-            ["CWE-502", "OWASP ML06:2023", "AML.T0010.003"]
-        ),
-        rule!(
-            "artifact/pickle/odd-arguments",
-            Medium,
-            "a known function is given what it never gets from a pickler",
-            "Do not load the file before the call is explained: no pickler writes it.",
-            ["CWE-502", "CWE-628", "OWASP ML06:2023"]
-        ),
-        rule!(
-            "artifact/pickle/unknown-import",
-            Low,
-            "a class or function of an unknown package is imported",
-            "Check that the package is the one you expect; importing it runs its code.",
-            ["CWE-829", "OWASP ML06:2023", "AML.T0010.003"]
-        ),
-        rule!(
-            "artifact/pickle/broken-stream",
-            Medium,
-            "the stream breaks before its end; what came before is run all the same",
-            "Do not load the file; get it again from its source.",
-            ["CWE-502", "CWE-755", "OWASP ML06:2023"]
-        ),
-        rule!(
-            "artifact/pickle/split-frame",
-            High,
-            "an operand crosses the end of its frame, so that unpicklers read different names",
-            "Do not load the file: no pickler writes this.",
-            ["CWE-502", "CWE-436", "OWASP ML06:2023", "AML.T0011.000"]
-        ),
-        rule!(
-            "artifact/pickle/hidden-stream",
-            Medium,
-            "a pickle hides behind bytes that are none",
-            "Find out what writes the file; a loader that seeks there runs it.",
-            ["CWE-912", "CWE-502", "OWASP ML06:2023"]
-        ),
-        rule!(
-            "artifact/pickle/array-as-code",
-            Medium,
-            "an array's bytes spell opcodes that a plain unpickler would run",
-            "Load the file with joblib only, or save it again.",
-            ["CWE-502", "CWE-436", "OWASP ML06:2023"]
-        ),
-        rule!(
-            "artifact/pickle/exhausting-structure",
-            Low,
-            "values nested or shared so that going through them never ends",
-            "Limit time and memory where the file is loaded, or do not load it.",
-            ["CWE-400", "CWE-674", "OWASP ML06:2023"]
-        ),
-        rule!(
-            "artifact/pickle/object-array",
-            Low,
-            "a NumPy file holds Python objects",
-            "Save plain arrays and load with `allow_pickle=False`.",
-            ["CWE-502", "OWASP ML06:2023"]
-        ),
-        rule!(
-            "artifact/pickle/broken-array",
-            Low,
-            "a NumPy header is no header, or asks for other data than is there",
-            "Get the file again from its source.",
-            ["CWE-20", "CWE-770", "OWASP ML06:2023"]
-        ),
-    ],
-    page: include_str!("../../../../docs/src/checks/artifact-pickle.md"),
-};
-
-impl Check for Pickle {
-    fn info(&self) -> &'static CheckInfo {
-        &INFO
-    }
-
-    fn judge(&self, facts: &Facts, judging: &Judging<'_>) -> Judgement {
-        let strict = judging.config.get("strict").and_then(serde_json::Value::as_bool) == Some(true);
-        let mut judgement = Judgement::default();
-        let Some(rules) = super::usable(rules::pickle(), &mut judgement) else { return judgement };
-        each::<PickleFact>(facts, &mut judgement, |location, fact, judgement| {
-            let mut file = File { location, rules, strict, announced: fact.announced, drafts: Vec::new() };
-            file.judge(&fact.pickle);
-            file.finish(judgement);
-            note_open(location, &fact.pickle, judgement);
-        });
-        each::<NpyFact>(facts, &mut judgement, |location, NpyFact(fact), judgement| {
-            if fact.has_objects {
-                let message = format!("elements of type {} are Python objects", fact.descr);
-                judgement.findings.push(super::draft(&INFO, "object-array", location, message));
-            } else if let Some(message) = contradiction(&fact) {
-                judgement.findings.push(super::draft(&INFO, "broken-array", location, message));
-            }
-        });
-        each::<NpyBroken>(facts, &mut judgement, |location, NpyBroken { message }, judgement| {
-            judgement.findings.push(super::draft(&INFO, "broken-array", location, message));
-        });
-        judgement
-    }
-}
-
-/// How an array's header contradicts what stands behind it.
-fn contradiction(fact: &NpyFacts) -> Option<String> {
-    let NpyFacts { expected, available, shape, .. } = fact;
-    match expected {
-        Some(expected) if expected > available => {
-            Some(format!("type and shape ask for {expected} bytes of data, and {available} are there"))
-        }
-        Some(_) => None,
-        // Types of unknown size aside, the product is what overflows.
-        None => {
-            let count = shape.iter().try_fold(1u64, |product, dim| product.checked_mul(*dim));
-            count
-                .is_none_or(|count| count > *available)
-                .then(|| "the shape asks for more elements than there are bytes".to_owned())
-        }
-    }
-}
-
-/// Questions that the machine left open and the extractor could not know of.
-fn note_open(location: &Location, facts: &PickleFacts, judgement: &mut Judgement) {
-    let partly = facts.streams.iter().filter(|s| matches!(s.origin, Origin::Nested { complete: false, .. })).count();
-    if partly > 0 {
-        let path = location.path.clone().unwrap_or_default();
-        let detail = format!("{} read in part only", plural(partly as u64, "nested pickle was", "nested pickles were"));
-        judgement.coverage.skip(path, location.member.clone(), SkipCode::Limit, detail);
-    }
-}
+use super::super::{FINDINGS, draft, plural};
+use super::INFO;
+use super::called::{Called, names, shown, text};
+use super::graph;
+use crate::facts::{GraphCode, PickleFact};
+use crate::rules::{PickleRules, Role, Shape, Tier};
 
 /// Findings of one pickle file.
-struct File<'a> {
+pub(super) struct File<'a> {
     location: &'a Location,
     rules: &'a PickleRules,
+    /// Code that calls of the file run.
+    graphs: &'a [GraphCode],
+    /// Index of the stream that is being judged.
+    at: u32,
     /// Whatever is not on the allow list is high.
     strict: bool,
     announced: bool,
@@ -218,22 +29,27 @@ struct File<'a> {
 /// A finding and how bad it is, to sort by.
 type Judged = (Severity, Draft);
 
-impl File<'_> {
-    fn judge(&mut self, facts: &PickleFacts) {
-        for stream in &facts.streams {
+impl<'a> File<'a> {
+    pub(super) fn new(location: &'a Location, rules: &'a PickleRules, strict: bool, fact: &'a PickleFact) -> Self {
+        Self { location, rules, graphs: &fact.graphs, at: 0, strict, announced: fact.announced, drafts: Vec::new() }
+    }
+
+    pub(super) fn judge(&mut self, facts: &PickleFacts) {
+        for (at, stream) in (0..).zip(&facts.streams) {
+            self.at = at;
             self.stream(stream);
         }
     }
 
     /// The worst first, since further ones are only counted.
-    fn finish(mut self, judgement: &mut Judgement) {
+    pub(super) fn finish(mut self, judgement: &mut Judgement) {
         self.drafts.sort_by_key(|(severity, _)| std::cmp::Reverse(*severity));
         let left_out = self.drafts.len().saturating_sub(FINDINGS);
         if left_out > 0 {
             self.drafts.truncate(FINDINGS);
             let worst = self.drafts.last().map_or(Severity::Medium, |(severity, _)| *severity);
             let message = format!("{left_out} more findings in this file, none of them worse than {worst}");
-            self.drafts.push((worst, super::draft(&INFO, "unknown-call", self.location, message).severity(worst)));
+            self.drafts.push((worst, draft(&INFO, "unknown-call", self.location, message).severity(worst)));
         }
         judgement.findings.extend(self.drafts.into_iter().map(|(_, draft)| draft));
     }
@@ -282,6 +98,16 @@ impl File<'_> {
             }
             Tier::Allowed(Role::Attribute) => drafts.extend(self.lookups(import, stream)),
             Tier::Allowed(_) => {}
+            Tier::Dangerous(_) if graph::is_maker(&import.module, &import.name) => {
+                let own = self.graphs.iter().filter(|graph| graph.stream == self.at);
+                match graph::judge(import, stream, own, self.rules) {
+                    Ok(names) => {
+                        let message = format!("`{full}` runs generated code, which only computes: {names}");
+                        push(&mut drafts, "graph-code", message);
+                    }
+                    Err(why) => push(&mut drafts, "dangerous-global", format!("`{full}` runs source text, and {why}")),
+                }
+            }
             Tier::Dangerous(why) => {
                 let what = if is_called || is_made { "is called" } else { "is imported" };
                 push(&mut drafts, "dangerous-global", format!("`{full}` {what}{evidence}: {why}"));
@@ -570,7 +396,7 @@ impl File<'_> {
         }
         let sure = if rule == "unknown-call" { Confidence::Medium } else { Confidence::High };
         let severity = INFO.rule(rule).map_or(Severity::Medium, |info| info.severity);
-        let judged = (severity, super::draft(&INFO, rule, &location, message).snippet(snippet).confidence(sure));
+        let judged = (severity, draft(&INFO, rule, &location, message).snippet(snippet).confidence(sure));
         let unknown = matches!(rule, "unknown-call" | "unknown-import" | "odd-arguments");
         if self.strict && unknown { at(Severity::High, judged) } else { judged }
     }
@@ -579,112 +405,6 @@ impl File<'_> {
 /// A finding at another severity than its rule's.
 fn at(severity: Severity, (_, draft): Judged) -> Judged {
     (severity, draft.severity(severity))
-}
-
-/// Globals that loading calls or makes: named by a call, or given to something that calls or makes its arguments.
-struct Called<'s> {
-    names: BTreeSet<(&'s str, &'s str)>,
-    made: BTreeSet<(&'s str, &'s str)>,
-    /// The first call of each, to show with a finding.
-    first: BTreeMap<(&'s str, &'s str), &'s Call>,
-}
-
-impl<'s> Called<'s> {
-    fn of(stream: &'s StreamFacts, rules: &PickleRules) -> Self {
-        let mut called = Self { names: BTreeSet::new(), made: BTreeSet::new(), first: BTreeMap::new() };
-        for call in &stream.calls {
-            let Target::Global { module, name } = &call.callee else { continue };
-            let callee = (module.as_str(), name.as_str());
-            called.first.entry(callee).or_insert(call);
-            // NEWOBJ makes an instance without running the constructor.
-            if !matches!(call.role, CallRole::NewObj | CallRole::NewObjEx) {
-                called.names.insert(callee);
-            }
-            let Tier::Allowed(role) = rules.tier(module, name) else { continue };
-            match rules.arguments(&format!("{module}.{name}")) {
-                Some(shape) => shape.places(&call.args).into_iter().for_each(|(arg, place)| called.note(arg, place)),
-                // A method is called with what `methodcaller` was given.
-                None if role == Role::Caller || name == "methodcaller" => {
-                    let given = call.args.iter().chain(&call.kwargs).flat_map(globals);
-                    given.for_each(|arg| called.note(arg, Place::Called));
-                }
-                None => {}
-            }
-        }
-        for build in &stream.builds {
-            let shape = build.class.as_ref().and_then(|class| rules.state(class));
-            if let (Some(shape), Arg::Container { items, .. }) = (shape, &build.state) {
-                shape.places(items).into_iter().for_each(|(arg, place)| called.note(arg, place));
-            }
-        }
-        called
-    }
-
-    fn note(&mut self, arg: &'s Arg, place: Place) {
-        if let Arg::Global { module, name } = arg {
-            let set = if place == Place::Called { &mut self.names } else { &mut self.made };
-            set.insert((module, name));
-        }
-    }
-
-    fn has(&self, import: &Import) -> bool {
-        import.uses.contains(&Use::Called) || names(import).any(|name| self.names.contains(&name))
-    }
-
-    fn makes(&self, import: &Import) -> bool {
-        names(import).any(|name| self.made.contains(&name))
-    }
-
-    fn first(&self, import: &Import) -> Option<&'s Call> {
-        names(import).find_map(|name| self.first.get(&name)).copied()
-    }
-
-    /// The arguments of the first call of a global, shortened.
-    fn evidence(&self, import: &Import) -> String {
-        let Some(call) = self.first(import) else { return String::new() };
-        if call.args.is_empty() { String::new() } else { format!(" with ({})", shown(&call.args)) }
-    }
-}
-
-fn text(arg: &Arg) -> Option<&str> {
-    match arg {
-        Arg::Str { text: Some(text), .. } => Some(text),
-        _ => None,
-    }
-}
-
-/// The first arguments, shortened.
-fn shown(args: &[Arg]) -> String {
-    args.iter().take(3).map(show).collect::<Vec<_>>().join(", ")
-}
-
-/// A global's name as written, and as Python 3 calls it.
-fn names(import: &Import) -> impl Iterator<Item = (&str, &str)> {
-    let modern = import.modern.as_ref().map(|(module, name)| (module.as_str(), name.as_str()));
-    std::iter::once((import.module.as_str(), import.name.as_str())).chain(modern)
-}
-
-fn show(arg: &Arg) -> String {
-    match arg {
-        Arg::None => "None".to_owned(),
-        Arg::Bool { value } => value.to_string(),
-        Arg::Int { value: Some(value) } => value.to_string(),
-        Arg::Int { value: None } => "an int".to_owned(),
-        Arg::Float => "a float".to_owned(),
-        Arg::Str { text: Some(text), .. } | Arg::Bytes { text: Some(text), .. } => {
-            let mut short: String = text.chars().take(60).flat_map(char::escape_debug).collect();
-            if text.chars().count() > 60 {
-                short.push('…');
-            }
-            format!("'{short}'")
-        }
-        Arg::Str { .. } => "a string".to_owned(),
-        Arg::Bytes { len, .. } => format!("{len} bytes"),
-        Arg::Global { module, name } => format!("{module}.{name}"),
-        Arg::Container { of, len, .. } => format!("a {of} of {len}"),
-        Arg::Result { .. } => "the result of a call".to_owned(),
-        _ => "…".to_owned(),
-    }
 }
 
 fn worse(tier: Tier, other: Option<Tier>) -> Tier {
