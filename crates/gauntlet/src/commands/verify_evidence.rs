@@ -89,7 +89,9 @@ impl Args for VerifyCommand {
         });
         command
             .mut_arg("model", |arg| arg.required(false).required_unless_present("evidence"))
-            .mut_arg("keys", |arg| arg.required(false).required_unless_present_any(["evidence", "environment"]))
+            .mut_arg("keys", |arg| {
+                arg.required(false).required_unless_present_any(["evidence", "environment", "ca", "trusted_root"])
+            })
     }
 
     fn augment_args_for_update(command: Command) -> Command {
