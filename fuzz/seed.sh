@@ -17,6 +17,7 @@ targets="$targets training"
 targets="pickle zip tar sevenz streams documents safetensors convert gguf tflite models onnx hdf5 template dsse checkpoint trust_policy judge project python patterns facts evidence_bundle witness tiles trusted_root certificates timestamp bundle attestation sigstore statement bom card import"
 targets="pickle zip tar safetensors onnx protobuf tensorflow dsse checkpoint project python patterns sevenz streams documents facts convert hdf5 gguf tflite models template statement bom card import bundle certificates timestamp trust_policy judge attestation sigstore trusted_root digests oci"
 targets="attestation bom bundle card certificates checkpoint convert digests documents dsse evidence_bundle facts gguf hdf5 import judge models oci onnx patterns pickle project protobuf python safetensors sevenz sigstore statement streams tar template tensorflow tflite tiles timestamp trust_policy trusted_root witness zip"
+targets="pickle zip tar safetensors onnx protobuf tensorflow dsse checkpoint project python patterns sevenz streams documents facts convert hdf5 gguf tflite models template statement bom card import bundle certificates timestamp attestation sigstore trusted_root trust_policy judge evidence_bundle witness tiles digests oci"
 for target in $targets; do
     mkdir -p "corpus/$target"
 done

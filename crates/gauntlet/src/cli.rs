@@ -267,7 +267,7 @@ pub(crate) struct HuntArgs {
     #[arg(long, value_name = "DIR")]
     pub(crate) facts: Vec<PathBuf>,
     /// PEM file of a public key whose evidence counts besides your own; may be given several times.
-    #[arg(long = "key", value_name = "PUB", required_unless_present_any = ["ca", "trusted_root"])]
+    #[arg(long = "key", value_name = "PUB")]
     pub(crate) keys: Vec<PathBuf>,
     /// Lowest severity that makes the exit status 1.
     #[arg(long, value_name = "SEVERITY", default_value = "info", value_parser = parse_severity)]

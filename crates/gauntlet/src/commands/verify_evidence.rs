@@ -87,9 +87,9 @@ impl Args for VerifyCommand {
         let command = alone.fold(command, |command, id| {
             command.mut_arg(id, |arg| arg.conflicts_with_all(["evidence", "environment"]))
         });
-        command
-            .mut_arg("model", |arg| arg.required(false).required_unless_present("evidence"))
-            .mut_arg("keys", |arg| arg.required(false).required_unless_present_any(["evidence", "environment"]))
+        command.mut_arg("model", |arg| arg.required(false).required_unless_present("evidence")).mut_arg("keys", |arg| {
+            arg.required(false).required_unless_present_any(["evidence", "environment", "ca", "trusted_root"])
+        })
     }
 
     fn augment_args_for_update(command: Command) -> Command {
