@@ -9,14 +9,14 @@ use clap::Args;
 use gauntlet_core::{Digest, DigestSet, Limits, Subject, SubjectKind, Tree, TreeOptions, sha256_hex, write_durably};
 use gauntlet_ledger::record::{EnvelopeDigest, Record};
 use gauntlet_ledger::tree::Hash;
-use gauntlet_ledger::{Appended, Ledger, Options, Place};
+use gauntlet_ledger::{Appended, Ledger};
 use gauntlet_trust::dsse::Envelope;
 use gauntlet_trust::keys::{KeyStore, SigningKey, VerifyingKey};
 use gauntlet_trust::statement::Statement;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::commands::ledger::explain;
+use crate::commands::ledger::{explain, place};
 use crate::exit::UsageError;
 use crate::hashing::hash_tree;
 use crate::progress::Meter;
@@ -67,9 +67,9 @@ pub(crate) fn append<P: Serialize>(
 ) -> anyhow::Result<Kept> {
     let envelope = statement.sign(&[key])?.to_json();
     let first = statement.subject.first().context("a statement has a subject")?;
-    let state = State::open(project, terminal::note)?;
-    let place = Place { log: state.ledger(), evidence: state.evidence(), config: config.dir().to_owned() };
-    let ledger = Ledger::open_or_create(&place, &Options::default()).map_err(explain)?;
+    // Held until the entry is there, so that a run in the same folder waits.
+    let _state = State::open(project, terminal::note)?;
+    let ledger = place::find(project, None, place::configured(project)?, config)?.write_or_create()?;
     let record = Record {
         envelope: EnvelopeDigest(Hash::of(&envelope)),
         key: key.key_id(),

@@ -7,7 +7,7 @@ use clap::Args;
 use gauntlet_core::{Algorithm, Digest, DigestSet, Limits, Subject, SubjectKind, Tree, TreeOptions, parse_time};
 use gauntlet_ledger::record::{EnvelopeDigest, Record};
 use gauntlet_ledger::tree::Hash;
-use gauntlet_ledger::{Appended, Ledger, Options, Place};
+use gauntlet_ledger::Appended;
 use gauntlet_trust::keys::{KeyStore, Signer};
 use gauntlet_trust::statement::{Approval, ResourceDescriptor, Revocation, Statement};
 use gauntlet_trust::trust_policy::{Revoked, RevokedThing};
@@ -16,7 +16,7 @@ use serde::Serialize;
 use serde_json::Map;
 
 use crate::cli::{Global, ProjectArg};
-use crate::commands::ledger::explain;
+use crate::commands::ledger::place;
 use crate::commands::run::clock;
 use crate::exit::{Exit, UsageError};
 use crate::hashing::hash_tree;
@@ -183,9 +183,9 @@ fn append<P: Serialize>(
     if !project.is_dir() {
         return Err(UsageError::new(format!("{} is no folder", project.display())).into());
     }
-    let state = State::open(project, terminal::note)?;
-    let place = Place { log: state.ledger(), evidence: state.evidence(), config: config.dir().to_owned() };
-    let ledger = Ledger::open_or_create(&place, &Options::default()).map_err(explain)?;
+    // Held until the entry is there, so that a run in the same folder waits.
+    let _state = State::open(project, terminal::note)?;
+    let ledger = place::find(project, None, place::configured(project)?, config)?.write_or_create()?;
     let envelope = statement.sign(&[signer])?.to_json();
     let record = Record {
         envelope: EnvelopeDigest(Hash::of(&envelope)),

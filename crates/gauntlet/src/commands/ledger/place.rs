@@ -52,7 +52,7 @@ impl LedgerArg {
 }
 
 /// What gauntlet.yaml says about the ledger, when there is one.
-fn configured(dir: &Path) -> anyhow::Result<LedgerConfig> {
+pub(crate) fn configured(dir: &Path) -> anyhow::Result<LedgerConfig> {
     let file = dir.join(FILE_NAME);
     match std::fs::read(&file) {
         Ok(bytes) => {
