@@ -21,9 +21,11 @@ pub fn stale_head(ledger: &Ledger, trust: &TrustPolicy, at: Timestamp) -> Result
     let (Some(freshness), Some(witnesses)) = (trust.freshness_seconds, &trust.witnesses) else { return Ok(None) };
     let keys: Vec<VerifierKey> =
         witnesses.keys.iter().filter_map(|key| VerifierKey::parse(key.as_str()).ok()).collect();
-    let note = ledger.signed_checkpoint();
+    // What was appended since the witnesses looked was appended by whoever decides here; what counts is when they last saw it.
+    let note = ledger.cosigned()?.map_or_else(|| ledger.signed_checkpoint(), |signed| signed.note.to_string());
+    // Opened again with the witnesses of the trust policy: others may have cosigned, too.
     let signed = SignedCheckpoint::open(note.as_bytes(), ledger.verifier_key(), &keys)
-        .map_err(|source| Error::Checkpoint { path: "checkpoint".into(), source })?;
+        .map_err(|source| Error::Checkpoint { path: "cosigned".into(), source })?;
     let mut times: Vec<u64> = signed.signatures.iter().filter_map(|signature| signature.time).collect();
     times.sort_unstable();
     let quorum = witnesses.quorum.get();

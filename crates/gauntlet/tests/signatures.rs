@@ -86,7 +86,7 @@ fn vector(name: &str) -> PathBuf {
 /// The vectors' leaf key, readable by its owner only, as a key has to be.
 fn leaf_key(sandbox: &Sandbox) -> PathBuf {
     use std::os::unix::fs::PermissionsExt as _;
-    let path = sandbox.write("leaf.pem", &String::from_utf8(read("keys/leaf.key.pem")).unwrap());
+    let path = sandbox.write("leaf.pem", String::from_utf8(read("keys/leaf.key.pem")).unwrap());
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
     path
 }
