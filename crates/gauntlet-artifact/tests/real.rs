@@ -1,5 +1,4 @@
 //! Files that the frameworks themselves wrote: none is flagged, whatever the format, but those that hold code on purpose.
-#![expect(clippy::unwrap_used, reason = "a test's helpers may fail the test")]
 
 use std::collections::BTreeSet;
 use std::path::Path;

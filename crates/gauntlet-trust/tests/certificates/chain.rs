@@ -95,7 +95,9 @@ fn every_certificate_of_a_chain_has_to_be_valid_at_the_moment() {
     let between = root.below("between", years(2020, 2034));
     let (leaf, _) = between.leaf("leaf", years(2028, 2032));
     let judge = |time: &str| {
-        roots(&[&root]).verify(&leaf, &[between.certificate.clone()], Purpose::ModelSigning, at(time)).map(drop)
+        roots(&[&root])
+            .verify(&leaf, std::slice::from_ref(&between.certificate), Purpose::ModelSigning, at(time))
+            .map(drop)
     };
     judge("2028-01-01").expect("the first second counts");
     judge("2032-01-01").expect("and the last");
@@ -105,7 +107,9 @@ fn every_certificate_of_a_chain_has_to_be_valid_at_the_moment() {
     // An issuer, and the trusted authority.
     let (long, _) = between.leaf("long", years(2020, 2040));
     let judge = |trusted: &Authority, time: &str| {
-        roots(&[trusted]).verify(&long, &[between.certificate.clone()], Purpose::ModelSigning, at(time)).map(drop)
+        roots(&[trusted])
+            .verify(&long, std::slice::from_ref(&between.certificate), Purpose::ModelSigning, at(time))
+            .map(drop)
     };
     judge(&root, "2033-01-01").unwrap();
     assert!(matches!(judge(&root, "2035-01-01"), Err(ChainError::Expired { subject, .. }) if subject == "CN=between"));
@@ -277,6 +281,6 @@ fn what_a_certificate_says_can_be_asked() {
     let (odd, _) = root.leaf("a\n\u{1b}[31mb\u{85}", plain);
     assert_eq!(odd.subject(), "CN=a\\0a\\1b[31mb\\u{85}", "one line, whatever was put into the name");
     let pem = leaf.to_pem();
-    assert_eq!(Certificate::all_from_pem(pem.as_bytes()).unwrap(), [leaf.clone()]);
+    assert_eq!(Certificate::all_from_pem(pem.as_bytes()).unwrap(), std::slice::from_ref(&leaf));
     assert_eq!(leaf.spki_der(), key.verifying_key().spki_der());
 }

@@ -191,8 +191,8 @@ fn a_time_stamp_lets_a_signature_outlive_its_certificate() {
     let plain = stamped(&model, &key, &leaf, &tsa, "20290601000000Z", Twist::None);
     let (mut one, two): (Value, Value) =
         (serde_json::from_slice(&plain).unwrap(), serde_json::from_slice(&other).unwrap());
-    let stamps_of = |bundle: &Value| bundle["verificationMaterial"]["timestampVerificationData"].clone();
-    one["verificationMaterial"]["timestampVerificationData"] = stamps_of(&two);
+    one["verificationMaterial"]["timestampVerificationData"] =
+        two["verificationMaterial"]["timestampVerificationData"].clone();
     let found = expired(&serde_json::to_vec(&one).unwrap());
     assert!(found.warnings[0].contains("over something else"), "{:?}", found.warnings);
     // While the certificate is valid, a stamp is not needed, and a bad one is told.

@@ -161,9 +161,8 @@ fn authorities_are_asked_over_http_and_their_nonsense_is_refused() {
     let good = |request: &[u8]| (200, tsa.answer(b"m", "20300101000000Z", Some(&nonce_of(request)), Twist::None));
     let answer = served(good, |url| timestamp::fetch(url, b"m")).unwrap();
     timestamp::verify(&answer, b"m", &authorities).unwrap();
-    let refused = |answer: &(dyn Fn(&[u8]) -> (u16, Vec<u8>) + Sync)| {
-        served(answer, |url| timestamp::fetch(url, b"m")).unwrap_err().to_string()
-    };
+    type Answering<'a> = &'a (dyn Fn(&[u8]) -> (u16, Vec<u8>) + Sync);
+    let refused = |answer: Answering<'_>| served(answer, |url| timestamp::fetch(url, b"m")).unwrap_err().to_string();
     assert!(refused(&|_| (500, Vec::new())).contains("status 500"));
     assert!(refused(&|_| (200, b"<html>".to_vec())).contains("not a time stamp"));
     assert!(refused(&|_| (200, vec![0x30; 200_000])).contains("more than 65536 bytes"));

@@ -155,7 +155,7 @@ fn an_image_that_is_not_there_or_not_signed_fails() {
     let (folder, key) = (tempfile::tempdir().unwrap(), key());
     let root = folder.path();
     let image = image(root, b"layer");
-    layout(root, &[image.clone()]);
+    layout(root, std::slice::from_ref(&image));
     let found = judge(root, &image, &[&key]);
     assert_eq!((found.image.verdict, found.image.reasons[0].code), (Verdict::Fail, ReasonCode::MissingFile));
     let absent = json!({"digest": gauntlet_trust::oci::BlobDigest::of(b"absent").to_string()});

@@ -16,9 +16,14 @@ use super::{Fault, decode, encode, valid_for};
 macro_rules! from_now {
     ($minutes:expr) => {
         rcgen::date_time_ymd(1970, 1, 1)
-            + std::time::Duration::from_secs((jiff::Timestamp::now().as_second() + 60 * $minutes).unsigned_abs())
+            + std::time::Duration::from_secs((jiff::Timestamp::now().as_second() + seconds($minutes)).unsigned_abs())
     };
 }
+
+fn seconds(minutes: i64) -> i64 {
+    60 * minutes
+}
+
 pub(crate) struct Authority {
     root: Vec<u8>,
     intermediate: Vec<u8>,

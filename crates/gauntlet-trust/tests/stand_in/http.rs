@@ -25,13 +25,16 @@ impl Answer {
     }
 }
 
-pub(crate) fn serve(listener: &TcpListener, answer: &dyn Fn(&str, &str, Option<&str>, &[u8]) -> Answer) {
+/// Answers a method, a path, a bearer token and a body.
+type Answering<'a> = &'a dyn Fn(&str, &str, Option<&str>, &[u8]) -> Answer;
+
+pub(crate) fn serve(listener: &TcpListener, answer: Answering<'_>) {
     for stream in listener.incoming().flatten() {
         let _ = one(stream, answer);
     }
 }
 
-fn one(mut stream: TcpStream, answer: &dyn Fn(&str, &str, Option<&str>, &[u8]) -> Answer) -> std::io::Result<()> {
+fn one(mut stream: TcpStream, answer: Answering<'_>) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream.try_clone()?);
     let mut line = String::new();
     reader.read_line(&mut line)?;

@@ -56,7 +56,7 @@ impl StandIn {
         });
         let serving = Arc::clone(&inner);
         std::thread::spawn(move || {
-            http::serve(&listener, &move |method, path, bearer, body| serving.answer(method, path, bearer, body))
+            http::serve(&listener, &move |method, path, bearer, body| serving.answer(method, path, bearer, body));
         });
         Self { address, inner }
     }

@@ -138,8 +138,8 @@ fn an_older_or_another_history_is_refused() {
     let longer = PolicyBundle::sign(&third, Some(forked), &[a]).unwrap();
     assert!(matches!(admit(&longer), Err(MemoryError::Forked { number: 2, .. })));
     // What cannot be read cannot be compared.
-    let file = std::fs::read_dir(folder.path().join("trust-policies")).unwrap().map(|e| e.unwrap().path());
-    let file = file.filter(|path| path.extension().is_some_and(|e| e == "json")).next().unwrap();
+    let mut file = std::fs::read_dir(folder.path().join("trust-policies")).unwrap().map(|e| e.unwrap().path());
+    let file = file.find(|path| path.extension().is_some_and(|e| e == "json")).unwrap();
     std::fs::write(file, b"{}").unwrap();
     let damaged = admit(&v2).unwrap_err();
     assert!(matches!(damaged, MemoryError::Damaged { .. }) && !damaged.is_refusal());
