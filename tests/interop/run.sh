@@ -30,7 +30,7 @@ crates/gauntlet-trust/tests/interop/pkcs11.sh "$program" "$venv/bin/python"
 
 echo "== Sigstore: verdicts on genuine and broken bundles, and signing for each other"
 "$venv/bin/pip" install --quiet 'sigstore==4.5.1'
-cargo build --quiet -p gauntlet-trust --example sigstore_stand_in
+cargo build --quiet --workspace --example sigstore_stand_in
 "$venv/bin/python" tests/interop/sigstore_bundles.py "$program" "${CARGO_TARGET_DIR:-target}/debug/examples/sigstore_stand_in"
 
 echo "== pickles: which globals are reached, against CPython"

@@ -264,6 +264,11 @@ impl Place {
     pub(crate) fn part(&self, offset: u64) -> Self {
         Self { name: String::new(), ..self.member(&format!("<bytes from {offset}>")) }
     }
+
+    /// Found by a search in what a search found. Searching there again would cost the product of all hits.
+    fn is_deep_part(&self) -> bool {
+        self.location.member.as_deref().is_some_and(|member| member.matches("<bytes from ").count() > 1)
+    }
 }
 
 impl Walk<'_> {
@@ -359,6 +364,8 @@ impl Walk<'_> {
             && !prefix.bytes.is_empty()
             && !is_opaque(&formats, claim)
             && search::is_open_ended(&formats, claim, sniffed.is_some())
+            && !place.is_deep_part()
+            && !search::is_whole_parquet(&formats, content)
         {
             hidden = match content {
                 Content::Plain(source) => self.search_ends(*source, place, false),

@@ -51,6 +51,15 @@ pub(super) fn is_open_ended(formats: &[Format], claim: Claim, sniffed: bool) -> 
     formats.iter().all(open)
 }
 
+/// Whether this is Parquet up to its last byte: the streams inside are its own pages, and nothing stands behind them.
+pub(super) fn is_whole_parquet(formats: &[Format], content: &Content<'_>) -> bool {
+    let Content::Plain(source) = content else { return false };
+    let mut end = [0; 4];
+    matches!(formats, [Format::Other(name)] if name == "Parquet")
+        && source.size().checked_sub(4).is_some_and(|at| source.read_exact_at(at, &mut end).is_ok())
+        && end == *b"PAR1"
+}
+
 impl Walk<'_> {
     /// Searches the content of an opaque file behind its first bytes, and examines what begins there. What lies beyond the
     /// bounds stays an open question: such a file is one already.

@@ -26,8 +26,8 @@ impl Reader for Spacy {
     }
 
     fn recognises(&self, head: &Head<'_>) -> bool {
-        let text = String::from_utf8_lossy(head.prefix);
-        head.ending() == "cfg" && text.lines().any(|line| line.trim() == "[nlp]")
+        // Asked of all content: the name first, which costs nothing.
+        head.ending() == "cfg" && String::from_utf8_lossy(head.prefix).lines().any(|line| line.trim() == "[nlp]")
     }
 
     fn read(&self, walk: &mut Walk<'_>, content: &Content<'_>, place: &Place) {
@@ -135,10 +135,13 @@ impl Reader for Modelfile {
     fn recognises(&self, head: &Head<'_>) -> bool {
         let base = head.base().to_ascii_lowercase();
         let named = base == "modelfile" || base.starts_with("modelfile.") || base.ends_with(".modelfile");
+        if !named {
+            return false;
+        }
         let text = String::from_utf8_lossy(head.prefix);
         let first = text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('#'));
         let word = first.and_then(|line| line.split_whitespace().next()).unwrap_or_default().to_ascii_uppercase();
-        named && INSTRUCTIONS.contains(&word.as_str())
+        INSTRUCTIONS.contains(&word.as_str())
     }
 
     fn read(&self, walk: &mut Walk<'_>, content: &Content<'_>, place: &Place) {
