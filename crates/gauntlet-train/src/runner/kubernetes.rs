@@ -191,7 +191,7 @@ pub(crate) mod tests {
     #[test]
     fn what_a_cluster_cannot_hold_is_refused() {
         assert_eq!(kubernetes_job("c", None, &job(), "d", None), Err(KubernetesError::NoImage));
-        let hosts = Job { hosts: vec!["pypi.org".into()], ..job() };
+        let hosts = Job { hosts: vec!["data.example.org".into()], ..job() };
         assert!(matches!(kubernetes_job("c", Some(&image()), &hosts, "d", None), Err(KubernetesError::Hosts(_))));
     }
 }

@@ -250,11 +250,16 @@ mod tests {
 
     #[test]
     fn only_declared_hosts_and_ports_are_reached() {
-        let hosts = ["pypi.org".to_owned(), "localhost:8080".to_owned()];
+        let hosts = ["data.example.org".to_owned(), "localhost:8080".to_owned()];
         let asked = |host: &str, port| Asked { host: host.to_owned(), port, first: None };
-        assert!(declared(&hosts, &asked("pypi.org", 443)));
+        assert!(declared(&hosts, &asked("data.example.org", 443)));
         assert!(declared(&hosts, &asked("localhost", 8080)));
-        for (host, port) in [("pypi.org", 22), ("evil-pypi.org", 443), ("files.pypi.org", 443), ("localhost", 80)] {
+        for (host, port) in [
+            ("data.example.org", 22),
+            ("evil-data.example.org", 443),
+            ("files.data.example.org", 443),
+            ("localhost", 80),
+        ] {
             assert!(!declared(&hosts, &asked(host, port)), "{host}:{port}");
         }
     }
