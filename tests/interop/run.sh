@@ -10,6 +10,9 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 export GAUNTLET_CONFIG_DIR=$work/config
 
+# As the tests build them: `cargo build` would choose other features and compile the tables anew.
+cargo test --quiet --workspace --examples --no-run
+
 mkdir -p "$cache"
 [ -x "$venv/bin/python" ] || python3 -m venv "$venv"
 "$venv/bin/pip" install --quiet 'model-signing==1.1.1' pyOpenSSL numpy safetensors
@@ -30,12 +33,10 @@ crates/gauntlet-trust/tests/interop/pkcs11.sh "$program" "$venv/bin/python"
 
 echo "== Sigstore: verdicts on genuine and broken bundles, and signing for each other"
 "$venv/bin/pip" install --quiet 'sigstore==4.5.1'
-cargo build --quiet --workspace --example sigstore_stand_in
 "$venv/bin/python" tests/interop/sigstore_bundles.py "$program" "${CARGO_TARGET_DIR:-target}/debug/examples/sigstore_stand_in"
 
 echo "== pickles: which globals are reached, against CPython"
 python3 corpus/make_models.py "$work/models" >/dev/null
-cargo build --quiet --workspace --example globals
 "$venv/bin/python" crates/gauntlet-pickle/tests/differential.py \
     "${CARGO_TARGET_DIR:-target}/debug/examples/globals" "$work/models/pickle" "$work/models/joblib"
 
@@ -47,7 +48,6 @@ echo "== conversions, read by the safetensors library"
 "$venv/bin/python" tests/interop/convert.py "$program"
 
 echo "== the ledger: an independent implementation, an S3 server, a full disk"
-cargo build --quiet --workspace --example appender
 appender=${CARGO_TARGET_DIR:-target}/debug/examples/appender
 bash tests/interop/tlog.sh "$program" "$appender"
 bash tests/interop/s3-ledger.sh "$program" "$appender"
