@@ -332,7 +332,7 @@ if [ "$(id -u)" = 0 ]; then
 fi
 
 echo "== bubblewrap"
-if ! command -v bwrap >/dev/null && command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then apt-get -qq install -y bubblewrap >/dev/null; fi
+if ! command -v bwrap >/dev/null && command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then apt-get -qq update && apt-get -qq install -y bubblewrap >/dev/null; fi
 command -v bwrap >/dev/null || fail "bubblewrap is not installed"
 train wrapped --runner bubblewrap -- "$python" privileges.py
 expect 0 train/record/not-traced
