@@ -364,10 +364,14 @@ impl Walk<'_> {
             && !prefix.bytes.is_empty()
             && !is_opaque(&formats, claim)
             && search::is_open_ended(&formats, claim, sniffed.is_some())
-            && !place.is_deep_part()
             && !search::is_whole_parquet(&formats, content)
         {
             hidden = match content {
+                _ if place.is_deep_part() => {
+                    let detail = "found inside of what was found: what it may hide was not searched for";
+                    self.skip(ARCHIVE, place, SkipCode::Limit, detail.to_owned());
+                    None
+                }
                 Content::Plain(source) => self.search_ends(*source, place, false),
                 Content::Packed(_) if prefix.complete => self.search_ends(&prefix.bytes, place, false),
                 Content::Packed(_) => None,
