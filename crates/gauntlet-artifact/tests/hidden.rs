@@ -207,3 +207,34 @@ fn labels_behind_a_tflite_model_are_its_own_and_other_archives_are_not() {
     assert!(loudest("m.tflite", &pickle) >= Some(Severity::High));
     assert_eq!(worst("m.tflite", &[TFLITE, PICKLE].concat(), "pickle/dangerous-global"), Some(Severity::Critical));
 }
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    std::io::Write::write_all(&mut packed, bytes).unwrap();
+    packed.finish().unwrap()
+}
+
+/// A search in all that searches found would cost the product of their hits, so it ends; what it left is told.
+#[test]
+fn a_search_inside_of_what_was_found_ends_and_says_so() {
+    // No text and no format: each byte is beyond ASCII and begins nothing.
+    let noise: Vec<u8> = (0..400_u32).map(|i| 0xa0 | u8::try_from(i * 7 % 32).unwrap()).collect();
+    let behind = |payload: &[u8]| [&noise[..], payload].concat();
+    let once = behind(&gzip(&behind(ELF)));
+    assert_eq!(worst("m.dat", &once, "/executable"), Some(Severity::High));
+    let (facts, findings) = scan("m.dat", &behind(&gzip(&behind(&gzip(&behind(&gzip(&behind(ELF))))))));
+    let told = facts.coverage.values().flat_map(|c| &c.skipped).any(|s| s.reason.to_string().contains("not searched"));
+    assert!(told || findings.iter().any(|finding| finding.severity >= Severity::High), "{:?}", facts.coverage);
+}
+
+/// The pages of a Parquet file are streams of its own.
+#[test]
+fn whole_parquet_files_are_left_to_their_reader() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/churn/data/train.parquet");
+    let bytes = std::fs::read(path).unwrap();
+    assert_eq!(loudest("train.parquet", &bytes), None);
+    // More behind its end: its pages, too, are searched then, and when they are too many the question stays open.
+    let (facts, findings) = scan("train.parquet", &[&bytes[..], ELF].concat());
+    let told = facts.coverage.values().flat_map(|c| &c.skipped).any(|s| s.reason.to_string().contains("not searched"));
+    assert!(told || findings.iter().any(|finding| finding.severity >= Severity::High), "{:?}", facts.coverage);
+}

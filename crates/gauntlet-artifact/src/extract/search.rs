@@ -1,6 +1,6 @@
 //! Files hidden anywhere in bytes that no reader takes apart: programs, archives and pickles that import.
 
-use gauntlet_core::Limit;
+use gauntlet_core::{Limit, SkipCode};
 use gauntlet_limits::{ReadAt, Window};
 use gauntlet_pickle::Sniff;
 use memchr::memmem::Finder;
@@ -111,6 +111,9 @@ impl Walk<'_> {
                 first = first.or(Some(offset));
                 found += 1;
                 if found >= FOUND {
+                    // Decoys must not hide what comes behind them.
+                    let detail = format!("{FOUND} files begin in here: what else may hide was not searched for");
+                    self.skip(ARCHIVE, place, SkipCode::Limit, detail);
                     break;
                 }
             }
