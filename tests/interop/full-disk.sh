@@ -6,7 +6,7 @@ program=$(realpath "$1")
 appender=$(realpath "$2")
 work=$(mktemp -d)
 mkdir "$work/disk"
-trap 'umount "$work/disk" 2>/dev/null; rm -rf "$work"' EXIT
+trap 'umount "$work/disk" 2>/dev/null || true; rm -rf "$work"' EXIT
 for size in 300 500 700 900; do
     mount -t tmpfs -o size="${size}k" tmpfs "$work/disk"
     mkdir -p "$work/disk/project/.gauntlet"

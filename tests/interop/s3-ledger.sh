@@ -15,7 +15,7 @@ export AWS_ENDPOINT=http://127.0.0.1:$port AWS_VIRTUAL_HOSTED_STYLE_REQUEST=fals
 export AWS_REQUEST_CHECKSUM_CALCULATION=when_required AWS_RESPONSE_CHECKSUM_VALIDATION=when_required
 "$venv/bin/moto_server" -H 127.0.0.1 -p "$port" >"$work/moto.log" 2>&1 &
 server=$!
-trap 'kill $server 2>/dev/null; rm -rf "$work"' EXIT
+trap 'kill $server 2>/dev/null || true; rm -rf "$work"' EXIT
 
 # The server has to honour conditional writes, or everything below would prove nothing.
 "$venv/bin/python" - "$port" <<'PYTHON'

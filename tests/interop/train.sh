@@ -141,7 +141,7 @@ print(server.server_port, flush=True)
 server.serve_forever()
 PY
 "$python" "$work/serve.py" >"$work/port" & server=$!
-trap 'kill $server 2>/dev/null; rm -rf "$work"' EXIT
+trap 'kill $server 2>/dev/null || true; rm -rf "$work"' EXIT
 for _ in $(seq 50); do [ -s "$work/port" ] && break; sleep 0.1; done
 port=$(cat "$work/port")
 cat >"$work/files/fetch.py" <<'PY'
