@@ -16,14 +16,17 @@ use serde_json::Value;
 /// Crates that are explained without Gauntlet. They know only each other.
 const LEAVES: &[&str] = &[
     "gauntlet-archive",
+    "gauntlet-drift",
     "gauntlet-facts",
     "gauntlet-hdf5",
     "gauntlet-limits",
     "gauntlet-onnx",
     "gauntlet-patterns",
     "gauntlet-pickle",
+    "gauntlet-poisoning",
     "gauntlet-protobuf",
     "gauntlet-python",
+    "gauntlet-sketch",
     "gauntlet-template",
 ];
 

@@ -1,0 +1,3 @@
+//! Distances between distributions, two-sample tests and stream detectors.
+
+#![forbid(unsafe_code)]

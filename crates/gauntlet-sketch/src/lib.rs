@@ -1,0 +1,3 @@
+//! Mergeable column summaries and content hashes of tables.
+
+#![forbid(unsafe_code)]
