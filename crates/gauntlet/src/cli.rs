@@ -62,6 +62,9 @@ pub(crate) enum Command {
     Hunt(HuntArgs),
     /// Write the tensors of a PyTorch or NumPy file as safetensors, without running anything in it.
     Convert(ConvertArgs),
+    /// The data gate by hand: manifests, contracts, profiles, drift.
+    #[command(subcommand)]
+    Data(crate::commands::data::DataCommand),
     /// Make keys.
     #[command(subcommand)]
     Key(KeyCommand),

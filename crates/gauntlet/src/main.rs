@@ -62,6 +62,7 @@ fn run(cli: &Cli) -> anyhow::Result<Exit> {
         Command::Scan(args) => commands::scan::run(args, &cli.global),
         Command::Hunt(args) => commands::hunt::run(args, &cli.global, &config()?),
         Command::Convert(args) => commands::convert::run(args),
+        Command::Data(command) => commands::data::run(command, &cli.global),
         Command::Key(command) => commands::key::run(command, &config()?),
         Command::Ledger(command) => commands::ledger::run(command, &cli.global, &config()?),
         Command::Sign(args) => commands::sign::run(args, &cli.global, &config),

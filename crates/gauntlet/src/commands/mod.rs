@@ -5,6 +5,7 @@ pub(crate) mod bom;
 pub(crate) mod card;
 pub(crate) mod config;
 pub(crate) mod convert;
+pub(crate) mod data;
 pub(crate) mod hunt;
 pub(crate) mod init;
 pub(crate) mod key;
