@@ -39,7 +39,7 @@ pub use facts::{Derived, Fact, FactRow, Facts};
 pub use finding::{Draft, Finding, Location};
 pub use fingerprint::seal;
 pub use masked::{MaskKey, Masked};
-pub use metric::{Comparison, Figure, Metric, Series};
+pub use metric::{Comparison, Figure, FigureKind, Metric, Series};
 pub use nearest::nearest;
 pub use path::display_path;
 pub use project::Project;

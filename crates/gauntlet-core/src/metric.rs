@@ -96,8 +96,83 @@ pub struct Figure {
     pub x: String,
     /// What the y axis counts.
     pub y: String,
+    /// How it is drawn.
+    #[serde(default, skip_serializing_if = "FigureKind::is_line")]
+    pub kind: FigureKind,
+    /// Names of the positions 0, 1, … on the x axis, where these are no numbers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<String>,
     /// The lines or bars.
     pub series: Vec<Series>,
+}
+
+/// How a [`Figure`] is drawn.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum FigureKind {
+    /// A line a series.
+    #[default]
+    Line,
+    /// Upright bars, series side by side: histograms.
+    Bars,
+    /// Lying bars with a label each, the first on top: rankings.
+    Ranking,
+    /// A dot for each point: maps.
+    Points,
+}
+
+impl FigureKind {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+    fn is_line(&self) -> bool {
+        *self == Self::Line
+    }
+}
+
+impl Figure {
+    /// A figure of lines without anything in it.
+    #[must_use]
+    pub fn new(name: impl Into<String>, title: impl Into<String>, x: impl Into<String>, y: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            title: title.into(),
+            x: x.into(),
+            y: y.into(),
+            kind: FigureKind::Line,
+            labels: Vec::new(),
+            series: Vec::new(),
+        }
+    }
+
+    /// Sets how it is drawn.
+    #[must_use]
+    pub fn drawn_as(mut self, kind: FigureKind) -> Self {
+        self.kind = kind;
+        self
+    }
+
+    /// Names the positions 0, 1, … on the x axis.
+    #[must_use]
+    pub fn labelled(mut self, labels: impl IntoIterator<Item = String>) -> Self {
+        self.labels = labels.into_iter().collect();
+        self
+    }
+
+    /// Adds a series at the positions 0, 1, ….
+    #[must_use]
+    pub fn with(mut self, name: impl Into<String>, values: impl IntoIterator<Item = f64>) -> Self {
+        let y: Vec<f64> = values.into_iter().collect();
+        let x = (0u32..).map(f64::from).take(y.len()).collect();
+        self.series.push(Series { name: name.into(), x, y });
+        self
+    }
+
+    /// Adds a series of points.
+    #[must_use]
+    pub fn with_points(mut self, name: impl Into<String>, points: impl IntoIterator<Item = (f64, f64)>) -> Self {
+        let (x, y) = points.into_iter().unzip();
+        self.series.push(Series { name: name.into(), x, y });
+        self
+    }
 }
 
 /// One line or set of bars of a [`Figure`]; both vectors have the same length.

@@ -136,7 +136,7 @@ proptest! {
     fn reports(subject in subject(), findings in vec(finding(), 0..3), metrics in vec(metric(), 0..3), coverage in coverage(),
                config in digest(), input in digest(), series in vec((number(), number()), 0..4)) {
         let (x, y) = series.into_iter().unzip();
-        let figure = Figure { name: "f".into(), title: "t".into(), x: "x".into(), y: "y".into(), series: vec![Series { name: "s".into(), x, y }] };
+        let figure = Figure { series: vec![Series { name: "s".into(), x, y }], ..Figure::new("f", "t", "x", "y") };
         round_trip(&Report {
             check: "a/b".into(),
             check_version: 1,

@@ -5,8 +5,9 @@ use minijinja::value::{Serde, Value};
 use minijinja::{AutoEscape, Environment, context};
 use serde::Serialize;
 
-use gauntlet_core::{Figure, Finding};
+use gauntlet_core::Finding;
 
+use crate::drawing::Drawing;
 use crate::error::RenderError;
 use crate::run::RunReport;
 use crate::text::visible;
@@ -122,67 +123,6 @@ impl FindingPart {
             fix: visible(&finding.fix),
             references: visible(&finding.references.join(", ")),
             suppressed: visible(finding.suppressed.as_deref().unwrap_or_default()),
-        }
-    }
-}
-
-/// A figure as SVG lines, in a box of [`WIDTH`] by [`HEIGHT`].
-#[derive(Serialize)]
-struct Drawing {
-    title: String,
-    x: String,
-    y: String,
-    range: String,
-    lines: Vec<Line>,
-}
-
-#[derive(Serialize)]
-struct Line {
-    name: String,
-    points: String,
-}
-
-const WIDTH: f64 = 600.0;
-const HEIGHT: f64 = 200.0;
-/// Series and points that are drawn.
-const MAX_SERIES: usize = 8;
-const MAX_POINTS: usize = 1_000;
-
-impl Drawing {
-    fn new(figure: &Figure) -> Self {
-        let series: Vec<Vec<(f64, f64)>> = figure
-            .series
-            .iter()
-            .take(MAX_SERIES)
-            .map(|series| {
-                let points = series.x.iter().copied().zip(series.y.iter().copied());
-                points.filter(|(x, y)| x.is_finite() && y.is_finite()).take(MAX_POINTS).collect()
-            })
-            .collect();
-        let all = || series.iter().flatten();
-        let bounds = |values: &mut dyn Iterator<Item = f64>| {
-            values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)))
-        };
-        let (x0, x1) = bounds(&mut all().map(|p| p.0));
-        let (y0, y1) = bounds(&mut all().map(|p| p.1));
-        let scale = |v: f64, low: f64, high: f64| {
-            let share = (v - low) / (high - low);
-            if share.is_finite() { share.clamp(0.0, 1.0) } else { 0.5 }
-        };
-        let lines = figure.series.iter().zip(&series).map(|(named, points)| Line {
-            name: visible(&named.name),
-            points: points
-                .iter()
-                .map(|(x, y)| format!("{:.1},{:.1} ", scale(*x, x0, x1) * WIDTH, HEIGHT - scale(*y, y0, y1) * HEIGHT))
-                .collect(),
-        });
-        let range = if all().next().is_some() { format!("{x0} to {x1}; {y0} to {y1}") } else { "no values".to_owned() };
-        Self {
-            title: visible(&figure.title),
-            x: visible(&figure.x),
-            y: visible(&figure.y),
-            range,
-            lines: lines.collect(),
         }
     }
 }

@@ -4,6 +4,7 @@
 
 #![forbid(unsafe_code)]
 
+mod drawing;
 mod error;
 pub mod html;
 pub mod human;

@@ -111,14 +111,11 @@ fn run() -> RunReport {
     contract.metrics.push(Metric::new("rows", f64::NAN, "rows"));
     contract.verdict = Verdict::Fail;
     contract.figures.push(Figure {
-        name: "ages".into(),
-        title: format!("ages {HOSTILE}"),
-        x: "age".into(),
-        y: "rows".into(),
         series: vec![
             Series { name: "train".into(), x: vec![0.0, 50.0, 100.0], y: vec![10.0, 20.0, 30.0] },
             Series { name: "test".into(), x: vec![0.0, 100.0], y: vec![5.0, 5.0] },
         ],
+        ..Figure::new("ages", format!("ages {HOSTILE}"), "age", "rows")
     });
     let reports = vec![
         report("source/secrets", source(), vec![suppressed], looked(4)),

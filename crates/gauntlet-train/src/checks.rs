@@ -288,13 +288,7 @@ fn figures(monitor: &Monitor) -> Vec<Figure> {
     if series.is_empty() {
         return Vec::new();
     }
-    vec![Figure {
-        name: "loss".into(),
-        title: "Loss while training".into(),
-        x: "step".into(),
-        y: "loss".into(),
-        series,
-    }]
+    vec![Figure { series, ..Figure::new("loss", "Loss while training", "step", "loss") }]
 }
 
 #[cfg(test)]
