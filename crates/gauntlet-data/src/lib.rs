@@ -11,6 +11,7 @@ pub mod facts;
 mod lines;
 pub mod manifest;
 mod personal;
+mod quarantine;
 mod scan;
 mod table;
 
@@ -19,6 +20,7 @@ use gauntlet_core::Gate;
 pub use contract::{contract_schema, draft_contract};
 pub use manifest::{DraftError, FILL_IN, draft_manifest, manifest_schema};
 pub use personal::Kind;
+pub use quarantine::{QuarantineError, QuarantineFile, QuarantineOptions, QuarantinePart, Quarantined};
 
 /// The data gate: one reader, one line a check.
 pub static GATE: Gate = Gate {
