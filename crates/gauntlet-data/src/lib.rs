@@ -6,6 +6,7 @@
 mod checks;
 mod config;
 pub mod contract;
+mod declared;
 mod extract;
 pub mod facts;
 mod lines;
@@ -18,7 +19,11 @@ mod table;
 use gauntlet_core::Gate;
 
 pub use contract::{contract_schema, draft_contract};
-pub use manifest::{DraftError, FILL_IN, draft_manifest, manifest_schema};
+pub use declared::{DeclaredColumn, DeclaredSchema, read_declared};
+pub use manifest::{
+    DraftError, FILL_IN, FileState, ForeignError, ForeignFile, ForeignFormat, Imported, Manifest, draft_manifest,
+    export_manifest, foreign_is_readable, import_manifest, manifest_schema, render_manifest,
+};
 pub use personal::Kind;
 pub use quarantine::{QuarantineError, QuarantineFile, QuarantineOptions, QuarantinePart, Quarantined};
 
@@ -29,6 +34,7 @@ pub static GATE: Gate = Gate {
         &checks::manifest::ManifestCheck,
         &checks::contract::ContractCheck,
         &checks::personal_data::PersonalDataCheck,
+        &checks::secrets::SecretsCheck,
     ],
 };
 

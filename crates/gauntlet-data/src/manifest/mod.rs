@@ -2,6 +2,8 @@
 //! Only the format; `data/manifest` judges it.
 
 mod draft;
+mod foreign;
+mod render;
 
 use std::collections::BTreeMap;
 
@@ -11,6 +13,10 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use draft::quoted;
 pub use draft::{DraftError, draft_manifest};
+pub use foreign::{
+    FileState, ForeignError, ForeignFile, ForeignFormat, Imported, export_manifest, foreign_is_readable, import_manifest,
+};
+pub use render::render_manifest;
 
 /// Stands where a person has to write what no program can know.
 pub const FILL_IN: &str = "FILL-IN";
@@ -334,6 +340,33 @@ pub struct Fingerprint {
 }
 
 impl Manifest {
+    /// A manifest that says nothing yet.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self {
+            gauntlet_dataset: "1".to_owned(),
+            name: None,
+            version: None,
+            files: Vec::new(),
+            source: Source::default(),
+            license: License::default(),
+            consent: Consent::default(),
+            age_verification: None,
+            personal_data: PersonalData::default(),
+            classification: Classification::default(),
+            owners: Vec::new(),
+            access: Access::default(),
+            protection: Protection::default(),
+            label: None,
+            ids: Vec::new(),
+            groups: Vec::new(),
+            time: None,
+            contract: None,
+            fingerprint: None,
+            signature: serde_json::Map::new(),
+        }
+    }
+
     /// The class that the manifest gives `column`; `None` when it says nothing.
     ///
     /// A column declared as personal data is at least personal.
