@@ -25,7 +25,10 @@ pub use manifest::{
     export_manifest, foreign_is_readable, import_manifest, manifest_schema, render_manifest,
 };
 pub use personal::Kind;
-pub use quarantine::{QuarantineError, QuarantineFile, QuarantineOptions, QuarantinePart, Quarantined};
+pub use quarantine::{
+    QuarantineError, QuarantineFile, QuarantineOptions, QuarantinePart, Quarantined, quarantine_by_manifest,
+};
+pub use table::{is_table, table_columns};
 
 /// The data gate: one reader, one line a check.
 pub static GATE: Gate = Gate {

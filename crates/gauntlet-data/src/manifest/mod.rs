@@ -367,6 +367,36 @@ impl Manifest {
         }
     }
 
+    /// The same without what a person has still to fill in.
+    #[must_use]
+    pub fn without_markers(mut self) -> Self {
+        let marked = |text: &String| text.contains(FILL_IN);
+        for value in [
+            &mut self.name,
+            &mut self.version,
+            &mut self.source.uri,
+            &mut self.source.method,
+            &mut self.license.spdx,
+            &mut self.license.url,
+            &mut self.consent.basis,
+            &mut self.consent.record,
+            &mut self.consent.expires,
+        ] {
+            if value.as_ref().is_some_and(marked) {
+                *value = None;
+            }
+        }
+        if self.source.collected.iter().flatten().any(marked) {
+            self.source.collected = None;
+        }
+        self.consent.purposes.retain(|text| !marked(text));
+        self.license.purposes.retain(|text| !marked(text));
+        for file in &mut self.files {
+            file.sha256 = file.sha256.take().filter(|hash| !marked(hash));
+        }
+        self
+    }
+
     /// The class that the manifest gives `column`; `None` when it says nothing.
     ///
     /// A column declared as personal data is at least personal.

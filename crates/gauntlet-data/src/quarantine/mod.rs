@@ -1,6 +1,7 @@
 //! Splits a dataset into the rows that may be used and the rows that may not, each of these with its reasons.
 //! Streams: memory does not grow with the table. Nothing is left behind unless every row of it was written.
 
+mod consent;
 mod part;
 
 use std::collections::BTreeMap;
@@ -16,6 +17,7 @@ use serde::Serialize;
 
 use crate::facts::Format;
 use crate::table::{Scan, Table, place};
+pub use consent::quarantine_by_manifest;
 use part::{PartWriter, Shape};
 
 /// Column of the rejected part with the row's number in its file, from 0.

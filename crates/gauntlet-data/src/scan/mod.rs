@@ -23,7 +23,7 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 
 use crate::contract::Contract;
 use crate::table::{POSITION, Problem, Scan, Table, raw_name, typed_name};
-pub(crate) use people::{PeopleAnswers, PeopleQuestions, days};
+pub(crate) use people::{OLDEST, PeopleAnswers, PeopleQuestions, days};
 pub(crate) use personal::{PersonalRows, searched};
 pub(crate) use profile::{Profile, count_rows, profile};
 pub(crate) use rows::FirstRows;

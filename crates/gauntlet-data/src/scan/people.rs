@@ -22,7 +22,7 @@ use crate::manifest::AgeVerification;
 const FIRST_DAY: i32 = -25_567;
 const LAST_DAY: i32 = 84_006;
 /// Nobody is older; a number above it is no age.
-const OLDEST: f64 = 150.0;
+pub(crate) const OLDEST: f64 = 150.0;
 
 /// What is asked of every row about the people behind it; columns by index.
 #[derive(Clone, Copy, Debug, Default)]
