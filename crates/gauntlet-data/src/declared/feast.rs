@@ -11,7 +11,7 @@ const TAGS: [&str; 4] = ["classification", "class", "sensitivity", "data_classif
 
 pub(super) fn read(files: &[(String, String)], limits: &Limits) -> Result<DeclaredSchema, Vec<Problem>> {
     let mut schema = DeclaredSchema { origin: "the Feast repository".to_owned(), ..DeclaredSchema::default() };
-    let mut problems = Vec::new();
+    let (mut problems, mut labels) = (Vec::new(), Vec::new());
     for (path, text) in files {
         let module = analyze(text, limits).map_err(|e| one(None, format!("{path}: {e}")))?;
         if let Some(error) = module.errors.first() {
@@ -20,18 +20,38 @@ pub(super) fn read(files: &[(String, String)], limits: &Limits) -> Result<Declar
         for call in &module.calls {
             let line = Some(u64::from(call.place.line));
             match role(&call.invocation) {
-                Some(Role::View) => view(&call.invocation, path, line, &mut schema, &mut problems),
+                Some(Role::View) => view(&call.invocation, path, line, true, &mut schema, &mut problems),
+                Some(Role::Labels) => {
+                    // Labels may lie in a table of their own.
+                    view(&call.invocation, path, line, false, &mut schema, &mut problems);
+                    labels.extend(labels_of(&call.invocation));
+                }
                 Some(Role::Entity) => entity(&call.invocation, path, line, &mut schema, &mut problems),
                 Some(Role::Source) => source(&call.invocation, line, &mut schema),
                 None => {}
             }
         }
     }
+    labels.sort();
+    labels.dedup();
+    if let [label] = labels.as_slice() {
+        schema.label = Some(label.clone());
+    }
     if problems.is_empty() { Ok(schema) } else { Err(problems) }
+}
+
+/// The fields that a label view's tags call labels.
+fn labels_of(call: &Invocation) -> Vec<String> {
+    let Argument::Given(Value::Dict(tags)) = call.argument("tags", None) else { return Vec::new() };
+    tags.iter()
+        .filter(|(_, value)| *value == Value::Str("label".to_owned()))
+        .filter_map(|(key, _)| key.strip_prefix("feast.io/field-role:").map(str::to_owned))
+        .collect()
 }
 
 enum Role {
     View,
+    Labels,
     Entity,
     Source,
 }
@@ -42,6 +62,7 @@ fn role(call: &Invocation) -> Option<Role> {
         Some(match name.rsplit('.').next()? {
             // On-demand views are computed at request time: no table has their columns.
             "FeatureView" | "BatchFeatureView" | "StreamFeatureView" => Role::View,
+            "LabelView" => Role::Labels,
             "Entity" => Role::Entity,
             last if last.ends_with("Source") && last != "RequestSource" && last != "PushSource" => Role::Source,
             _ => return None,
@@ -49,7 +70,14 @@ fn role(call: &Invocation) -> Option<Role> {
     })
 }
 
-fn view(call: &Invocation, path: &str, line: Option<u64>, schema: &mut DeclaredSchema, problems: &mut Vec<Problem>) {
+fn view(
+    call: &Invocation,
+    path: &str,
+    line: Option<u64>,
+    required: bool,
+    schema: &mut DeclaredSchema,
+    problems: &mut Vec<Problem>,
+) {
     let class = class(call);
     let fields = match call.argument("schema", None) {
         // Feast then infers the columns from the data; so there is nothing to hold the data against.
@@ -76,7 +104,7 @@ fn view(call: &Invocation, path: &str, line: Option<u64>, schema: &mut DeclaredS
         schema.columns.push(DeclaredColumn {
             name: name.clone(),
             family: family.map(str::to_owned),
-            required: true,
+            required,
             class: self::class(field).max(class),
             line,
         });
@@ -184,6 +212,17 @@ customers = FeatureView(
                 ("plan", Some("string"), Some(Class::Internal)),
             ]
         );
+    }
+
+    #[test]
+    fn a_label_view_names_the_label() {
+        let text = format!(
+            "{REPOSITORY}from feast import LabelView\nlabels = LabelView(name='l', schema=[Field(name='churn', dtype=Int64), \
+             Field(name='note', dtype=String)], tags={{'feast.io/field-role:churn': 'label', 'feast.io/field-role:note': 'metadata'}})\n"
+        );
+        let schema = repository(&text).unwrap();
+        assert_eq!(schema.label.as_deref(), Some("churn"));
+        assert!(!schema.columns.iter().find(|c| c.name == "churn").unwrap().required);
     }
 
     #[test]

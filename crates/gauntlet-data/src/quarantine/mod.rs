@@ -10,7 +10,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, StringArray, UInt64Array};
+use arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch, StringArray, UInt64Array};
 use arrow::compute::filter;
 use arrow::datatypes::UInt64Type;
 use serde::Serialize;
@@ -222,8 +222,11 @@ fn failed(path: &Path, error: &dyn std::fmt::Display) -> QuarantineError {
 /// A folder beside the one that is wanted, gone again unless it is renamed.
 fn workplace(folder: &Path) -> Result<tempfile::TempDir, QuarantineError> {
     match std::fs::read_dir(folder) {
-        Ok(mut entries) if entries.next().is_some() => return Err(QuarantineError::NotEmpty(folder.to_owned())),
-        Ok(_) => {}
+        Ok(mut entries) => {
+            if entries.next().is_some() {
+                return Err(QuarantineError::NotEmpty(folder.to_owned()));
+            }
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(failed(folder, &error)),
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 use gauntlet_core::{Limits, display_path, yaml};
 use serde::Deserialize;
 
-use super::{Described, ForeignError, Weak, inside, malformed, md5, shown, single};
+use super::{Described, ForeignError, Weak, inside, malformed, shown, single, weak};
 use crate::manifest::{Manifest, ManifestFile, Upstream, quoted};
 
 #[derive(Default, Deserialize)]
@@ -121,7 +121,7 @@ pub(super) fn write(manifest: &Manifest, folder: &Path) -> Result<String, Foreig
                 return Err(unreadable("has another SHA-256 than its manifest says".to_owned()));
             }
         }
-        let hash = md5::of_file(&tree.root, &found, false).map_err(|e| unreadable(e.to_string()))?;
+        let hash = weak::of_file(&tree.root, &found, false).map_err(|e| unreadable(e.to_string()))?;
         text.push_str(&format!(
             "- md5: {hash}\n  size: {}\n  hash: md5\n  path: {}\n",
             found.size,

@@ -4,7 +4,7 @@
 mod card;
 mod croissant;
 mod dvc;
-mod md5;
+mod weak;
 
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
@@ -315,7 +315,7 @@ fn check(
             return Ok(entry);
         }
         (None, Some(weak)) => {
-            let seen = md5::of_file(&tree.root, &found, weak.dos2unix).map_err(unreadable)?;
+            let seen = weak::of_file(&tree.root, &found, weak.dos2unix).map_err(unreadable)?;
             if seen != weak.hex {
                 say(&entry.path, FileState::Mismatch, format!("has MD5 {seen}; its description says {}", shown(&weak.hex)));
                 return Ok(entry);
@@ -347,7 +347,7 @@ fn open_folder(
     let unreadable = |what: String| ForeignError::Unreadable { path: entry.path.clone(), what };
     let tree =
         Tree::read(&folder.join(&path), &TreeOptions::default(), limits).map_err(|e| unreadable(e.to_string()))?;
-    let hash = md5::of_folder(&tree, weak.dos2unix).map_err(|e| unreadable(e.to_string()))?;
+    let hash = weak::of_folder(&tree, weak.dos2unix).map_err(|e| unreadable(e.to_string()))?;
     if hash != weak.hex {
         say(FileState::Mismatch, format!("its files have the MD5 {hash}; its description says {}", shown(&weak.hex)));
         return Ok(vec![entry.clone()]);

@@ -1,7 +1,7 @@
 //! Descriptions lead to manifests and back, and files that differ are told from files that nobody vouches for.
 
 use gauntlet_core::{Limits, sha256_hex};
-use md5::{Digest as _, Md5};
+use ::md5::{Digest as _, Md5};
 
 use super::*;
 
@@ -197,6 +197,6 @@ fn mutated_descriptions_neither_panic_nor_hang() {
                 _ => bytes.extend_from_slice(seed),
             }
         }
-        foreign_is_readable(*format, &bytes);
+        let _ = foreign_is_readable(*format, &bytes);
     }
 }
