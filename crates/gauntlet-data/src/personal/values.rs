@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_are_proven_or_likely_and_a_name_makes_values_likely() {
+    fn secrets_are_proven_or_likely_and_a_name_proves_random_values() {
         let search = Search::new().unwrap();
         let found = |value: &str, name: Option<&str>| {
             let list = search.secrets(value.as_bytes(), name);
@@ -270,7 +270,7 @@ mod tests {
         assert_eq!(found(&cut, None), [("github-token".to_owned(), false, cut.clone())]);
         let word = ["Zk3v9QpLr8", "sTn2WxYb7H"].concat();
         assert_eq!(found(&word, None), []);
-        assert_eq!(found(&word, Some("api_key")), [("generic-secret".to_owned(), false, word.clone())]);
+        assert_eq!(found(&word, Some("api_key")), [("generic-secret".to_owned(), true, word.clone())]);
         assert_eq!(found("none", Some("api_key")), []);
     }
 

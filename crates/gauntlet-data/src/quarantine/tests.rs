@@ -99,8 +99,8 @@ fn parquet_keeps_its_types_and_files_without_rejected_rows_have_one_part() {
 #[test]
 fn a_file_that_cannot_be_read_to_its_end_leaves_nothing_behind() {
     let mut broken = parquet(5_000, 500);
-    let middle = broken.len() / 2;
-    broken[middle..middle + 64].fill(0xAA);
+    // The header of the first page: a damaged value inside of a page is a value to whoever checks no sums.
+    broken[4..40].fill(0xFF);
     for (name, bytes) in [("a.csv", b"id,x\n1,2\n3\n".to_vec()), ("a.parquet", broken)] {
         let project = Project::new().file(name, bytes);
         let folder = project.root().join("out");
