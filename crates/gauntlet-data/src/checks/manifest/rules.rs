@@ -10,7 +10,7 @@ const PRIVACY: &[&str] = &["CWE-359", "GDPR Art. 5(1)(b), 6"];
 const CHILDREN: &[&str] = &["GDPR Art. 8", "CWE-359"];
 const LICENCE: &[&str] = &["EU AI Act Art. 10(2)(b)"];
 
-pub(super) static RULES: [RuleInfo; 22] = [
+pub(super) static RULES: [RuleInfo; 21] = [
     rule(
         "data/manifest/missing-manifest",
         Severity::High,
@@ -87,13 +87,6 @@ pub(super) static RULES: [RuleInfo; 22] = [
         "licence does not permit this use",
         "use data whose licence permits the purpose, or obtain another licence and write it under `license`",
         LICENCE,
-    ),
-    rule(
-        "data/manifest/fingerprint-mismatch",
-        Severity::High,
-        "content is not the one the manifest describes",
-        "find out who changed the rows; restore them, or review the change and write the new fingerprint",
-        POISONED,
     ),
     rule(
         "data/manifest/schema-mismatch",
