@@ -158,8 +158,11 @@ impl<'a> Pass<'a> {
 
     /// The data files with their formats. The side files may lie in the same folder and are no data.
     fn data_files(&mut self, asked: bool) -> Vec<(&'a TreeFile, Format)> {
-        let sides: Vec<String> =
-            [&self.config.manifest, &self.config.contract, &self.config.schema].into_iter().flatten().map(|s| s.path.clone()).collect();
+        let sides: Vec<String> = [&self.config.manifest, &self.config.contract, &self.config.schema]
+            .into_iter()
+            .flatten()
+            .map(|s| s.path.clone())
+            .collect();
         let mut out = Vec::new();
         for file in &self.target.tree.files {
             let path = display_path(&file.path).0;

@@ -75,8 +75,7 @@ fn manifest(sandbox: &Sandbox) {
 }
 
 fn train(sandbox: &Sandbox, at: &str) -> Option<(i32, Value)> {
-    let output =
-        sandbox.gauntlet(["train", "--quiet", "--format", "json", "--at", at]).output().unwrap();
+    let output = sandbox.gauntlet(["train", "--quiet", "--format", "json", "--at", at]).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     if said.contains("refuses to confine") || said.contains("could not be set up") {
         assert!(std::env::var_os("GAUNTLET_CI").is_none(), "nothing can be confined here: {said}");

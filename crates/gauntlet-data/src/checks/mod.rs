@@ -60,7 +60,10 @@ fn grouped(n: u64) -> String {
 /// A day, counted from 1970-01-01, as it is written.
 pub(crate) fn day(days: i32) -> String {
     let epoch = jiff::civil::date(1970, 1, 1);
-    jiff::Span::new().try_days(days).and_then(|span| epoch.checked_add(span)).map_or_else(|_| days.to_string(), |d| d.to_string())
+    jiff::Span::new()
+        .try_days(days)
+        .and_then(|span| epoch.checked_add(span))
+        .map_or_else(|_| days.to_string(), |d| d.to_string())
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a share of rows")]

@@ -84,13 +84,19 @@ fn view(
         Argument::Missing => return,
         Argument::Given(Value::List(fields)) => fields,
         Argument::Given(_) | Argument::Perhaps => {
-            problems.push((line, format!("{path}: the schema of a feature view is put together at run time; write it as a list")));
+            problems.push((
+                line,
+                format!("{path}: the schema of a feature view is put together at run time; write it as a list"),
+            ));
             return;
         }
     };
     for field in fields {
         let Value::Call(field) = field else {
-            problems.push((line, format!("{path}: a field of a feature view is put together at run time; write `Field(…)`")));
+            problems.push((
+                line,
+                format!("{path}: a field of a feature view is put together at run time; write `Field(…)`"),
+            ));
             return;
         };
         let Argument::Given(Value::Str(name)) = field.argument("name", Some(0)) else {

@@ -59,7 +59,10 @@ fn columns(list: &Value) -> Result<Vec<DeclaredColumn>, Vec<Problem>> {
         let text = |key: &str| column.get(key).and_then(Value::as_str);
         let Some(name) = text("name") else {
             if text("type") == Some("tensor") {
-                return Err(one(None, "the signature is of tensors without names; it says nothing of columns".to_owned()));
+                return Err(one(
+                    None,
+                    "the signature is of tensors without names; it says nothing of columns".to_owned(),
+                ));
             }
             return Err(one(None, "a column of the signature has no name".to_owned()));
         };
@@ -91,7 +94,8 @@ fn family(kind: &str) -> Option<&'static str> {
 mod tests {
     use super::*;
 
-    const INPUTS: &str = r#"[{"type": "long", "name": "age", "required": true}, {"type": "string", "name": "plan", "required": false}]"#;
+    const INPUTS: &str =
+        r#"[{"type": "long", "name": "age", "required": true}, {"type": "string", "name": "plan", "required": false}]"#;
 
     #[test]
     fn a_model_says_what_it_takes_and_predicts() {

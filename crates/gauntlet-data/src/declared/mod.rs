@@ -179,7 +179,10 @@ mod tests {
         let seeds = [
             ("schema.pbtxt", TFX.repeat(4)),
             ("MLmodel", "signature:\n  inputs: '[{\"type\": \"long\", \"name\": \"a\"}]'\n".to_owned()),
-            ("f.py", "from feast import Field\nField(name='a', dtype=Int64, tags={'classification': 'secret'})\n".to_owned()),
+            (
+                "f.py",
+                "from feast import Field\nField(name='a', dtype=Int64, tags={'classification': 'secret'})\n".to_owned(),
+            ),
         ];
         let mut state = 0x2545_F491_4F6C_DD1Du64;
         let mut next = move |n: usize| {

@@ -16,7 +16,8 @@ pub use class::Class;
 pub(crate) use draft::quoted;
 pub use draft::{DraftError, draft_manifest};
 pub use foreign::{
-    FileState, ForeignError, ForeignFile, ForeignFormat, Imported, export_manifest, foreign_is_readable, import_manifest,
+    FileState, ForeignError, ForeignFile, ForeignFormat, Imported, export_manifest, foreign_is_readable,
+    import_manifest,
 };
 pub use render::render_manifest;
 

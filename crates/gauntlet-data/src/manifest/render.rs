@@ -19,7 +19,8 @@ pub fn render_manifest(manifest: &Manifest, head: &str) -> String {
     out.push_str("files:\n");
     for file in &m.files {
         let _ = writeln!(out, "  - path: {}", quoted(&file.path));
-        let _ = writeln!(out, "    sha256: {}", marked(file.sha256.as_deref(), "unverifiable: nobody vouches for a hash"));
+        let _ =
+            writeln!(out, "    sha256: {}", marked(file.sha256.as_deref(), "unverifiable: nobody vouches for a hash"));
         if let Some(size) = file.size {
             let _ = writeln!(out, "    size: {size}");
         }
@@ -33,7 +34,11 @@ pub fn render_manifest(manifest: &Manifest, head: &str) -> String {
         out.push_str("files: []\n");
     }
     out.push_str("source:\n");
-    let _ = writeln!(out, "  uri: {}", marked(m.source.uri.as_deref(), "where the data comes from, such as https://… or urn:…"));
+    let _ = writeln!(
+        out,
+        "  uri: {}",
+        marked(m.source.uri.as_deref(), "where the data comes from, such as https://… or urn:…")
+    );
     match m.source.collected.as_deref() {
         Some(days) if !days.is_empty() => {
             let _ = writeln!(out, "  collected: {}", list(days));
@@ -112,7 +117,12 @@ fn consent(out: &mut String, m: &Manifest) {
             let _ = writeln!(out, "  {key}: {}", marked(value, what));
         }
     };
-    required(out, "record", m.consent.record.as_deref(), "URI of the record that proves it; not for public or synthetic data");
+    required(
+        out,
+        "record",
+        m.consent.record.as_deref(),
+        "URI of the record that proves it; not for public or synthetic data",
+    );
     optional(out, 2, "column", m.consent.column.as_deref());
     listed(out, 2, "allowed", &m.consent.allowed);
     if m.consent.purposes.is_empty() {
@@ -120,7 +130,12 @@ fn consent(out: &mut String, m: &Manifest) {
     } else {
         listed(out, 2, "purposes", &m.consent.purposes);
     }
-    required(out, "expires", m.consent.expires.as_deref(), "last day of use, YYYY-MM-DD; `never` unless the basis is consent");
+    required(
+        out,
+        "expires",
+        m.consent.expires.as_deref(),
+        "last day of use, YYYY-MM-DD; `never` unless the basis is consent",
+    );
     optional(out, 2, "expires_column", m.consent.expires_column.as_deref());
 }
 
@@ -230,7 +245,10 @@ signature: {by: me}
         let text = render_manifest(&Manifest::parse("m", b"gauntlet_dataset: 1\n").unwrap(), "");
         Manifest::parse("m", text.as_bytes()).unwrap();
         for key in ["name", "uri", "collected", "method", "spdx", "basis", "record", "purposes", "expires"] {
-            assert!(text.lines().any(|l| l.trim().starts_with(&format!("{key}: ")) && l.contains(FILL_IN)), "{key}: {text}");
+            assert!(
+                text.lines().any(|l| l.trim().starts_with(&format!("{key}: ")) && l.contains(FILL_IN)),
+                "{key}: {text}"
+            );
         }
     }
 }

@@ -78,8 +78,17 @@ pub(crate) fn announces_secret(name: &str) -> bool {
     }
     let pair = |a: &str, b: &str| words.windows(2).any(|w| w[0] == a && w[1] == b);
     const ALONE: [&str; 11] = [
-        "password", "passwd", "passphrase", "pwd", "secret", "token", "apikey", "credential", "credentials",
-        "accesstoken", "privatekey",
+        "password",
+        "passwd",
+        "passphrase",
+        "pwd",
+        "secret",
+        "token",
+        "apikey",
+        "credential",
+        "credentials",
+        "accesstoken",
+        "privatekey",
     ];
     ALONE.iter().any(|word| has(word))
         || ["api", "access", "private", "secret", "auth", "signing"].iter().any(|word| pair(word, "key"))

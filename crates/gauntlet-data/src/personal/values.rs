@@ -68,7 +68,9 @@ impl Search {
         let mut out = Vec::new();
         let mut add = |found: Vec<Match>, shift: usize, proven: bool| {
             for found in found {
-                let (Some(start), end) = (found.range.start.checked_sub(shift), found.range.end - shift.min(found.range.end)) else {
+                let (Some(start), end) =
+                    (found.range.start.checked_sub(shift), found.range.end - shift.min(found.range.end))
+                else {
                     continue;
                 };
                 let overlaps = out.iter().any(|s: &Secret| s.range.start < end && start < s.range.end);
@@ -115,7 +117,9 @@ impl Search {
         if digits >= FEWEST_DIGITS || address {
             seen.digit_run = digits == value.len() && (13..=19).contains(&digits);
             self.numbers(value, &mut seen);
-            if dots >= 3 && let Some(range) = documentation_address(value) {
+            if dots >= 3
+                && let Some(range) = documentation_address(value)
+            {
                 seen.note(Kind::Ip, range, value);
             }
             let written = || value.iter().all(|b| b.is_ascii_digit() || b" +-()./".contains(b));
@@ -203,7 +207,8 @@ fn is_sample(local: &[u8], domain: &[u8]) -> bool {
         "docs", "user", "username", "name", "you", "your", "me", "test", "info", "admin", "support", "someone", "foo",
         "bar", "email", "example",
     ];
-    let reserved = ["example.com", "example.org", "example.net"].iter().any(|d| domain.eq_ignore_ascii_case(d.as_bytes()));
+    let reserved =
+        ["example.com", "example.org", "example.net"].iter().any(|d| domain.eq_ignore_ascii_case(d.as_bytes()));
     reserved && WORDS.iter().any(|word| local.eq_ignore_ascii_case(word.as_bytes()))
 }
 

@@ -192,7 +192,8 @@ pub(crate) fn write(
     let work = workplace(folder)?;
     let pass = Scan::new(Arc::clone(table), (0..table.columns.len()).collect());
     let shape = Shape::of(table);
-    let mut split = Split { table, reject, shape, root: work.path().to_owned(), recipients, open: None, done: Vec::new() };
+    let mut split =
+        Split { table, reject, shape, root: work.path().to_owned(), recipients, open: None, done: Vec::new() };
     let mut failure = None;
     let mut reasons = BTreeMap::new();
     pass.for_each(&mut |batch| {

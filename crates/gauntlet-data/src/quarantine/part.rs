@@ -96,12 +96,8 @@ impl PartWriter {
         }
         // Rejected rows concern their owner alone.
         let mode = if rejected { 0o600 } else { 0o644 };
-        let file = std::fs::OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(mode)
-            .open(&path)
-            .map_err(|e| error(&e))?;
+        let file =
+            std::fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(&path).map_err(|e| error(&e))?;
         let sink = Sink::new(file, recipients).map_err(|e| error(&e))?;
         let schema = Arc::clone(if rejected { &shape.rejected } else { &shape.clean });
         let body = if csv {

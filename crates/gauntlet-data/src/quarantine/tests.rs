@@ -61,18 +61,21 @@ fn csv_rows_keep_their_values_and_go_to_one_part_each() {
     let why = [(0, 1, "no-consent"), (0, 3, "no-consent"), (0, 3, "too-young: 12")];
     let done = split(&project, &["a.csv"], rejected(&why), &folder).unwrap();
     assert_eq!((done.rows, done.clean, done.rejected), (5, 3, 2));
-    assert_eq!(done.reasons.iter().map(|(k, n)| (k.as_str(), *n)).collect::<Vec<_>>(), [("no-consent", 2), ("too-young", 1)]);
-    assert_eq!(rows_of(&folder, "clean/data/a.csv"), ["1|plain", "3|∅", "5|two\nlines"]);
     assert_eq!(
-        rows_of(&folder, "rejected/data/a.csv"),
-        ["2|a, \"b\"|1|no-consent", "4||3|no-consent; too-young: 12"]
+        done.reasons.iter().map(|(k, n)| (k.as_str(), *n)).collect::<Vec<_>>(),
+        [("no-consent", 2), ("too-young", 1)]
     );
-    let stored: serde_json::Value = serde_json::from_slice(&std::fs::read(folder.join("quarantine.json")).unwrap()).unwrap();
+    assert_eq!(rows_of(&folder, "clean/data/a.csv"), ["1|plain", "3|∅", "5|two\nlines"]);
+    assert_eq!(rows_of(&folder, "rejected/data/a.csv"), ["2|a, \"b\"|1|no-consent", "4||3|no-consent; too-young: 12"]);
+    let stored: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(folder.join("quarantine.json")).unwrap()).unwrap();
     assert_eq!(stored, serde_json::to_value(&done).unwrap());
     let clean = std::fs::read(folder.join("clean/data/a.csv")).unwrap();
     assert_eq!(done.files[0].clean.sha256, gauntlet_core::sha256_hex(&clean));
     assert_eq!(done.files[0].clean.size, clean.len() as u64);
-    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(folder.join("rejected/data/a.csv")).unwrap().permissions());
+    let mode = std::os::unix::fs::PermissionsExt::mode(
+        &std::fs::metadata(folder.join("rejected/data/a.csv")).unwrap().permissions(),
+    );
     assert_eq!(mode & 0o777, 0o600, "rejected rows are their owner's alone");
 }
 

@@ -105,10 +105,8 @@ pub(crate) fn without_age(column: usize, rule: &AgeVerification) -> Expr {
 
 /// The days of an array as days since 1970; a value that is no day is null. `None` when the type holds no days.
 pub(crate) fn days(values: &ArrayRef) -> Result<Option<ArrayRef>> {
-    let dated = matches!(
-        values.data_type(),
-        DataType::Utf8 | DataType::Date32 | DataType::Date64 | DataType::Timestamp(..)
-    );
+    let dated =
+        matches!(values.data_type(), DataType::Utf8 | DataType::Date32 | DataType::Date64 | DataType::Timestamp(..));
     if !dated {
         return Ok(None);
     }

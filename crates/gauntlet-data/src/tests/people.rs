@@ -26,7 +26,9 @@ fn csv(rows: &str, more: &str) -> Project {
 #[test]
 fn every_row_needs_consent_that_lasts_and_proof_of_age() {
     let rows = "ok,until,age\ngranted,2027-01-01,18\ngranted,2026-11-21,150\n";
-    let more = format!("{CONSENT}, column: ok, allowed: [granted], expires_column: until}}\nage_verification: {{column: age, minimum: 18}}\n");
+    let more = format!(
+        "{CONSENT}, column: ok, allowed: [granted], expires_column: until}}\nage_verification: {{column: age, minimum: 18}}\n"
+    );
     let sound = csv(rows, &more);
     assert_eq!(sound.check("data/manifest"), (Verdict::Pass, "looked at 1".to_owned()));
     assert_eq!(metric(&sound, "data/manifest", "consent-valid", None), Some(1.0));
@@ -48,7 +50,10 @@ fn every_row_needs_consent_that_lasts_and_proof_of_age() {
         let project = csv(&format!("{rows}{row}\n"), &more);
         let (verdict, text) = project.check("data/manifest");
         assert_eq!(verdict, Verdict::Fail, "{row}: {text}");
-        assert!(text.starts_with(&format!("high {rule} data/a.csv row 2: ")) && text.lines().count() == 2, "{row}: {text}");
+        assert!(
+            text.starts_with(&format!("high {rule} data/a.csv row 2: ")) && text.lines().count() == 2,
+            "{row}: {text}"
+        );
         assert_eq!(metric(&project, "data/manifest", "consent-valid", None), Some(0.0));
     }
 }
@@ -63,7 +68,9 @@ fn the_split_rejects_exactly_the_rows_that_the_check_counts() {
         })
         .collect();
     let table = format!("id,ok,until,age\n{}\n", values.join("\n"));
-    let more = format!("{CONSENT}, column: ok, allowed: [granted], expires_column: until}}\nage_verification: {{column: age, minimum: 18}}\n");
+    let more = format!(
+        "{CONSENT}, column: ok, allowed: [granted], expires_column: until}}\nage_verification: {{column: age, minimum: 18}}\n"
+    );
     let project = csv(&table, &more);
     let count = |name: &str, field: &str| metric(&project, "data/manifest", name, Some(field)).unwrap() as u64;
     let manifest = Manifest::parse("m", &std::fs::read(project.root().join("data/manifest.yaml")).unwrap()).unwrap();
@@ -102,7 +109,16 @@ fn people_facts_do_not_depend_on_partitions() {
     let batch = RecordBatch::try_from_iter([
         ("ok", texts(&|i| ["granted", "no"][usize::from(i % 97 == 0)].to_owned())),
         ("until", texts(&|i| format!("20{}-01-01", 20 + i % 20))),
-        ("notes", texts(&|i| if i % 50 == 0 { format!("key {}{}", ["AK", "IA"].concat(), "QYLPMN5HFIQ7ZKRT") } else { "from 203.0.113.9".to_owned() })),
+        (
+            "notes",
+            texts(&|i| {
+                if i % 50 == 0 {
+                    format!("key {}{}", ["AK", "IA"].concat(), "QYLPMN5HFIQ7ZKRT")
+                } else {
+                    "from 203.0.113.9".to_owned()
+                }
+            }),
+        ),
     ])
     .unwrap();
     let properties = WriterProperties::builder().set_max_row_group_row_count(Some(300)).build();
@@ -160,14 +176,16 @@ fn what_consent_and_licence_need_is_asked_for() {
 fn classes_are_evidence_and_contradictions_are_findings() {
     let rows: String = (0..200).map(|i| format!("u{i}@example.org,{i}\n")).collect();
     let table = format!("email,n\n{rows}");
-    let class = |more: &str, column: &str| metric(&csv(&table, more), "data/personal-data", "column-class", Some(column));
+    let class =
+        |more: &str, column: &str| metric(&csv(&table, more), "data/personal-data", "column-class", Some(column));
     assert_eq!(class("", "email"), Some(2.0), "found");
     assert_eq!(class("classification: {columns: {n: secret}}\n", "n"), Some(4.0), "declared");
     assert_eq!(class("classification: {default: public, columns: {email: sensitive}}\n", "email"), Some(3.0));
     assert_eq!(class("classification: {default: public}\n", "n"), Some(0.0));
     assert_eq!(class("", "n"), None);
     let (verdict, text) =
-        csv(&table, "classification: {columns: {email: internal}}\npersonal_data: {columns: {email: plain}}\n").check("data/personal-data");
+        csv(&table, "classification: {columns: {email: internal}}\npersonal_data: {columns: {email: plain}}\n")
+            .check("data/personal-data");
     assert!(verdict == Verdict::Fail && text.contains("high misclassified-column"), "{text}");
 }
 

@@ -4,8 +4,8 @@ use gauntlet_core::{Facts, Location, SkipCode};
 
 use super::super::facts_of;
 use super::{Manifested, add, add_at, at_path, given};
-use crate::facts::{ColumnFact, SchemaFact, SideFile};
 use crate::declared::{DeclaredColumn, DeclaredSchema};
+use crate::facts::{ColumnFact, SchemaFact, SideFile};
 
 /// Findings of one sort; more are counted.
 const MOST: usize = 50;
@@ -64,7 +64,8 @@ impl Manifested<'_> {
             let name: String = column.name.chars().take(64).collect();
             let Some(here) = there.iter().find(|c| c.name == column.name) else {
                 if column.required {
-                    let what = format!("{} declares the column `{name}`, which the table does not have", declared.origin);
+                    let what =
+                        format!("{} declares the column `{name}`, which the table does not have", declared.origin);
                     found.push(("schema-mismatch", column, what));
                 }
                 continue;
@@ -98,7 +99,12 @@ impl Manifested<'_> {
             add_at(self.out, rule, place, what, column.name.clone());
         }
         if more > 0 {
-            add(self.out, "schema-mismatch", at_path(path), format!("{more} more columns differ from {}", declared.origin));
+            add(
+                self.out,
+                "schema-mismatch",
+                at_path(path),
+                format!("{more} more columns differ from {}", declared.origin),
+            );
         }
         let ours = self.manifest.label.as_ref().and_then(|label| given(label.column.as_deref()));
         if let (Some(theirs), Some(ours)) = (declared.label.as_deref(), ours)

@@ -82,7 +82,11 @@ impl Manifested<'_> {
             && age.minimum.is_none()
             && age.allowed.iter().all(|word| given(Some(word)).is_none())
         {
-            self.add("incomplete", "age_verification", "`age_verification` says neither which values are `allowed` nor a `minimum` age");
+            self.add(
+                "incomplete",
+                "age_verification",
+                "`age_verification` says neither which values are `allowed` nor a `minimum` age",
+            );
         }
     }
 
@@ -92,7 +96,9 @@ impl Manifested<'_> {
         let Some(text) = consent.expires.as_deref() else {
             if !matches!(basis, "public" | "synthetic") && given(consent.expires_column.as_deref()).is_none() {
                 let never = if basis == "consent" { "" } else { ", or `never`" };
-                let what = format!("`consent.expires` is not filled in: a person has to write the last day on which the data may be used, YYYY-MM-DD{never}");
+                let what = format!(
+                    "`consent.expires` is not filled in: a person has to write the last day on which the data may be used, YYYY-MM-DD{never}"
+                );
                 self.add("incomplete", "consent.expires", what);
             }
             return;
@@ -103,7 +109,8 @@ impl Manifested<'_> {
                 self.add("incomplete", "consent.expires", what);
             }
             Some(NEVER) if basis == "consent" => {
-                let what = "consent that people gave ends some day: `consent.expires` needs a day of the form YYYY-MM-DD";
+                let what =
+                    "consent that people gave ends some day: `consent.expires` needs a day of the form YYYY-MM-DD";
                 self.add("incomplete", "consent.expires", what);
             }
             Some(NEVER) => {}
@@ -146,8 +153,7 @@ impl Manifested<'_> {
 fn permits(term: &LicenseReq, purpose: &str) -> bool {
     let Some(id) = term.license.id() else { return true };
     let part = |wanted: &str| id.name.split('-').any(|part| part == wanted);
-    let words: Vec<String> =
-        purpose.split(|c: char| !c.is_alphanumeric()).map(str::to_ascii_lowercase).collect();
+    let words: Vec<String> = purpose.split(|c: char| !c.is_alphanumeric()).map(str::to_ascii_lowercase).collect();
     let says = |wanted: &[&str]| words.iter().any(|word| wanted.contains(&word.as_str()));
     let non_commercial = words.windows(2).any(|w| w[0] == "non" && w[1] == "commercial") || says(&["noncommercial"]);
     let commerce = says(&["commercial", "commerce", "sell", "sale", "resale", "advertising", "marketing"]);

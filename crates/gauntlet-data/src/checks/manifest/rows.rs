@@ -58,7 +58,8 @@ impl Manifested<'_> {
     fn expired(&mut self, fact: &ExpiryFact, judging: &Judging<'_>) {
         const RULE: &str = "row-consent-expired";
         if !fact.present {
-            let what = format!("the table has no column `{}` that holds the last day of each row's consent", fact.column);
+            let what =
+                format!("the table has no column `{}` that holds the last day of each row's consent", fact.column);
             self.add(RULE, "consent.expires_column", what);
             return;
         }

@@ -159,4 +159,3 @@ pub(super) static RULES: [RuleInfo; 21] = [
         SUPPLY,
     ),
 ];
-

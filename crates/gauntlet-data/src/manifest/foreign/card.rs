@@ -22,12 +22,47 @@ const SPELLED: [(&str, &str); 8] = [
 ];
 /// Identifiers that the hub and SPDX share, but for the case.
 const SHARED: [&str; 41] = [
-    "apache-2.0", "mit", "bsl-1.0", "bsd-2-clause", "bsd-3-clause", "bsd-3-clause-clear", "cc0-1.0", "cc-by-2.0",
-    "cc-by-2.5", "cc-by-3.0", "cc-by-4.0", "cc-by-sa-3.0", "cc-by-sa-4.0", "cc-by-nc-2.0", "cc-by-nc-3.0", "cc-by-nc-4.0",
-    "cc-by-nd-4.0", "cc-by-nc-nd-3.0", "cc-by-nc-nd-4.0", "cc-by-nc-sa-2.0", "cc-by-nc-sa-3.0", "cc-by-nc-sa-4.0",
-    "cdla-sharing-1.0", "cdla-permissive-1.0", "cdla-permissive-2.0", "wtfpl", "ecl-2.0", "epl-1.0", "epl-2.0",
-    "etalab-2.0", "eupl-1.1", "eupl-1.2", "artistic-2.0", "isc", "lppl-1.3c", "ms-pl", "mpl-2.0", "osl-3.0", "postgresql",
-    "unlicense", "zlib",
+    "apache-2.0",
+    "mit",
+    "bsl-1.0",
+    "bsd-2-clause",
+    "bsd-3-clause",
+    "bsd-3-clause-clear",
+    "cc0-1.0",
+    "cc-by-2.0",
+    "cc-by-2.5",
+    "cc-by-3.0",
+    "cc-by-4.0",
+    "cc-by-sa-3.0",
+    "cc-by-sa-4.0",
+    "cc-by-nc-2.0",
+    "cc-by-nc-3.0",
+    "cc-by-nc-4.0",
+    "cc-by-nd-4.0",
+    "cc-by-nc-nd-3.0",
+    "cc-by-nc-nd-4.0",
+    "cc-by-nc-sa-2.0",
+    "cc-by-nc-sa-3.0",
+    "cc-by-nc-sa-4.0",
+    "cdla-sharing-1.0",
+    "cdla-permissive-1.0",
+    "cdla-permissive-2.0",
+    "wtfpl",
+    "ecl-2.0",
+    "epl-1.0",
+    "epl-2.0",
+    "etalab-2.0",
+    "eupl-1.1",
+    "eupl-1.2",
+    "artistic-2.0",
+    "isc",
+    "lppl-1.3c",
+    "ms-pl",
+    "mpl-2.0",
+    "osl-3.0",
+    "postgresql",
+    "unlicense",
+    "zlib",
 ];
 
 /// Keys that are read; a card holds many others.
@@ -102,7 +137,8 @@ fn license(card: &Card, out: &mut Described) {
         [] => out.notes.push("the card has no licence".to_owned()),
         [id] if matches!(id.as_str(), "other" | "unknown") => match card.license_name.as_deref() {
             Some(name) => {
-                let name: String = name.chars().map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' }).collect();
+                let name: String =
+                    name.chars().map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' }).collect();
                 license.spdx = croissant::known(&name).or_else(|| Some(format!("LicenseRef-{name}")));
             }
             None => out.notes.push(format!("the licence is `{id}` without `license_name`")),
@@ -110,7 +146,8 @@ fn license(card: &Card, out: &mut Described) {
         ids => {
             let mut spdx = Vec::new();
             for id in ids {
-                let spelled = SPELLED.iter().find(|(hub, _)| hub.eq_ignore_ascii_case(id)).map(|(_, spdx)| (*spdx).to_owned());
+                let spelled =
+                    SPELLED.iter().find(|(hub, _)| hub.eq_ignore_ascii_case(id)).map(|(_, spdx)| (*spdx).to_owned());
                 match spelled.or_else(|| croissant::known(id)) {
                     Some(id) => spdx.push(id),
                     None => out.notes.push(format!("the licence `{}` has no SPDX identifier that is known", shown(id))),
@@ -148,7 +185,9 @@ fn data_files(file: &str, value: Option<&Value>, out: &mut Described) -> Result<
                         let split = entry.get("split").and_then(Value::as_str);
                         strings(entry.get("path")).iter().for_each(|path| add(path, split));
                     }
-                    _ => return Err(malformed(file, "`data_files` holds what is neither a path nor a split with paths")),
+                    _ => {
+                        return Err(malformed(file, "`data_files` holds what is neither a path nor a split with paths"));
+                    }
                 }
             }
         }
@@ -162,8 +201,13 @@ fn dataset_info(info: &Value, out: &mut Described) {
         let name = split.get("name").and_then(Value::as_str);
         let rows = split.get("num_examples").and_then(Value::as_u64);
         if let (Some(name), Some(rows)) = (name, rows) {
-            let files: Vec<usize> =
-                out.patterns.iter().enumerate().filter(|(_, (_, s))| s.as_deref() == Some(name)).map(|(i, _)| i).collect();
+            let files: Vec<usize> = out
+                .patterns
+                .iter()
+                .enumerate()
+                .filter(|(_, (_, s))| s.as_deref() == Some(name))
+                .map(|(i, _)| i)
+                .collect();
             if let [one] = files.as_slice()
                 && let Some((path, split)) = out.patterns.get(*one).cloned()
                 && !path.contains(['*', '?'])
@@ -175,7 +219,8 @@ fn dataset_info(info: &Value, out: &mut Described) {
     }
     for feature in items(info.get("features")) {
         let name = feature.get("name").and_then(Value::as_str);
-        let classes = feature.get("dtype").and_then(|dtype| dtype.get("class_label")).and_then(|label| label.get("names"));
+        let classes =
+            feature.get("dtype").and_then(|dtype| dtype.get("class_label")).and_then(|label| label.get("names"));
         if let (Some(name), Some(classes)) = (name, classes)
             && out.manifest.label.is_none()
         {
@@ -212,7 +257,10 @@ pub(super) fn write(manifest: &Manifest, columns: &[(String, String)]) -> Result
         match hub_license(spdx) {
             Some(id) => out.push_str(&format!("license: {id}\n")),
             None => {
-                out.push_str(&format!("license: other\nlicense_name: {}\n", quoted(&spdx.to_ascii_lowercase().replace(' ', "-"))));
+                out.push_str(&format!(
+                    "license: other\nlicense_name: {}\n",
+                    quoted(&spdx.to_ascii_lowercase().replace(' ', "-"))
+                ));
                 let link = m.license.url.clone().unwrap_or_else(|| "LICENSE".to_owned());
                 out.push_str(&format!("license_link: {}\n", quoted(&link)));
             }

@@ -25,7 +25,8 @@ pub(super) fn read(file: &str, bytes: &[u8]) -> Result<Described, ForeignError> 
     let mut out = Described::new();
     let m = &mut out.manifest;
     m.name = text(get(&root, "name"));
-    m.version = text(get(&root, "version")).or_else(|| get(&root, "version").filter(|v| v.is_number()).map(Value::to_string));
+    m.version =
+        text(get(&root, "version")).or_else(|| get(&root, "version").filter(|v| v.is_number()).map(Value::to_string));
     m.source.uri = text(get(&root, "url")).or_else(|| texts(get(&root, "isBasedOn")).into_iter().next());
     m.source.method = texts(get(&root, "dataCollection")).into_iter().next();
     let days: Vec<String> =
@@ -44,7 +45,10 @@ pub(super) fn read(file: &str, bytes: &[u8]) -> Result<Described, ForeignError> 
             }
             None => {
                 m.license.url = Some(license.clone());
-                out.notes.push(format!("the licence `{}` has no SPDX identifier that is known: write `license.spdx`", shown(license)));
+                out.notes.push(format!(
+                    "the licence `{}` has no SPDX identifier that is known: write `license.spdx`",
+                    shown(license)
+                ));
             }
         },
         None => out.notes.push("there is no licence".to_owned()),
@@ -81,7 +85,8 @@ fn distribution(file: &str, entry: &Value, out: &mut Described) -> Result<(), Fo
     if kind.contains("FileSet") {
         for pattern in texts(get(entry, "includes")) {
             if within {
-                out.notes.push(format!("the files of `{}` lie inside of another file and are not listed", shown(&name)));
+                out.notes
+                    .push(format!("the files of `{}` lie inside of another file and are not listed", shown(&name)));
             } else {
                 out.patterns.push((pattern, None));
             }
@@ -89,7 +94,10 @@ fn distribution(file: &str, entry: &Value, out: &mut Described) -> Result<(), Fo
         return Ok(());
     }
     if !kind.contains("FileObject") {
-        return Err(malformed(file, format!("`{}` in `distribution` is neither a file nor a set of files", shown(&name))));
+        return Err(malformed(
+            file,
+            format!("`{}` in `distribution` is neither a file nor a set of files", shown(&name)),
+        ));
     }
     if within {
         out.notes.push(format!("`{}` lies inside of another file and is not listed", shown(&name)));
@@ -99,7 +107,11 @@ fn distribution(file: &str, entry: &Value, out: &mut Described) -> Result<(), Fo
         return Err(malformed(file, format!("the file `{}` has no `contentUrl`", shown(&name))));
     };
     if path.contains("://") {
-        let what = format!("`{}` lies at {} and is not here: download it, and list it with its path", shown(&name), shown(&path));
+        let what = format!(
+            "`{}` lies at {} and is not here: download it, and list it with its path",
+            shown(&name),
+            shown(&path)
+        );
         out.notes.push(what);
         return Ok(());
     }
@@ -152,7 +164,10 @@ fn size(value: &Value) -> Option<u64> {
 fn get<'a>(value: &'a Value, key: &str) -> Option<&'a Value> {
     let object = value.as_object()?;
     object.get(key).or_else(|| {
-        object.iter().find(|(name, _)| name.rsplit([':', '/']).next() == Some(key) && name.len() > key.len()).map(|(_, v)| v)
+        object
+            .iter()
+            .find(|(name, _)| name.rsplit([':', '/']).next() == Some(key) && name.len() > key.len())
+            .map(|(_, v)| v)
     })
 }
 
@@ -209,7 +224,10 @@ fn spdx_of(license: &str) -> Option<String> {
 
 /// The identifier as SPDX spells it.
 pub(super) fn known(id: &str) -> Option<String> {
-    spdx::identifiers::LICENSES.iter().find(|known| known.name.eq_ignore_ascii_case(id)).map(|known| known.name.to_owned())
+    spdx::identifiers::LICENSES
+        .iter()
+        .find(|known| known.name.eq_ignore_ascii_case(id))
+        .map(|known| known.name.to_owned())
 }
 
 pub(super) fn write(manifest: &Manifest, columns: &[(String, String)]) -> Result<String, ForeignError> {
@@ -236,7 +254,8 @@ pub(super) fn write(manifest: &Manifest, columns: &[(String, String)]) -> Result
     put("rai:dataCollection", m.source.method.clone().map(Value::from));
     put("rai:dataCollectionTimeframe", m.source.collected.clone().map(Value::from));
     put("rai:dataUseCases", (!m.consent.purposes.is_empty()).then(|| m.consent.purposes.clone().into()));
-    let personal: Vec<String> = m.personal_data.columns.iter().map(|(column, how)| format!("{column}: {how}")).collect();
+    let personal: Vec<String> =
+        m.personal_data.columns.iter().map(|(column, how)| format!("{column}: {how}")).collect();
     put("rai:personalSensitiveInformation", (!personal.is_empty()).then(|| personal.join("; ").into()));
     let mut distribution = Vec::new();
     for file in &m.files {
@@ -301,9 +320,30 @@ fn context() -> Value {
         "examples": {"@id": "cr:examples", "@type": "@json"},
     });
     const TERMS: [&str; 24] = [
-        "citeAs", "column", "equivalentProperty", "extract", "field", "fileProperty", "fileObject", "fileSet", "format",
-        "includes", "isLiveDataset", "jsonPath", "key", "md5", "parentField", "path", "recordSet", "references", "regex",
-        "repeated", "replace", "samplingRate", "separator", "source",
+        "citeAs",
+        "column",
+        "equivalentProperty",
+        "extract",
+        "field",
+        "fileProperty",
+        "fileObject",
+        "fileSet",
+        "format",
+        "includes",
+        "isLiveDataset",
+        "jsonPath",
+        "key",
+        "md5",
+        "parentField",
+        "path",
+        "recordSet",
+        "references",
+        "regex",
+        "repeated",
+        "replace",
+        "samplingRate",
+        "separator",
+        "source",
     ];
     if let Some(terms) = terms.as_object_mut() {
         for term in TERMS.iter().chain(&["subField", "transform"]) {

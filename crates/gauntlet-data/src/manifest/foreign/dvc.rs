@@ -76,7 +76,10 @@ pub(super) fn read(file: &str, bytes: &[u8]) -> Result<Described, ForeignError> 
             return Err(malformed(file, "an entry of `outs` has no `path`"));
         }
         let Some(hash) = entry.md5 else {
-            return Err(malformed(file, format!("`{}` has no `md5`: only data that DVC itself keeps is read", shown(&entry.path))));
+            return Err(malformed(
+                file,
+                format!("`{}` has no `md5`: only data that DVC itself keeps is read", shown(&entry.path)),
+            ));
         };
         let (hex, folder) = match hash.strip_suffix(".dir") {
             Some(hex) => (hex.to_owned(), true),

@@ -179,7 +179,10 @@ pub fn import_manifest(
     }
     described.manifest.files = listed;
     if files.iter().any(|f| f.state == FileState::Weak) {
-        described.notes.push("MD5 is weak: it shows damage, not tampering; the SHA-256 was made from the files as they lie here".to_owned());
+        described.notes.push(
+            "MD5 is weak: it shows damage, not tampering; the SHA-256 was made from the files as they lie here"
+                .to_owned(),
+        );
     }
     Ok(Imported { manifest: described.manifest, files, notes: described.notes })
 }
@@ -242,7 +245,13 @@ fn expand(described: &mut Described, folder: &Path, file: &str) -> Result<(), Fo
                 return Err(malformed(file, format!("`{}` matches more than {MAX_FILES} files", shown(&pattern))));
             }
             if !described.manifest.files.iter().any(|f| f.path == path) {
-                described.manifest.files.push(ManifestFile { path, sha256: None, size: None, rows: None, split: split.clone() });
+                described.manifest.files.push(ManifestFile {
+                    path,
+                    sha256: None,
+                    size: None,
+                    rows: None,
+                    split: split.clone(),
+                });
             }
         }
     }
@@ -317,7 +326,11 @@ fn check(
         (None, Some(weak)) => {
             let seen = weak::of_file(&tree.root, &found, weak.dos2unix).map_err(unreadable)?;
             if seen != weak.hex {
-                say(&entry.path, FileState::Mismatch, format!("has MD5 {seen}; its description says {}", shown(&weak.hex)));
+                say(
+                    &entry.path,
+                    FileState::Mismatch,
+                    format!("has MD5 {seen}; its description says {}", shown(&weak.hex)),
+                );
                 return Ok(entry);
             }
             say(&entry.path, FileState::Weak, "only MD5 vouches for it, and agrees".to_owned());

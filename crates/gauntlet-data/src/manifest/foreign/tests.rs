@@ -1,7 +1,7 @@
 //! Descriptions lead to manifests and back, and files that differ are told from files that nobody vouches for.
 
-use gauntlet_core::{Limits, sha256_hex};
 use ::md5::{Digest as _, Md5};
+use gauntlet_core::{Limits, sha256_hex};
 
 use super::*;
 
@@ -78,7 +78,8 @@ fn a_file_that_differs_is_told_from_one_that_nobody_vouches_for() {
 fn other_versions_and_hostile_paths_of_croissant_are_refused() {
     let dir = folder(&[("train.csv", DATA.as_bytes())]);
     let text = export_manifest(ForeignFormat::Croissant, &sound(), &[], dir.path()).unwrap();
-    let read = |text: &str| import_manifest(ForeignFormat::Croissant, dir.path(), "c", text.as_bytes(), &Limits::default());
+    let read =
+        |text: &str| import_manifest(ForeignFormat::Croissant, dir.path(), "c", text.as_bytes(), &Limits::default());
     read(&text.replace("croissant/1.0", "croissant/1.1")).unwrap();
     for broken in [
         text.replace("croissant/1.0", "croissant/2.0"),
@@ -113,7 +114,8 @@ fn cards_carry_files_by_split_and_no_hashes() {
 
 #[test]
 fn cards_list_globs_and_maps_of_splits() {
-    let dir = folder(&[("data/a-1.csv", DATA.as_bytes()), ("data/a-2.csv", DATA.as_bytes()), ("t.csv", DATA.as_bytes())]);
+    let dir =
+        folder(&[("data/a-1.csv", DATA.as_bytes()), ("data/a-2.csv", DATA.as_bytes()), ("t.csv", DATA.as_bytes())]);
     let text = "---\nlicense: [mit]\nconfigs:\n- config_name: d\n  data_files:\n    train: data/a-*.csv\n    test: [t.csv]\n---\n";
     let paths: Vec<_> = import(ForeignFormat::HuggingFace, &dir, text)
         .manifest
@@ -166,7 +168,12 @@ fn what_is_written_for_dvc_reads_back_and_needs_the_described_file() {
     let frozen = "frozen: true\ndeps:\n- path: https://e.org/x.csv\n  etag: '1'\nouts:\n- md5: b202f333fba4fd38d4b8e5e693077aab\n  hash: md5\n  path: x.csv\n";
     let imported = import(ForeignFormat::Dvc, &dir, frozen);
     assert_eq!(imported.manifest.source.uri.as_deref(), Some("https://e.org/x.csv"));
-    for broken in ["outs: []\n", "outs:\n- path: x\n", "outs:\n- {path: x, md5: zz}\n", "outs:\n- {path: x, md5: b202f333fba4fd38d4b8e5e693077aab, hash: sha1}\n"] {
+    for broken in [
+        "outs: []\n",
+        "outs:\n- path: x\n",
+        "outs:\n- {path: x, md5: zz}\n",
+        "outs:\n- {path: x, md5: b202f333fba4fd38d4b8e5e693077aab, hash: sha1}\n",
+    ] {
         assert!(import_manifest(ForeignFormat::Dvc, dir.path(), "x", broken.as_bytes(), &Limits::default()).is_err());
     }
 }
@@ -174,10 +181,11 @@ fn what_is_written_for_dvc_reads_back_and_needs_the_described_file() {
 #[test]
 fn mutated_descriptions_neither_panic_nor_hang() {
     let dir = folder(&[("train.csv", DATA.as_bytes())]);
-    let seeds: Vec<(ForeignFormat, Vec<u8>)> = [ForeignFormat::Croissant, ForeignFormat::HuggingFace, ForeignFormat::Dvc]
-        .into_iter()
-        .map(|format| (format, export_manifest(format, &sound(), &columns(), dir.path()).unwrap().into_bytes()))
-        .collect();
+    let seeds: Vec<(ForeignFormat, Vec<u8>)> =
+        [ForeignFormat::Croissant, ForeignFormat::HuggingFace, ForeignFormat::Dvc]
+            .into_iter()
+            .map(|format| (format, export_manifest(format, &sound(), &columns(), dir.path()).unwrap().into_bytes()))
+            .collect();
     let mut state = 0x9E37_79B9_7F4A_7C15u64;
     let mut next = move |n: usize| {
         state ^= state << 13;

@@ -3,8 +3,8 @@
 use std::io::{self, Read};
 use std::path::Path;
 
-use gauntlet_core::{Tree, TreeFile, open_regular};
 use ::md5::{Digest as _, Md5};
+use gauntlet_core::{Tree, TreeFile, open_regular};
 
 /// DVC before version 3 decides for each block of this size whether it is text, by its first bytes.
 const BLOCK: usize = 1 << 20;

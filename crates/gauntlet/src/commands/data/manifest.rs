@@ -105,7 +105,9 @@ fn draft(path: &str, output: Option<&Path>) -> anyhow::Result<(PathBuf, String)>
     let root = common(&data, folder);
     let below = |path: &Path| path.strip_prefix(&root).unwrap_or(path).to_owned();
     let files: Vec<PathBuf> = files.iter().map(|file| below(&data.join(file))).collect();
-    let name = Path::new(path.trim_end_matches('/')).file_stem().map_or_else(String::new, |s| s.to_string_lossy().into_owned());
+    let name = Path::new(path.trim_end_matches('/'))
+        .file_stem()
+        .map_or_else(String::new, |s| s.to_string_lossy().into_owned());
     let name = if name.contains(['*', '?']) { "dataset".to_owned() } else { name };
     let text = gauntlet_data::draft_manifest(&root, &files, &below(&place), &name, &Limits::default())
         .with_context(|| format!("cannot draft a manifest for {path}"))?;
@@ -121,9 +123,18 @@ fn data_files(path: &str) -> anyhow::Result<(PathBuf, Vec<PathBuf>)> {
     };
     let root = absolute(folder)?;
     let Some(name) = name else {
-        let tree = gauntlet_core::Tree::read(&root, &TreeOptions { respect_gitignore: true, ..TreeOptions::default() }, &Limits::default())?;
-        let data: Vec<PathBuf> = tree.files.into_iter().map(|f| f.path).filter(|p| gauntlet_data::is_table(p)).collect();
-        return if data.is_empty() { Err(usage(format!("{path} holds no table that is read"))) } else { Ok((root, data)) };
+        let tree = gauntlet_core::Tree::read(
+            &root,
+            &TreeOptions { respect_gitignore: true, ..TreeOptions::default() },
+            &Limits::default(),
+        )?;
+        let data: Vec<PathBuf> =
+            tree.files.into_iter().map(|f| f.path).filter(|p| gauntlet_data::is_table(p)).collect();
+        return if data.is_empty() {
+            Err(usage(format!("{path} holds no table that is read")))
+        } else {
+            Ok((root, data))
+        };
     };
     let name = gauntlet_core::yaml::Located { value: name.to_string_lossy().into_owned(), line: 0, column: 0 };
     let found = gauntlet_core::project::expand_path(&root, &name).map_err(usage)?;
@@ -211,7 +222,8 @@ fn columns(folder: &Path, manifest: &Manifest) -> Vec<(String, String)> {
 
 fn export(args: &ManifestArgs, path: &str, to: Target) -> anyhow::Result<Exit> {
     let named = Path::new(path);
-    let is_manifest = named.extension().is_some_and(|e| ["yaml", "yml", "json"].iter().any(|w| e.eq_ignore_ascii_case(w)));
+    let is_manifest =
+        named.extension().is_some_and(|e| ["yaml", "yml", "json"].iter().any(|w| e.eq_ignore_ascii_case(w)));
     let (folder, manifest) = match args.check.as_deref().or(is_manifest.then_some(named)) {
         Some(file) => {
             let folder = file.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
