@@ -89,3 +89,9 @@ test_classes_are_ordered if {
 	lib.columns_of_class({"evidence": [report]}, "secret") == {"key"}
 	lib.columns_of_class({"evidence": []}, "public") == set()
 }
+
+test_reports_are_those_of_one_check if {
+	subject := {"evidence": [{"check": "data/manifest", "verdict": "pass"}, {"check": "data/secrets", "verdict": "fail"}]}
+	lib.reports(subject, "data/secrets") == [{"check": "data/secrets", "verdict": "fail"}]
+	lib.reports(subject, "data/contract") == []
+}

@@ -76,16 +76,21 @@ consent_proven(subject) if {
 	}
 }
 
-# The clock of this decision, in days since 1970: consent that has ended since the evidence was made ends the matter.
-today := floor(time.parse_rfc3339_ns(input.time) / 86400000000000)
-
+# Consent that has ended since the evidence was made ends the matter: days since 1970 by the clock of this decision.
 violations contains violation("consent-expired", message, needs) if {
+	today := floor(time.parse_rfc3339_ns(input.time) / 86400000000000)
 	some subject in concerned
 	some name in {"consent-expires", "first-consent-expires"}
 	some metric in lib.measured(subject, "data/manifest", name)
 	not metric.value >= today
 	message := sprintf("the consent behind %s has ended", [subject.name])
 	needs := sprintf("renewed consent for %s and a manifest that says so", [subject.name])
+}
+
+violations contains violation("time-unknown", message, needs) if {
+	not is_string(input.time)
+	message := "the policy input document has no time, so nobody can say whether consent has ended"
+	needs := "a decision that `gauntlet train` asks for"
 }
 
 violations contains violation("secret-column", message, needs) if {

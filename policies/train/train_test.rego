@@ -152,6 +152,10 @@ test_consent_ends_by_the_clock_of_the_decision if {
 	rules(train.violations) == {"policy/train/consent-expired"} with input as ending("consent-expires", null)
 }
 
+test_without_a_clock_nothing_is_admitted if {
+	rules(train.violations) == {"policy/train/time-unknown"} with input as object.remove(complete, ["time"])
+}
+
 test_secret_columns_are_not_trained_on if {
 	count(train.violations) == 0 with input as measuring("data/personal-data", class(3))
 	rules(train.violations) == {"policy/train/secret-column"} with input as measuring("data/personal-data", class(4))

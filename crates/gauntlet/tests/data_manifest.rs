@@ -150,7 +150,7 @@ fn checking_needs_no_project_and_names_the_day_and_the_purpose() {
     let (exit, result) = check(&["--at", "2029-07-01"]);
     assert_eq!(exit, 1);
     assert!(rules(&result).contains(&"data/manifest/row-consent-expired".to_owned()), "{result:#}");
-    sandbox.write("data/people.csv", GRANTED.replace("30", "31"));
+    sandbox.write("data/people.csv", GRANTED.replace("1,30,", "1,31,"));
     let (exit, result) = check(&["--at", "2026-11-21"]);
     assert_eq!((exit, rules(&result)), (1, vec!["data/manifest/hash-mismatch".to_owned()]));
     sandbox.gauntlet(["data", "manifest", "data/none.csv"]).assert().code(2);
@@ -199,7 +199,7 @@ fn descriptions_of_others_become_manifests_and_back() {
     from("data/croissant.json").success().stdout(contains(&hash).and(contains("spdx: \"CC0-1.0\"")));
     from("data/people.csv.dvc").success().stdout(contains(&hash)).stderr(contains("weak: people.csv"));
     from("data/README.md").success().stdout(contains("FILL-IN")).stderr(contains("unverifiable: people.csv"));
-    sandbox.write("data/people.csv", GRANTED.replace("30", "31"));
+    sandbox.write("data/people.csv", GRANTED.replace("1,30,", "1,31,"));
     from("data/croissant.json").code(1).stdout("").stderr(contains("DIFFERS: people.csv"));
     from("data/people.csv.dvc").code(1);
     from("data/people.csv").code(2);

@@ -131,6 +131,7 @@ pub struct Quarantined {
 /// Rows of one file, as they are stored.
 pub(crate) struct Rows<'a> {
     /// Place of each row, see [`place`].
+    #[allow(dead_code, reason = "read by [`Rejected`]")]
     pub(crate) places: &'a [u64],
     /// All columns of the table, in its order, as scanned.
     pub(crate) columns: &'a [ArrayRef],
@@ -145,10 +146,12 @@ pub(crate) trait Reject {
     fn reject(&mut self, rows: &Rows<'_>) -> Result<Vec<(usize, String)>, String>;
 }
 
-/// Rejected rows known beforehand: place to reasons.
+/// Rejected rows known beforehand: place to reasons. For checks that name rows one by one.
+#[allow(dead_code, reason = "the checks that name rows hand it over")]
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Rejected(BTreeMap<u64, Vec<String>>);
 
+#[allow(dead_code, reason = "as above")]
 impl Rejected {
     /// Notes one more reason against the row at `place`.
     pub(crate) fn add(&mut self, place: u64, reason: impl Into<String>) {

@@ -186,7 +186,10 @@ fn data_files(file: &str, value: Option<&Value>, out: &mut Described) -> Result<
                         strings(entry.get("path")).iter().for_each(|path| add(path, split));
                     }
                     _ => {
-                        return Err(malformed(file, "`data_files` holds what is neither a path nor a split with paths"));
+                        return Err(malformed(
+                            file,
+                            "`data_files` holds what is neither a path nor a split with paths",
+                        ));
                     }
                 }
             }
