@@ -118,6 +118,8 @@ done
 seeds=corpus/trusted_root
 put ../testdata/sigstore/roots/*.json
 
+seeds=corpus/data_descriptions
+put ../testdata/data/manifest/*
 seeds=corpus/project
 put ../testdata/project/*.yaml
 seeds=corpus/trust_policy

@@ -22,7 +22,7 @@ subject(name, kind, declared, checks) := {
 
 source := subject("p/source", "source", [], ["source/secrets", "source/deserialization"])
 
-dataset := subject("p/d", "dataset", ["manifest", "contract"], ["data/manifest", "data/personal-data", "data/contract"])
+dataset := subject("p/d", "dataset", ["manifest", "contract"], ["data/manifest", "data/personal-data", "data/secrets", "data/contract"])
 
 model := subject("p/m", "model", [], ["artifact/onnx"])
 
@@ -62,12 +62,13 @@ test_each_missing_check_is_named if {
 	{violation.message | some violation in found} == {
 		"there is no evidence of data/manifest for p/d",
 		"there is no evidence of data/personal-data for p/d",
+		"there is no evidence of data/secrets for p/d",
 		"there is no evidence of data/contract for p/d",
 	}
 }
 
 test_a_dataset_without_contract_is_not_asked_for_one if {
-	plain := subject("p/d", "dataset", [], ["data/manifest", "data/personal-data"])
+	plain := subject("p/d", "dataset", [], ["data/manifest", "data/personal-data", "data/secrets"])
 	count(baseline.violations) == 0 with input as document([plain, model])
 }
 

@@ -4,7 +4,7 @@ package gauntlet.lib
 # Which checks every subject of a kind must have evidence for.
 required_by_kind := {
 	"source": {"source/secrets", "source/deserialization"},
-	"dataset": {"data/manifest", "data/personal-data"},
+	"dataset": {"data/manifest", "data/personal-data", "data/secrets"},
 	"image": {"trust/package", "trust/image"},
 }
 
@@ -30,6 +30,26 @@ looking_checks(subject, area) := {evidence.check |
 	some evidence in subject.evidence
 	startswith(evidence.check, concat("", [area, "/"]))
 	evidence.coverage.looked_at > 0
+}
+
+# The numbers that reports of a check give for one name, with the column they are about (null: the whole).
+measured(subject, check, name) := [metric |
+	some evidence in subject.evidence
+	evidence.check == check
+	some metric in evidence.metrics
+	metric.name == name
+]
+
+# The reports of a check on a subject.
+reports(subject, check) := [evidence | some evidence in subject.evidence; evidence.check == check]
+
+# Classes of columns as data/personal-data counts them.
+class_rank := {"public": 0, "internal": 1, "personal": 2, "sensitive": 3, "secret": 4}
+
+# Columns of a dataset that are of this class or a higher one.
+columns_of_class(subject, class) := {metric.field |
+	some metric in measured(subject, "data/personal-data", "column-class")
+	metric.value >= class_rank[class]
 }
 
 subjects_of_kind(kind) := [subject | some subject in input.subjects; subject.kind == kind]

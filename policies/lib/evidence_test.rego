@@ -22,8 +22,8 @@ test_a_declared_card_is_required if {
 }
 
 test_a_declared_contract_is_required if {
-	lib.required_checks(dataset) == {"data/manifest", "data/personal-data", "data/contract"}
-	lib.required_checks(object.union(dataset, {"declared": []})) == {"data/manifest", "data/personal-data"}
+	lib.required_checks(dataset) == {"data/manifest", "data/personal-data", "data/secrets", "data/contract"}
+	lib.required_checks(object.union(dataset, {"declared": []})) == {"data/manifest", "data/personal-data", "data/secrets"}
 }
 
 test_a_kind_without_a_list_requires_nothing if lib.required_checks(model) == set()
@@ -78,3 +78,20 @@ test_one_person_does_not_speak_for_two_roles if {
 }
 
 test_words_are_sorted if lib.listed({"b", "a"}) == "a, b"
+
+test_classes_are_ordered if {
+	report := {"check": "data/personal-data", "metrics": [
+		{"name": "column-class", "field": "mail", "value": 2},
+		{"name": "column-class", "field": "key", "value": 4},
+		{"name": "email-share", "field": "mail", "value": 4},
+	]}
+	lib.columns_of_class({"evidence": [report]}, "personal") == {"mail", "key"}
+	lib.columns_of_class({"evidence": [report]}, "secret") == {"key"}
+	lib.columns_of_class({"evidence": []}, "public") == set()
+}
+
+test_reports_are_those_of_one_check if {
+	subject := {"evidence": [{"check": "data/manifest", "verdict": "pass"}, {"check": "data/secrets", "verdict": "fail"}]}
+	lib.reports(subject, "data/secrets") == [{"check": "data/secrets", "verdict": "fail"}]
+	lib.reports(subject, "data/contract") == []
+}

@@ -55,6 +55,60 @@ violations contains violation("check-failed", message, needs) if {
 	needs := sprintf("what %s found in %s to be fixed", [evidence.check, subject.name])
 }
 
+# Consent: what data/manifest found of basis, record, purpose, licence, last day, and of every row where the manifest asks.
+violations contains violation("consent-unproven", message, needs) if {
+	some subject in concerned
+	subject.kind == "dataset"
+	"data/manifest" in lib.checks(subject)
+	not consent_proven(subject)
+	message := sprintf("there is no valid evidence of consent for %s", [subject.name])
+	needs := sprintf("a manifest of %s whose consent and licence cover this purpose today, and rows that all have it", [subject.name])
+}
+
+# Every report has to say so: an older one without the number does not.
+consent_proven(subject) if {
+	reports := lib.reports(subject, "data/manifest")
+	count(reports) > 0
+	every report in reports {
+		some metric in report.metrics
+		metric.name == "consent-valid"
+		metric.value == 1
+	}
+}
+
+# Consent that has ended since the evidence was made ends the matter: days since 1970 by the clock of this decision.
+violations contains violation("consent-expired", message, needs) if {
+	today := floor(time.parse_rfc3339_ns(input.time) / 86400000000000)
+	some subject in concerned
+	some name in {"consent-expires", "first-consent-expires"}
+	some metric in lib.measured(subject, "data/manifest", name)
+	not metric.value >= today
+	message := sprintf("the consent behind %s has ended", [subject.name])
+	needs := sprintf("renewed consent for %s and a manifest that says so", [subject.name])
+}
+
+violations contains violation("time-unknown", message, needs) if {
+	not is_string(input.time)
+	message := "the policy input document has no time, so nobody can say whether consent has ended"
+	needs := "a decision that `gauntlet train` asks for"
+}
+
+violations contains violation("secret-column", message, needs) if {
+	some subject in concerned
+	some column in lib.columns_of_class(subject, "secret")
+	message := sprintf("the column %s of %s is classified as secret or holds credentials: a model would repeat them", [column, subject.name])
+	needs := sprintf("%s without the column %s", [subject.name, column])
+}
+
+# More columns than the document shows may be secret ones.
+violations contains violation("classes-unknown", message, needs) if {
+	some subject in concerned
+	some report in lib.reports(subject, "data/personal-data")
+	report.metrics_omitted > 0
+	message := sprintf("not all columns of %s are shown with their class", [subject.name])
+	needs := sprintf("a table with fewer columns for %s", [subject.name])
+}
+
 cautious if not input.project.risk == "minimal"
 
 violations contains violation("undeclared-input", message, needs) if {

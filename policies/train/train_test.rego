@@ -10,6 +10,8 @@ evidence(check) := {
 	"signer": signer,
 	"counts": {"critical": 0, "high": 0},
 	"coverage": {"looked_at": 1, "skipped_count": 0, "complete": true},
+	"metrics": [metric | check == "data/manifest"; metric := {"name": "consent-valid", "field": null, "value": 1}],
+	"metrics_omitted": 0,
 }
 
 subject(name, kind, checks) := {
@@ -22,7 +24,7 @@ subject(name, kind, checks) := {
 
 source := subject("p/source", "source", ["source/secrets", "source/deserialization"])
 
-dataset := subject("p/d", "dataset", ["data/manifest", "data/personal-data"])
+dataset := subject("p/d", "dataset", ["data/manifest", "data/personal-data", "data/secrets"])
 
 run := {
 	"inputs": ["p/d"],
@@ -37,6 +39,7 @@ run := {
 
 complete := {
 	"schema": 1,
+	"time": "2026-11-21T12:00:00Z",
 	"environment": {"name": "staging", "production": false},
 	"project": {"risk": "high"},
 	"trust": {"local": true},
@@ -56,7 +59,7 @@ test_nothing_is_not_admitted if {
 }
 
 test_missing_evidence_is_named if {
-	bare := object.union(complete, {"subjects": [source, subject("p/d", "dataset", ["data/manifest"])]})
+	bare := object.union(complete, {"subjects": [source, subject("p/d", "dataset", ["data/manifest", "data/secrets"])]})
 	found := train.violations with input as bare
 	{violation.message | some violation in found} == {"there is no evidence of data/personal-data for p/d"}
 	rules(train.violations) == {"policy/train/evidence-missing"} with input as object.union(complete, {"subjects": [source]})
@@ -65,6 +68,7 @@ test_missing_evidence_is_named if {
 failing(verdict) := object.union(dataset, {"evidence": [
 	object.union(evidence("data/manifest"), {"verdict": verdict}),
 	evidence("data/personal-data"),
+	evidence("data/secrets"),
 ]})
 
 test_failed_and_unanswered_checks_refuse if {
@@ -114,4 +118,55 @@ test_every_limit_is_asked_for if {
 	unlimited := object.union(object.remove(complete, ["training"]), {"training": object.union(object.remove(run, ["limits"]), {"limits": limits})})
 	found := train.violations with input as unlimited
 	{violation.message | some violation in found} == {"the run has no limit of processes"}
+}
+
+# The dataset with these metrics of one check in place of its own.
+measuring(check, metrics) := object.union(complete, {"subjects": [source, object.union(dataset, {"evidence": array.concat(
+	[report | some report in dataset.evidence; report.check != check],
+	[object.union(evidence(check), {"metrics": metrics})],
+)})]})
+
+valid := {"name": "consent-valid", "field": null, "value": 1}
+
+test_consent_has_to_be_proven if {
+	rules(train.violations) == {"policy/train/consent-unproven"} with input as measuring("data/manifest", [])
+	no := [{"name": "consent-valid", "field": null, "value": 0}]
+	rules(train.violations) == {"policy/train/consent-unproven"} with input as measuring("data/manifest", no)
+	unknown := [{"name": "consent-valid", "field": null, "value": null}]
+	rules(train.violations) == {"policy/train/consent-unproven"} with input as measuring("data/manifest", unknown)
+}
+
+test_every_report_has_to_prove_consent if {
+	twice := object.union(dataset, {"evidence": array.concat(dataset.evidence, [object.union(evidence("data/manifest"), {"metrics": []})])})
+	rules(train.violations) == {"policy/train/consent-unproven"} with input as object.union(complete, {"subjects": [source, twice]})
+}
+
+# 2026-11-21 is day 20778.
+ending(name, day) := measuring("data/manifest", [valid, {"name": name, "field": null, "value": day}])
+
+test_consent_ends_by_the_clock_of_the_decision if {
+	count(train.violations) == 0 with input as ending("consent-expires", 20778)
+	count(train.violations) == 0 with input as ending("first-consent-expires", 20778)
+	rules(train.violations) == {"policy/train/consent-expired"} with input as ending("consent-expires", 20777)
+	rules(train.violations) == {"policy/train/consent-expired"} with input as ending("first-consent-expires", 20777)
+	rules(train.violations) == {"policy/train/consent-expired"} with input as ending("consent-expires", null)
+}
+
+test_without_a_clock_nothing_is_admitted if {
+	rules(train.violations) == {"policy/train/time-unknown"} with input as object.remove(complete, ["time"])
+}
+
+test_secret_columns_are_not_trained_on if {
+	count(train.violations) == 0 with input as measuring("data/personal-data", class(3))
+	rules(train.violations) == {"policy/train/secret-column"} with input as measuring("data/personal-data", class(4))
+}
+
+class(rank) := [{"name": "column-class", "field": "key", "value": rank}]
+
+test_columns_that_are_not_shown_refuse if {
+	wide := object.union(dataset, {"evidence": array.concat(
+		[report | some report in dataset.evidence; report.check != "data/personal-data"],
+		[object.union(evidence("data/personal-data"), {"metrics_omitted": 1})],
+	)})
+	rules(train.violations) == {"policy/train/classes-unknown"} with input as object.union(complete, {"subjects": [source, wide]})
 }

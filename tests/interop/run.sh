@@ -61,5 +61,12 @@ echo "== bills of materials, against the schemas of CycloneDX and the model of S
 "$venv/bin/pip" install --quiet 'cyclonedx-python-lib[json-validation]==11.12.0' 'spdx-python-model==0.0.6'
 "$venv/bin/python" tests/interop/bom.py "$program"
 
+echo "== manifests: Croissant, dataset cards, DVC, Feast, MLflow, TFX; what is found of people and secrets"
+data_venv=$cache/data-venv
+[ -x "$data_venv/bin/python" ] || python3 -m venv "$data_venv"
+"$data_venv/bin/pip" install --quiet numpy pyarrow 'mlcroissant==1.1.1' 'huggingface_hub==2.4.0' 'datasets==5.2.0' 'dvc==3.67.1' \
+    'feast==0.67.0' 'mlflow-skinny==3.17.2' pandas 'tensorflow-metadata==1.21.0'
+"$data_venv/bin/python" tests/interop/manifest.py "$program"
+
 echo "== training runs, real and hostile"
 tests/interop/train.sh "$program"

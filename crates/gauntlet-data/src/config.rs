@@ -25,6 +25,9 @@ pub(crate) struct DatasetConfig {
     pub(crate) manifest: Option<SideRef>,
     #[serde(default)]
     pub(crate) contract: Option<SideRef>,
+    /// Definition of the columns elsewhere: Feast, MLflow, TFX.
+    #[serde(default)]
+    pub(crate) schema: Option<SideRef>,
 }
 
 fn train() -> String {

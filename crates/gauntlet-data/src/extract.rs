@@ -1,22 +1,31 @@
 //! The extractor: one pass over the data files, whatever the number of questions.
 
+pub(crate) mod people;
+
 use std::num::NonZero;
 use std::sync::Arc;
 
 use gauntlet_core::{Context, Extractor, Facts, Location, MaskKey, Masked, SkipCode, Target, TreeFile, display_path};
 
-use crate::checks::{CONTRACT, MANIFEST, PERSONAL_DATA};
+use crate::checks::{CONTRACT, MANIFEST, PERSONAL_DATA, SECRETS};
 use crate::config::{DatasetConfig, side_file};
 use crate::contract::Contract;
+use crate::declared::side_schema;
 use crate::facts::{
-    ColumnFact, ConsentFact, ContractFact, DamageFact, FileFact, Format, ManifestFact, PersonalFact, RowSample,
-    RuleFact, SideFile, TableFact,
+    ColumnFact, ContractFact, DamageFact, FileFact, Format, ManifestFact, PersonalFact, RowSample, RuleFact,
+    SchemaFact, SecretFact, SideFile, TableFact,
 };
 use crate::manifest::Manifest;
 use crate::personal::Kind;
 use crate::scan::{self, Answers, FirstRows, Questions, searched};
 use crate::table::{Problem, Table, family, format_of, place};
 
+/// Raised whenever facts change.
+const VERSION: u32 = 2;
+/// The checks that this extractor serves.
+const CHECKS: [&str; 4] = [MANIFEST, CONTRACT, PERSONAL_DATA, SECRETS];
+/// Those that look into cells.
+const CELLS: [&str; 2] = [PERSONAL_DATA, SECRETS];
 /// Threads of one scan at most.
 const MAX_PARTITIONS: usize = 64;
 /// Numbers up to this size identify nobody and are shown; everything else is masked.
@@ -32,7 +41,7 @@ impl Extractor for DataExtractor {
     }
 
     fn version(&self) -> u32 {
-        1
+        VERSION
     }
 
     fn extract(&self, target: &Target<'_>, context: &Context<'_>) -> Facts {
@@ -43,14 +52,14 @@ impl Extractor for DataExtractor {
 
 /// As [`DataExtractor::extract`], in a given number of pieces; the answer does not depend on it.
 pub(crate) fn extract(target: &Target<'_>, context: &Context<'_>, partitions: usize) -> Facts {
-    let mut facts = Facts::new("data", 1);
-    for check in [MANIFEST, CONTRACT, PERSONAL_DATA] {
+    let mut facts = Facts::new("data", VERSION);
+    for check in CHECKS {
         facts.coverage_mut(check);
     }
     match DatasetConfig::of(target.config) {
         Ok(config) => Pass { target, context, config, facts: &mut facts }.run(partitions),
         Err(error) => {
-            for check in [MANIFEST, CONTRACT, PERSONAL_DATA] {
+            for check in CHECKS {
                 facts.coverage_mut(check).skip("", None, SkipCode::Malformed, format!("configuration: {error}"));
             }
         }
@@ -70,6 +79,7 @@ impl<'a> Pass<'a> {
     fn run(mut self, partitions: usize) {
         let manifest = self.manifest();
         let contract = self.contract();
+        self.schema();
         let files = self.data_files(contract.is_some());
         let read: Vec<_> = files.iter().filter(|(_, format)| *format != Format::Other).copied().collect();
         let (mut table, mut problems) = Table::open(self.target.root, &read, self.context.limits);
@@ -77,12 +87,10 @@ impl<'a> Pass<'a> {
             table.apply_types(contract);
         }
         let table = Arc::new(table);
-        let consent =
-            manifest.as_ref().and_then(|m| m.consent.column.as_deref().map(|c| (c, m.consent.allowed.as_slice())));
-        let column = consent.and_then(|(name, allowed)| table.column(name).map(|i| (i, allowed)));
         let mut answers = Answers::default();
         if !table.files.is_empty() {
-            let questions = Questions { contract: contract.as_ref(), consent: column, partitions };
+            let asked = people::questions(manifest.as_ref(), &table);
+            let questions = Questions { contract: contract.as_ref(), people: asked, partitions };
             match scan::run(&table, &questions) {
                 Ok(found) => answers = found,
                 Err(error) => {
@@ -93,9 +101,7 @@ impl<'a> Pass<'a> {
             }
         }
         problems.append(&mut answers.problems);
-        if let Some((name, _)) = consent {
-            self.consent(name, column.is_some(), &answers, &table);
-        }
+        self.people(manifest.as_ref(), &table, &answers);
         self.files(&files, &table, &answers, &problems, manifest.is_some());
         if !read.is_empty() {
             self.facts.push(
@@ -104,13 +110,15 @@ impl<'a> Pass<'a> {
                 &TableFact { rows: answers.rows, complete: problems.is_empty() },
             );
             if answers.rows == 0 && problems.is_empty() {
-                self.facts.coverage_mut(PERSONAL_DATA).skip("", None, SkipCode::Malformed, "the table has no rows");
+                for check in CELLS {
+                    self.facts.coverage_mut(check).skip("", None, SkipCode::Malformed, "the table has no rows");
+                }
             }
         }
         self.columns(&table, &answers);
         self.rules(&table, &answers);
         self.personal(&table, &answers);
-        self.problems(problems, contract.is_some(), consent.is_some());
+        self.problems(problems, contract.is_some(), people::asked(manifest.as_ref()));
     }
 
     fn manifest(&mut self) -> Option<Manifest> {
@@ -123,6 +131,15 @@ impl<'a> Pass<'a> {
         let content = file.content().cloned();
         self.facts.push(MANIFEST, Location::default(), &ManifestFact(file));
         content
+    }
+
+    fn schema(&mut self) {
+        let side = self.config.schema.as_ref();
+        let (file, skipped) = side_schema(self.target.root, side, self.context.limits);
+        if let (Some((code, what)), Some(side)) = (skipped, side) {
+            self.facts.coverage_mut(MANIFEST).skip(&side.path, None, code, what);
+        }
+        self.facts.push(MANIFEST, Location::default(), &SchemaFact(file));
     }
 
     fn contract(&mut self) -> Option<Contract> {
@@ -141,8 +158,11 @@ impl<'a> Pass<'a> {
 
     /// The data files with their formats. The side files may lie in the same folder and are no data.
     fn data_files(&mut self, asked: bool) -> Vec<(&'a TreeFile, Format)> {
-        let sides: Vec<String> =
-            [&self.config.manifest, &self.config.contract].into_iter().flatten().map(|s| s.path.clone()).collect();
+        let sides: Vec<String> = [&self.config.manifest, &self.config.contract, &self.config.schema]
+            .into_iter()
+            .flatten()
+            .map(|s| s.path.clone())
+            .collect();
         let mut out = Vec::new();
         for file in &self.target.tree.files {
             let path = display_path(&file.path).0;
@@ -153,7 +173,9 @@ impl<'a> Pass<'a> {
             let format = format_of(&file.path);
             if format == Format::Other {
                 let what = "only CSV, TSV and Parquet are read as tables";
-                self.facts.coverage_mut(PERSONAL_DATA).skip(&path, None, SkipCode::Unsupported, what);
+                for check in CELLS {
+                    self.facts.coverage_mut(check).skip(&path, None, SkipCode::Unsupported, what);
+                }
                 if asked {
                     self.facts.coverage_mut(CONTRACT).skip(&path, None, SkipCode::Unsupported, what);
                 }
@@ -179,8 +201,9 @@ impl<'a> Pass<'a> {
             let rows = index.and_then(|i| answers.file_rows.get(i).copied());
             let sha256 = if hash { self.hash(file, &path) } else { None };
             if rows.is_some() {
-                self.facts.coverage_mut(PERSONAL_DATA).looked_at += 1;
-                self.facts.coverage_mut(CONTRACT).looked_at += 1;
+                for check in [PERSONAL_DATA, SECRETS, CONTRACT] {
+                    self.facts.coverage_mut(check).looked_at += 1;
+                }
             }
             let fact = FileFact { path, sha256, size: file.size, rows, format: *format };
             self.facts.push(MANIFEST, Location::file(&file.path), &fact);
@@ -202,16 +225,6 @@ impl<'a> Pass<'a> {
         }
     }
 
-    fn consent(&mut self, column: &str, present: bool, answers: &Answers, table: &Table) {
-        let (failing, first) = match &answers.consent {
-            Some(rows) => (rows.count, self.samples(rows, table, false)),
-            None => (0, Vec::new()),
-        };
-        let nulls = table.column(column).and_then(|i| answers.nulls.get(i)).copied().unwrap_or(0);
-        let fact = ConsentFact { column: column.to_owned(), present, rows: answers.rows, nulls, failing, first };
-        self.facts.push(MANIFEST, Location::default().in_field(column), &fact);
-    }
-
     fn columns(&mut self, table: &Table, answers: &Answers) {
         for (i, column) in table.columns.iter().enumerate() {
             let family = family(&column.stored).map_or("other", |f| if column.text_file { "text" } else { f.as_str() });
@@ -219,7 +232,9 @@ impl<'a> Pass<'a> {
             if nested {
                 let what = format!("column `{}` is nested ({})", column.name, column.stored);
                 let path = table.files.first().map_or(String::new(), |f| f.path.clone());
-                self.facts.coverage_mut(PERSONAL_DATA).skip(path, None, SkipCode::Unsupported, what);
+                for check in CELLS {
+                    self.facts.coverage_mut(check).skip(&path, None, SkipCode::Unsupported, &what);
+                }
             }
             let fact = ColumnFact {
                 name: column.name.clone(),
@@ -270,13 +285,30 @@ impl<'a> Pass<'a> {
                 };
                 self.facts.push(PERSONAL_DATA, Location::default().in_field(name), &fact);
             }
+            for (title, secret) in &seen.secrets {
+                for (proven, hits) in [(true, &secret.proven), (false, &secret.likely)] {
+                    if hits.count == 0 {
+                        continue;
+                    }
+                    let fact = SecretFact {
+                        column: name.clone(),
+                        kind: secret.kind.clone(),
+                        title: title.clone(),
+                        proven,
+                        values: answers.rows - answers.nulls[*i],
+                        hits: hits.count,
+                        first: self.samples(hits, table, false),
+                    };
+                    self.facts.push(SECRETS, Location::default().in_field(name), &fact);
+                }
+            }
         }
     }
 
     /// A file that was not read to the end answers no question that needs its rows.
-    fn problems(&mut self, problems: Vec<Problem>, contract: bool, consent: bool) {
+    fn problems(&mut self, problems: Vec<Problem>, contract: bool, people: bool) {
         for problem in problems {
-            let asked = [(PERSONAL_DATA, true), (CONTRACT, contract), (MANIFEST, consent)];
+            let asked = [(PERSONAL_DATA, true), (SECRETS, true), (CONTRACT, contract), (MANIFEST, people)];
             for (check, _) in asked.into_iter().filter(|(_, asked)| *asked) {
                 self.facts.coverage_mut(check).skip(&problem.path, None, problem.code, &problem.what);
             }
@@ -296,7 +328,7 @@ impl<'a> Pass<'a> {
     }
 
     fn skip_all(&mut self, path: &str, code: SkipCode, what: &str) {
-        for check in [MANIFEST, CONTRACT, PERSONAL_DATA] {
+        for check in CHECKS {
             self.facts.coverage_mut(check).skip(path, None, code, what);
         }
     }

@@ -5,6 +5,7 @@ use gauntlet_core::Fact;
 use serde::{Deserialize, Serialize};
 
 use crate::contract::{Contract, Level};
+use crate::declared::DeclaredSchema;
 use crate::manifest::Manifest;
 use crate::personal::Kind;
 
@@ -173,6 +174,60 @@ impl Fact for ConsentFact {
     const KIND: &'static str = "data-consent";
 }
 
+/// The column that proves the age of the person behind each row; members as in [`ConsentFact`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AgeFact(pub ConsentFact);
+
+impl Fact for AgeFact {
+    const KIND: &'static str = "data-age-verification";
+}
+
+/// The column with the last day of each row's consent. Which days have passed, the day of evaluation says.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ExpiryFact {
+    /// The column that the manifest names.
+    pub column: String,
+    /// Whether the table has it.
+    pub present: bool,
+    /// Rows looked at.
+    pub rows: u64,
+    /// Rows without a day, or with something that is none.
+    pub missing: u64,
+    /// The first of them.
+    pub first_missing: Vec<RowSample>,
+    /// Rows by day, days since 1970-01-01, in order.
+    pub days: Vec<(i32, u64)>,
+    /// The rows that expire first, with their days; samples are the days.
+    pub earliest: Vec<(i32, RowSample)>,
+}
+
+impl Fact for ExpiryFact {
+    const KIND: &'static str = "data-consent-expiry";
+}
+
+/// Secrets of one sort seen in one column.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SecretFact {
+    /// The column.
+    pub column: String,
+    /// The pattern's kind, such as `aws-key`.
+    pub kind: String,
+    /// In words, with the issuer where one is known.
+    pub title: String,
+    /// Whether prefix, shape and checksum prove it; otherwise it is likely by its form or by the column's name.
+    pub proven: bool,
+    /// Rows that are no null.
+    pub values: u64,
+    /// Rows that hold at least one.
+    pub hits: u64,
+    /// The first rows, masked.
+    pub first: Vec<RowSample>,
+}
+
+impl Fact for SecretFact {
+    const KIND: &'static str = "data-secret";
+}
+
 /// Where the lines of a side file stand: `license.spdx` to line 12.
 pub type Lines = std::collections::BTreeMap<String, u64>;
 
@@ -229,4 +284,12 @@ pub struct ContractFact(pub SideFile<Contract>);
 
 impl Fact for ContractFact {
     const KIND: &'static str = "data-contract";
+}
+
+/// What a feature store, an MLflow model or a TFX schema declares of the columns.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SchemaFact(pub SideFile<DeclaredSchema>);
+
+impl Fact for SchemaFact {
+    const KIND: &'static str = "data-declared-schema";
 }

@@ -6,19 +6,29 @@
 mod checks;
 mod config;
 pub mod contract;
+mod declared;
 mod extract;
 pub mod facts;
 mod lines;
 pub mod manifest;
 mod personal;
+mod quarantine;
 mod scan;
 mod table;
 
 use gauntlet_core::Gate;
 
 pub use contract::{contract_schema, draft_contract};
-pub use manifest::{DraftError, FILL_IN, draft_manifest, manifest_schema};
+pub use declared::{DeclaredColumn, DeclaredSchema, read_declared};
+pub use manifest::{
+    DraftError, FILL_IN, FileState, ForeignError, ForeignFile, ForeignFormat, Imported, Manifest, draft_manifest,
+    export_manifest, foreign_is_readable, import_manifest, manifest_schema, render_manifest,
+};
 pub use personal::Kind;
+pub use quarantine::{
+    QuarantineError, QuarantineFile, QuarantineOptions, QuarantinePart, Quarantined, quarantine_by_manifest,
+};
+pub use table::{is_table, table_columns};
 
 /// The data gate: one reader, one line a check.
 pub static GATE: Gate = Gate {
@@ -27,6 +37,7 @@ pub static GATE: Gate = Gate {
         &checks::manifest::ManifestCheck,
         &checks::contract::ContractCheck,
         &checks::personal_data::PersonalDataCheck,
+        &checks::secrets::SecretsCheck,
     ],
 };
 

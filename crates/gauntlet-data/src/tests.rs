@@ -1,5 +1,7 @@
 //! The whole gate over files on disk: what is said, and that nothing hostile is called clean.
 
+mod people;
+
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -4,7 +4,7 @@ use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 
 use crate::alphabet::URLSAFE;
 use crate::assignment::{self, NAMES};
-use crate::checks::{crc_base62_holds, entropy, find, is_placeholder};
+use crate::checks::{classes, crc_base62_holds, entropy, find, is_placeholder};
 use crate::kinds::{Confidence, Dialect, Families, Family, Match, Proof};
 use crate::personal;
 use crate::providers::{Extra, Provider, providers};
@@ -39,6 +39,13 @@ pub struct Scanner {
 const fn allowance(len: usize) -> usize {
     len.saturating_mul(24).saturating_add(1 << 20)
 }
+
+/// Fewest bytes behind a prefix that make an unproven token.
+const LEAST_UNPROVEN: usize = 24;
+/// Most of them.
+const MOST_UNPROVEN: usize = 300;
+/// How far around a token words are read.
+const SAMPLE_REACH: usize = 32;
 
 /// What a scan has left to spend.
 #[derive(Debug)]
@@ -84,6 +91,51 @@ impl Scanner {
         }
         scan.matches.sort_by_key(|m| (m.range.start, m.family));
         scan
+    }
+
+    /// Calls `visit` with each place where a keyword of a secret begins, by where the keyword ends. Cheap: one pass of the
+    /// automaton and no proof. Text around which nothing is visited holds no secret that [`Self::scan`] would find in it,
+    /// so many short values that lie behind each other in one buffer are sifted in one call.
+    pub fn secret_candidates(&self, text: &[u8], mut visit: impl FnMut(usize)) {
+        for hit in self.keywords.find_overlapping_iter(text) {
+            visit(hit.start());
+        }
+    }
+
+    /// Tokens that begin as an issuer's do and are long and random, and of which shape or checksum are not the issuer's:
+    /// of older or newer formats, cut, or mistyped. Text that says that it shows a sample is left alone. What
+    /// [`Self::scan`] finds is not repeated; of low confidence.
+    #[must_use]
+    pub fn unproven(&self, text: &[u8]) -> Vec<Match> {
+        let mut out: Vec<Match> = Vec::new();
+        let mut steps = Steps(allowance(text.len()));
+        for hit in self.keywords.find_overlapping_iter(text) {
+            let Some(provider) = providers().get(hit.pattern().as_usize()) else { continue };
+            let (start, rest) = (hit.start(), &text[hit.start()..]);
+            let body = &rest[provider.prefix.len()..];
+            let run = URLSAFE.run(body, MOST_UNPROVEN + 1);
+            if !steps.take(run + SAMPLE_REACH) {
+                break;
+            }
+            let (token, after) = rest.split_at(provider.prefix.len() + run);
+            let random = (LEAST_UNPROVEN..=MOST_UNPROVEN).contains(&run)
+                && classes(&body[..run]) >= 2
+                && body[..run].iter().any(u8::is_ascii_digit)
+                && entropy(&body[..run]) >= 3.5;
+            let stands_alone = !start.checked_sub(1).is_some_and(|i| continues(text, i));
+            if random
+                && stands_alone
+                && provider.prefix.len() >= 3
+                && rest.starts_with(provider.prefix.as_bytes())
+                && !is_placeholder(token)
+                && !is_sample(&text[..start], after)
+                && out.last().is_none_or(|last| last.range.end <= start)
+            {
+                let range = start..start + token.len();
+                out.push(secret(provider.kind, provider.title, range, Confidence::Low, Proof::Context));
+            }
+        }
+        out
     }
 
     fn secrets(&self, text: &[u8], dialect: Dialect, scan: &mut Scan) {
@@ -166,6 +218,14 @@ fn continues(text: &[u8], at: usize) -> bool {
     URLSAFE.has(text[at]) && !escape
 }
 
+/// Whether the words around a token say that it is nobody's.
+fn is_sample(before: &[u8], after: &[u8]) -> bool {
+    const WORDS: [&str; 7] = ["sample", "example", "dummy", "fake", "placeholder", "manual", "redacted"];
+    let before = before[before.len().saturating_sub(SAMPLE_REACH)..].to_ascii_lowercase();
+    let after = after[..after.len().min(SAMPLE_REACH)].to_ascii_lowercase();
+    WORDS.iter().any(|word| find(&before, word.as_bytes()).is_some() || find(&after, word.as_bytes()).is_some())
+}
+
 /// What a failed shape cost: at most the run of token bytes behind the prefix.
 fn run_length(body: &[u8]) -> usize {
     1 + URLSAFE.run(body, 256)
@@ -190,4 +250,51 @@ fn keep_strongest(mut found: Vec<Match>, out: &mut Vec<Match>) {
         }
     }
     out.extend(kept);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scanner() -> Scanner {
+        Scanner::new().unwrap()
+    }
+
+    #[test]
+    fn sifting_never_passes_over_what_a_scan_finds() {
+        let token = ["gl", "pat-", "Zk3v9QpLr8sTn2WxYb7H"].concat();
+        let values = ["moved house", &format!("see {token} there"), "password = x", "nothing"];
+        let text = values.concat();
+        let mut seen = Vec::new();
+        scanner().secret_candidates(text.as_bytes(), |at| seen.push(at));
+        let found = scanner().scan(text.as_bytes(), Families::SECRETS, Dialect::Prose).matches;
+        assert_eq!(found.len(), 1);
+        assert!(seen.contains(&found[0].range.start), "{seen:?}");
+        assert!(seen.iter().all(|&at| at < text.len() - "nothing".len()));
+    }
+
+    #[test]
+    fn a_token_with_a_wrong_checksum_is_unproven_unless_called_a_sample() {
+        let token = ["gh", "p_", "Zk3v9QpLr8sTn2WxYb7Hc5JdEf1Gm4Ka0q"].concat();
+        let text = format!("pushed with {token} yesterday");
+        assert_eq!(scanner().scan(text.as_bytes(), Families::SECRETS, Dialect::Prose).matches, []);
+        let found = scanner().unproven(text.as_bytes());
+        assert_eq!(&text[found[0].range.clone()], token);
+        assert_eq!((found.len(), found[0].confidence), (1, Confidence::Low));
+        for silent in [
+            format!("sample token {token} from the manual"),
+            format!("the token {token} is a dummy"),
+            format!("x{token}"),
+            ["gh", "p_", &"a".repeat(36)].concat(),
+            ["gh", "p_", "short1"].concat(),
+        ] {
+            assert_eq!(scanner().unproven(silent.as_bytes()), [], "{silent}");
+        }
+    }
+
+    #[test]
+    fn hostile_runs_of_prefixes_stay_linear() {
+        let text = ["gh", "p_"].concat().repeat(200_000);
+        assert_eq!(scanner().unproven(text.as_bytes()), []);
+    }
 }

@@ -58,6 +58,7 @@ fn reports() -> Vec<Report> {
         ("source/deserialization", 0),
         ("data/manifest", 1),
         ("data/personal-data", 1),
+        ("data/secrets", 1),
         ("data/contract", 1),
         ("artifact/onnx", 2),
     ]

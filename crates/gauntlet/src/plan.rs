@@ -98,6 +98,7 @@ pub(crate) fn of_project(
                 "purpose": "train",
                 "manifest": dataset.manifest.as_ref().map(|m| side_file(root, &m.value)).transpose()?,
                 "contract": dataset.contract.as_ref().map(|c| side_file(root, &c.value)).transpose()?,
+                "schema": dataset.schema.as_ref().map(|s| side_path(root, &s.value)).transpose()?,
             });
             let subject = Subject { name: format!("{project_name}/{name}"), kind: SubjectKind::Dataset, digest };
             for (stage, gate) in gates(&[Stage::Data]) {
@@ -293,7 +294,51 @@ fn note_unreadable(mut tree: Tree, hashes: &[Result<String, String>]) -> Tree {
     tree
 }
 
-fn side_file(root: &Path, path: &str) -> anyhow::Result<Value> {
+/// A side file as a gate's configuration names it: by path and digest.
+pub(crate) fn side_file(root: &Path, path: &str) -> anyhow::Result<Value> {
     let bytes = std::fs::read(root.join(path)).with_context(|| format!("cannot read {path}"))?;
     Ok(json!({"path": path, "sha256": sha256_hex(&bytes)}))
+}
+
+/// As [`side_file`], or a folder with the digest of all its files. `feature_store.yaml` stands for the folder it lies in.
+pub(crate) fn side_path(root: &Path, path: &str) -> anyhow::Result<Value> {
+    let mut path = path;
+    if Path::new(path).file_name().is_some_and(|name| name == "feature_store.yaml") {
+        path = path.strip_suffix("feature_store.yaml").unwrap_or(path).trim_end_matches('/');
+    }
+    let folder = root.join(path);
+    if !folder.is_dir() {
+        return side_file(root, path);
+    }
+    let tree = Tree::read(&folder, &TreeOptions::default(), &Limits::default())?;
+    let hashes: Vec<Option<String>> =
+        tree.files.iter().map(|file| file.sha256(&tree.root).ok().map(hex::encode)).collect();
+    let digest = tree.digest(&hashes);
+    let hex = digest.iter().map(|(_, hex)| hex).next().with_context(|| format!("{path} has no digest"))?;
+    Ok(json!({"path": path, "sha256": hex}))
+}
+
+/// The task for a table that the command line names: `files` are relative to `root`, as are the side files of `config`.
+pub(crate) fn of_dataset(
+    root: &Path,
+    name: &str,
+    files: &[PathBuf],
+    config: Value,
+    limits: &Limits,
+    meter: &Meter,
+) -> anyhow::Result<Task> {
+    let mut whole = Tree { root: root.to_owned(), ..Tree::default() };
+    for path in files {
+        let prefix = path.parent().unwrap_or(Path::new("")).to_owned();
+        let tree = rebase(Tree::read(&root.join(path), &TreeOptions::default(), limits)?, root, &prefix);
+        whole.files.extend(tree.files);
+        whole.skipped.extend(tree.skipped);
+    }
+    whole.files.sort_by(|a, b| a.path.as_os_str().cmp(b.path.as_os_str()));
+    meter.step("hashing the data");
+    let hashes = hash_tree(&whole, None, meter);
+    let digest = whole.digest(&readable(&hashes));
+    let subject = Subject { name: name.to_owned(), kind: SubjectKind::Dataset, digest };
+    let (stage, gate) = gates(&[Stage::Data]).next().context("there is no data gate")?;
+    Ok(Task { stage, gate, subject, tree: note_unreadable(whole, &hashes), config, declared: true })
 }

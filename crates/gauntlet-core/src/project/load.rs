@@ -84,7 +84,10 @@ impl Project {
     }
 
     fn check_paths(&self, file: &str, root: &Path) -> Vec<ConfigError> {
-        let datasets = self.datasets.values().flat_map(|d| [Some(&d.path), d.manifest.as_ref(), d.contract.as_ref()]);
+        let datasets = self
+            .datasets
+            .values()
+            .flat_map(|d| [Some(&d.path), d.manifest.as_ref(), d.contract.as_ref(), d.schema.as_ref()]);
         let models = self.models.values().flat_map(|m| [Some(&m.path), m.card.as_ref()]);
         let images = self.images.values().flat_map(|i| std::iter::once(&i.layout).chain(&i.keys).map(Some));
         let sources = self.source.paths.iter().map(Some);

@@ -115,6 +115,9 @@ pub struct DatasetConfig {
     /// What the table has to look like.
     #[serde(default)]
     pub contract: Option<Located<String>>,
+    /// What else declares the columns: a Feast repository, an MLflow `MLmodel`, a TFX `schema.pbtxt`.
+    #[serde(default)]
+    pub schema: Option<Located<String>>,
     /// The column to be predicted.
     #[serde(default)]
     pub label: Option<String>,

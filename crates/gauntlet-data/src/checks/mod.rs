@@ -3,6 +3,7 @@
 pub(crate) mod contract;
 pub(crate) mod manifest;
 pub(crate) mod personal_data;
+pub(crate) mod secrets;
 
 use gauntlet_core::{Fact, Facts, Judgement, Location, RuleInfo, Severity, SkipCode};
 
@@ -14,6 +15,8 @@ pub(crate) const MANIFEST: &str = "data/manifest";
 pub(crate) const CONTRACT: &str = "data/contract";
 /// `data/personal-data`
 pub(crate) const PERSONAL_DATA: &str = "data/personal-data";
+/// `data/secrets`
+pub(crate) const SECRETS: &str = "data/secrets";
 
 /// A rule of the first version.
 const fn rule(
@@ -52,6 +55,15 @@ fn grouped(n: u64) -> String {
         out.push(c);
     }
     out
+}
+
+/// A day, counted from 1970-01-01, as it is written.
+pub(crate) fn day(days: i32) -> String {
+    let epoch = jiff::civil::date(1970, 1, 1);
+    jiff::Span::new()
+        .try_days(days)
+        .and_then(|span| epoch.checked_add(span))
+        .map_or_else(|_| days.to_string(), |d| d.to_string())
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a share of rows")]

@@ -1,4 +1,4 @@
-//! `data/personal-data`: which columns hold e-mail addresses, telephone and card numbers that the manifest does not declare?
+//! `data/personal-data`: which columns hold addresses and numbers of people that the manifest does not declare?
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,8 @@ use gauntlet_core::{
 };
 
 use super::{PERSONAL_DATA, at_first, facts_of, first_rows, grouped, percent, rule, share};
-use crate::facts::{ColumnFact, ManifestFact, PersonalFact};
+use crate::facts::{ColumnFact, ManifestFact, PersonalFact, SecretFact};
+use crate::manifest::{Class, Manifest};
 use crate::personal::{Kind, kind_of_name};
 
 /// The check.
@@ -29,7 +30,7 @@ const CARD_PASS: f64 = 0.5;
 
 const REFERENCES: &[&str] = &["CWE-359", "OWASP LLM02:2025", "MITRE ATLAS AML.T0057", "GDPR Art. 5(1)(c)"];
 
-static RULES: [RuleInfo; 5] = [
+static RULES: [RuleInfo; 6] = [
     rule(
         "data/personal-data/undeclared-column",
         Severity::High,
@@ -52,6 +53,13 @@ static RULES: [RuleInfo; 5] = [
         REFERENCES,
     ),
     rule(
+        "data/personal-data/misclassified-column",
+        Severity::High,
+        "column of personal data that is classified lower",
+        "classify the column as `personal` or `sensitive` in the manifest under `classification.columns`, or remove the values",
+        REFERENCES,
+    ),
+    rule(
         "data/personal-data/suspicious-name",
         Severity::Info,
         "name of personal data over other values",
@@ -69,9 +77,9 @@ static RULES: [RuleInfo; 5] = [
 
 static INFO: CheckInfo = CheckInfo {
     id: PERSONAL_DATA,
-    version: 1,
+    version: 2,
     stage: Stage::Data,
-    title: "e-mail addresses, telephone and card numbers in columns",
+    title: "addresses and numbers of people in columns",
     rules: &RULES,
     page: include_str!("../../../../docs/src/checks/data-personal-data.md"),
 };
@@ -83,18 +91,18 @@ impl Check for PersonalDataCheck {
 
     fn judge(&self, facts: &Facts, _judging: &Judging<'_>) -> Judgement {
         let mut out = Judgement::default();
-        let declared: BTreeMap<String, String> = facts_of::<ManifestFact>(facts, &mut out)
-            .into_iter()
-            .filter_map(|(_, fact)| fact.0.content().map(|m| m.personal_data.columns.clone()))
-            .flatten()
-            .collect();
+        let manifest: Option<Manifest> =
+            facts_of::<ManifestFact>(facts, &mut out).into_iter().find_map(|(_, fact)| fact.0.content().cloned());
+        let declared = manifest.as_ref().map(|m| m.personal_data.columns.clone()).unwrap_or_default();
         let columns: Vec<ColumnFact> = facts_of(facts, &mut out).into_iter().map(|(_, fact)| fact).collect();
         let mut spoken = BTreeSet::new();
         for (_, fact) in facts_of::<PersonalFact>(facts, &mut out) {
             if judge(&fact, declared.get(&fact.column).map(String::as_str), &mut out) {
+                misclassified(&fact, manifest.as_ref(), &mut out);
                 spoken.insert((fact.column.clone(), fact.kind));
             }
         }
+        classes(&columns, manifest.as_ref(), &spoken, facts, &mut out);
         for column in &columns {
             names(column, &declared, &spoken, &mut out);
         }
@@ -115,15 +123,7 @@ fn add(out: &mut Judgement, name: &str, place: Location, message: String, column
 /// Judges what was seen in one column; true when it amounts to a column of that kind.
 fn judge(fact: &PersonalFact, treatment: Option<&str>, out: &mut Judgement) -> bool {
     let hit_share = share(fact.hits, fact.values);
-    let name = format!(
-        "{}-share",
-        match fact.kind {
-            Kind::Email => "email",
-            Kind::Phone => "phone",
-            Kind::Card => "card",
-        }
-    );
-    out.metrics.push(Metric::new(name, hit_share, "share").field(&fact.column));
+    out.metrics.push(Metric::new(fact.kind.metric(), hit_share, "share").field(&fact.column));
     let small = fact.values < SMALL_TABLE && fact.hits >= SMALL_HITS;
     let many = fact.hits >= ROWS || (fact.values >= SMALL_TABLE && hit_share >= SHARE) || small;
     let named = kind_of_name(&fact.column) == Some(fact.kind);
@@ -131,7 +131,7 @@ fn judge(fact: &PersonalFact, treatment: Option<&str>, out: &mut Judgement) -> b
         return false;
     }
     let whole = share(fact.whole, fact.values);
-    let conclusive = named || (whole >= OBVIOUS && fact.kind != Kind::Phone);
+    let conclusive = named || (whole >= OBVIOUS && fact.kind.proves_itself());
     let place = at_first(&fact.first, &fact.column);
     let seen = format!(
         "`{}` holds {} in {} of {} values ({}){}",
@@ -167,6 +167,41 @@ fn is_id(fact: &PersonalFact) -> bool {
     fact.kind == Kind::Card
         && share(fact.digit_runs, fact.values) >= 0.9
         && share(fact.hits, fact.digit_runs) < CARD_PASS
+}
+
+/// A class that the values contradict.
+fn misclassified(fact: &PersonalFact, manifest: Option<&Manifest>, out: &mut Judgement) {
+    let Some(class) = manifest.and_then(|m| m.classification.columns.get(&fact.column)) else { return };
+    if *class < Class::Personal {
+        let message = format!(
+            "`{}` holds {} and the manifest classifies it as {}",
+            fact.column,
+            fact.kind.plural(),
+            class.as_str()
+        );
+        add(out, "misclassified-column", at_first(&fact.first, &fact.column), message, &fact.column, Confidence::High);
+    }
+}
+
+/// The class of each column as a number that policies compare: what the manifest says, or more where the values say more.
+fn classes(
+    columns: &[ColumnFact],
+    manifest: Option<&Manifest>,
+    spoken: &BTreeSet<(String, Kind)>,
+    facts: &Facts,
+    out: &mut Judgement,
+) {
+    let secret: BTreeSet<String> =
+        facts_of::<SecretFact>(facts, out).into_iter().filter(|(_, f)| f.proven).map(|(_, f)| f.column).collect();
+    for column in columns {
+        let stated = manifest.and_then(|m| m.class_of(&column.name));
+        let personal = spoken.iter().any(|(name, _)| *name == column.name).then_some(Class::Personal);
+        let secret = secret.contains(&column.name).then_some(Class::Secret);
+        if let Some(class) = stated.max(personal).max(secret) {
+            let metric = Metric::new("column-class", f64::from(class.rank()), "class");
+            out.metrics.push(metric.field(&column.name));
+        }
+    }
 }
 
 fn names(

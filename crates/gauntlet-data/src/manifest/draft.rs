@@ -70,7 +70,7 @@ pub fn draft_manifest(
         }
     }
     Ok(format!(
-        "# Where this data comes from and what it may be used for. Drafted by `gauntlet init`: a person has to replace\n\
+        "# Where this data comes from and what it may be used for. Drafted by `gauntlet`: a person has to replace\n\
          # every {FILL_IN}; until then the check data/manifest fails.\n\
          gauntlet_dataset: 1\n\
          name: {}\n\
@@ -86,8 +86,8 @@ pub fn draft_manifest(
          \x20 basis: {FILL_IN}           # consent, contract, legal, public or synthetic\n\
          \x20 record: {FILL_IN}          # URI of the record that proves it; remove the line for public or synthetic data\n\
          \x20 purposes: [{FILL_IN}]      # what it may be used for, such as train\n\
-         # expires: YYYY-MM-DD          (under consent) last day of use\n\
-         # column and allowed           (under consent) per-row consent\n\
+         \x20 expires: {FILL_IN}         # last day of use, YYYY-MM-DD; `never` unless the basis is consent\n\
+         # column and allowed           (under consent) per-row consent; expires_column for a last day per row\n\
          personal_data:\n\
          \x20 columns: {{}}                # column: plain, hashed, masked, encrypted or tokenised\n",
         quoted(name)

@@ -1,7 +1,10 @@
 //! The dataset manifest: where data comes from, under which licence and with whose consent, and which bytes it is.
 //! Only the format; `data/manifest` judges it.
 
+mod class;
 mod draft;
+mod foreign;
+mod render;
 
 use std::collections::BTreeMap;
 
@@ -9,8 +12,14 @@ use gauntlet_core::{ConfigError, yaml};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use class::Class;
 pub(crate) use draft::quoted;
 pub use draft::{DraftError, draft_manifest};
+pub use foreign::{
+    FileState, ForeignError, ForeignFile, ForeignFormat, Imported, export_manifest, foreign_is_readable,
+    import_manifest,
+};
+pub use render::render_manifest;
 
 /// Stands where a person has to write what no program can know.
 pub const FILL_IN: &str = "FILL-IN";
@@ -40,9 +49,24 @@ pub struct Manifest {
     /// With whose consent.
     #[serde(default)]
     pub consent: Consent,
+    /// Which column says that a person's age was verified.
+    #[serde(default)]
+    pub age_verification: Option<AgeVerification>,
     /// Which columns hold personal data.
     #[serde(default)]
     pub personal_data: PersonalData,
+    /// How confidential the columns are.
+    #[serde(default)]
+    pub classification: Classification,
+    /// Who answers for the data.
+    #[serde(default)]
+    pub owners: Vec<Owner>,
+    /// Who may read the data.
+    #[serde(default)]
+    pub access: Access,
+    /// How the data is protected where it lies and on its way.
+    #[serde(default)]
+    pub protection: Protection,
     /// What is to be predicted.
     #[serde(default)]
     pub label: Option<Label>,
@@ -126,6 +150,9 @@ pub struct License {
     /// Where its text is.
     #[serde(default)]
     pub url: Option<String>,
+    /// The uses that it permits, where its owner lists them; a purpose that is not in the list is refused.
+    #[serde(default)]
+    pub purposes: Vec<String>,
 }
 
 /// Why the data of people may be used.
@@ -147,9 +174,79 @@ pub struct Consent {
     /// What the data may be used for.
     #[serde(default)]
     pub purposes: Vec<String>,
-    /// Last day on which it may be used, `YYYY-MM-DD`.
+    /// Last day on which it may be used, `YYYY-MM-DD`; `never` where the basis is not `consent`.
     #[serde(default)]
     pub expires: Option<String>,
+    /// Column with the last day of each row's consent. A row without a day fails.
+    #[serde(default)]
+    pub expires_column: Option<String>,
+}
+
+/// Proof, row by row, that a person is old enough. One of `allowed` and `minimum` is needed.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AgeVerification {
+    /// The column. A row without a value fails.
+    pub column: String,
+    /// Values of that column that count as verified.
+    #[serde(default)]
+    pub allowed: Vec<String>,
+    /// Smallest age, where the column holds ages in years.
+    #[serde(default)]
+    pub minimum: Option<u32>,
+}
+
+/// How confidential the columns are.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Classification {
+    /// Of every column that is not listed.
+    #[serde(default)]
+    pub default: Option<Class>,
+    /// Column to class.
+    #[serde(default)]
+    pub columns: BTreeMap<String, Class>,
+}
+
+/// Somebody who answers for the data.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Owner {
+    /// Person or team.
+    pub name: String,
+    /// For what: `data`, `legal`, `security`, …
+    #[serde(default)]
+    pub role: Option<String>,
+    /// How to reach them.
+    #[serde(default)]
+    pub contact: Option<String>,
+}
+
+/// Who may read the data.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Access {
+    /// Roles that may read it.
+    #[serde(default)]
+    pub roles: Vec<String>,
+    /// How one obtains access, in words or as a URI.
+    #[serde(default)]
+    pub conditions: Option<String>,
+}
+
+/// How the data is protected where it lies and on its way.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Protection {
+    /// How it came here and goes on: `https`, `sftp`, `tls`, `local` or `none`.
+    #[serde(default)]
+    pub transport: Option<String>,
+    /// How it is encrypted where it lies: `age`, `disk`, `bucket` or `none`.
+    #[serde(default)]
+    pub encryption: Option<String>,
+    /// Public keys (`age1…`) that parts with personal data are encrypted to when they are written.
+    #[serde(default)]
+    pub recipients: Vec<String>,
 }
 
 /// Personal data that the owner knows of.
@@ -201,6 +298,77 @@ pub struct Fingerprint {
 }
 
 impl Manifest {
+    /// A manifest that says nothing yet.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self {
+            gauntlet_dataset: "1".to_owned(),
+            name: None,
+            version: None,
+            files: Vec::new(),
+            source: Source::default(),
+            license: License::default(),
+            consent: Consent::default(),
+            age_verification: None,
+            personal_data: PersonalData::default(),
+            classification: Classification::default(),
+            owners: Vec::new(),
+            access: Access::default(),
+            protection: Protection::default(),
+            label: None,
+            ids: Vec::new(),
+            groups: Vec::new(),
+            time: None,
+            contract: None,
+            fingerprint: None,
+            signature: serde_json::Map::new(),
+        }
+    }
+
+    /// The same without what a person has still to fill in.
+    #[must_use]
+    pub fn without_markers(mut self) -> Self {
+        let marked = |text: &String| text.contains(FILL_IN);
+        for value in [
+            &mut self.name,
+            &mut self.version,
+            &mut self.source.uri,
+            &mut self.source.method,
+            &mut self.license.spdx,
+            &mut self.license.url,
+            &mut self.consent.basis,
+            &mut self.consent.record,
+            &mut self.consent.expires,
+        ] {
+            if value.as_ref().is_some_and(marked) {
+                *value = None;
+            }
+        }
+        if self.source.collected.iter().flatten().any(marked) {
+            self.source.collected = None;
+        }
+        self.consent.purposes.retain(|text| !marked(text));
+        self.license.purposes.retain(|text| !marked(text));
+        for file in &mut self.files {
+            file.sha256 = file.sha256.take().filter(|hash| !marked(hash));
+        }
+        self
+    }
+
+    /// The class that the manifest gives `column`; `None` when it says nothing.
+    ///
+    /// A column declared as personal data is at least personal.
+    #[must_use]
+    pub fn class_of(&self, column: &str) -> Option<Class> {
+        let listed = self.classification.columns.get(column).copied();
+        let personal = self.personal_data.columns.contains_key(column).then_some(Class::Personal);
+        match (listed, personal) {
+            (Some(listed), Some(personal)) => Some(listed.max(personal)),
+            (Some(class), None) | (None, Some(class)) => Some(class),
+            (None, None) => self.classification.default,
+        }
+    }
+
     /// Reads a manifest; `file` names it in errors.
     ///
     /// # Errors

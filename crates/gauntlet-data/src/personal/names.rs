@@ -44,7 +44,54 @@ pub(crate) fn kind_of_name(name: &str) -> Option<Kind> {
     {
         return Some(Kind::Card);
     }
+    if has("iban") || pair("bank", "account") || pair("account", "number") || has("kontonummer") {
+        return Some(Kind::Iban);
+    }
+    const NATIONAL: [&str; 7] = ["ssn", "nhs", "nino", "bsn", "steuerid", "nationalid", "codicefiscale"];
+    let identity = pair("national", "id") || pair("social", "security") || pair("tax", "id") || pair("nhs", "number");
+    if NATIONAL.iter().any(|word| has(word)) || identity {
+        return Some(Kind::NationalId);
+    }
+    if has("passport") || has("reisepass") || has("passeport") || has("pasaporte") {
+        return Some(Kind::Passport);
+    }
+    if has("ip") || has("ipaddress") || has("ipv4") || has("ipv6") || pair("remote", "addr") {
+        return Some(Kind::Ip);
+    }
+    if has("wallet") || has("btc") || pair("bitcoin", "address") {
+        return Some(Kind::CryptoAddress);
+    }
     None
+}
+
+/// Whether `name` says that the column holds credentials.
+pub(crate) fn announces_secret(name: &str) -> bool {
+    let words = words(name);
+    let has = |word: &str| words.iter().any(|w| w == word);
+    // `token_count` and `password_changed` speak about credentials, or about tokens of text.
+    const OTHER: [&str; 17] = [
+        "count", "num", "hash", "hashed", "sha256", "type", "id", "ids", "changed", "expires", "expired", "length",
+        "len", "date", "age", "name", "has",
+    ];
+    if OTHER.iter().any(|word| has(word)) {
+        return false;
+    }
+    let pair = |a: &str, b: &str| words.windows(2).any(|w| w[0] == a && w[1] == b);
+    const ALONE: [&str; 11] = [
+        "password",
+        "passwd",
+        "passphrase",
+        "pwd",
+        "secret",
+        "token",
+        "apikey",
+        "credential",
+        "credentials",
+        "accesstoken",
+        "privatekey",
+    ];
+    ALONE.iter().any(|word| has(word))
+        || ["api", "access", "private", "secret", "auth", "signing"].iter().any(|word| pair(word, "key"))
 }
 
 /// `customerEMail_2` is `customer e mail 2`.
@@ -85,10 +132,27 @@ mod tests {
             ("phone_model", None),
             ("emailed", None),
             ("hotel", None),
+            ("customer_iban", Some(Kind::Iban)),
+            ("SSN", Some(Kind::NationalId)),
+            ("client_ip", Some(Kind::Ip)),
+            ("passportNo", Some(Kind::Passport)),
+            ("wallet", Some(Kind::CryptoAddress)),
             ("card", None),
+            ("ship", None),
+            ("description", None),
             ("postcard", None),
         ] {
             assert_eq!(kind_of_name(name), kind, "{name}");
+        }
+    }
+
+    #[test]
+    fn names_of_credentials_are_told_from_names_about_them() {
+        for name in ["password", "apiKey", "access_token", "private_key", "client-secret"] {
+            assert!(announces_secret(name), "{name}");
+        }
+        for name in ["token_count", "password_changed", "key", "customer_id", "secretary", "password_hash"] {
+            assert!(!announces_secret(name), "{name}");
         }
     }
 }

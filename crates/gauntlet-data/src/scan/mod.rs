@@ -1,6 +1,7 @@
 //! One scan for everything: null counts, every rule of the contract, consent and personal data are aggregates of one
 //! plan. Only uniqueness needs a stage of its own, which spills to disk when memory is short.
 
+mod people;
 mod personal;
 mod profile;
 mod rows;
@@ -10,19 +11,19 @@ mod unique;
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, RecordBatch};
-use arrow::datatypes::{DataType, Int64Type};
+use arrow::datatypes::Int64Type;
 use datafusion::common::Column as Reference;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::functions_aggregate::expr_fn::count;
-use datafusion::logical_expr::{AggregateUDF, Expr, ExprFunctionExt, cast, lit};
+use datafusion::logical_expr::{AggregateUDF, Expr, ExprFunctionExt, lit};
 use datafusion::prelude::{SessionConfig, SessionContext};
 
 use crate::contract::Contract;
-use crate::personal::kind_of_name;
 use crate::table::{POSITION, Problem, Scan, Table, raw_name, typed_name};
+pub(crate) use people::{OLDEST, PeopleAnswers, PeopleQuestions, days};
 pub(crate) use personal::{PersonalRows, searched};
 pub(crate) use profile::{Profile, count_rows, profile};
 pub(crate) use rows::FirstRows;
@@ -39,8 +40,8 @@ const BATCH_ROWS: usize = 8_192;
 pub(crate) struct Questions<'a> {
     /// Rules of the table.
     pub(crate) contract: Option<&'a Contract>,
-    /// Consent column (its index) and the values that count.
-    pub(crate) consent: Option<(usize, &'a [String])>,
+    /// What the manifest asks of every row.
+    pub(crate) people: PeopleQuestions<'a>,
     /// Pieces that are read and aggregated in parallel.
     pub(crate) partitions: usize,
 }
@@ -58,8 +59,8 @@ pub(crate) struct Answers {
     pub(crate) nulls: Vec<u64>,
     /// Each rule with rows judged and rows failing.
     pub(crate) rules: Vec<(Rule, u64, FirstRows)>,
-    /// Rows without consent.
-    pub(crate) consent: Option<FirstRows>,
+    /// Consent and age.
+    pub(crate) people: PeopleAnswers,
     /// Personal data by column.
     pub(crate) personal: Vec<(usize, PersonalRows)>,
 }
@@ -142,7 +143,7 @@ fn aggregates(table: &Table, questions: &Questions<'_>, rules: &[Rule]) -> Resul
             out.push(count(reference(typed_name(i))).alias(format!("u{i}")));
         }
         if searched(&column.scanned) {
-            out.push(call(&personal::personal(kind_of_name(&column.name)), i, None)?.alias(format!("s{i}")));
+            out.push(call(&personal::personal(&column.name), i, None)?.alias(format!("s{i}")));
         }
     }
     for (j, rule) in rules.iter().enumerate() {
@@ -150,11 +151,15 @@ fn aggregates(table: &Table, questions: &Questions<'_>, rules: &[Rule]) -> Resul
             out.push(call(&first_rows, rule.column, Some(filter.clone()))?.alias(format!("r{j}")));
         }
     }
-    if let Some((column, allowed)) = questions.consent {
-        let value = cast(raw(column), DataType::Utf8);
-        let listed = allowed.iter().map(|word| lit(word.clone())).collect();
-        let failing = raw(column).is_null().or(value.in_list(listed, true));
-        out.push(call(&first_rows, column, Some(failing))?.alias("q"));
+    let asked = questions.people;
+    if let Some((column, allowed)) = asked.consent {
+        out.push(call(&first_rows, column, Some(people::without_consent(column, allowed)))?.alias("q"));
+    }
+    if let Some((column, rule)) = asked.age {
+        out.push(call(&first_rows, column, Some(people::without_age(column, rule)))?.alias("a"));
+    }
+    if let Some(column) = asked.expires {
+        out.push(call(&people::expiry(), column, None)?.alias("e"));
     }
     Ok(out)
 }
@@ -182,9 +187,12 @@ fn read_answers(table: &Table, questions: &Questions<'_>, rules: Vec<Rule>, row:
         };
         answers.rules.push((rule, evaluated, failing));
     }
-    if questions.consent.is_some() {
-        answers.consent = Some(state(row, "q")?);
-    }
+    let asked = questions.people;
+    answers.people = PeopleAnswers {
+        consent: asked.consent.map(|_| state(row, "q")).transpose()?,
+        age: asked.age.map(|_| state(row, "a")).transpose()?,
+        expires: asked.expires.map(|_| state(row, "e")).transpose()?,
+    };
     Ok(answers)
 }
 

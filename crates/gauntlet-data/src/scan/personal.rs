@@ -1,8 +1,10 @@
-//! `personal(place, value)`: searches the cells of one column for personal data, in the scan that the contract needs anyway.
+//! `personal(place, value)`: searches the cells of one column for personal data and secrets, in the scan that the contract
+//! needs anyway.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
-use arrow::array::{ArrayRef, AsArray, PrimitiveArray};
+use arrow::array::{Array, ArrayRef, AsArray, PrimitiveArray, StringArray};
 use arrow::datatypes::{DataType, FieldRef, Int64Type, UInt64Type};
 use datafusion::common::ScalarValue;
 use datafusion::error::Result;
@@ -11,7 +13,7 @@ use datafusion::logical_expr::{Accumulator, AggregateUDF, AggregateUDFImpl, Sign
 use serde::{Deserialize, Serialize};
 
 use super::rows::{FirstRows, decode_all, encode, internal, state_field};
-use crate::personal::{Kind, Search};
+use crate::personal::{KINDS, Kind, Search, Secret, announces_secret, kind_of_name};
 
 /// Smallest whole number with as many digits as a card.
 const CARD_FROM: u64 = 1_000_000_000_000;
@@ -22,11 +24,24 @@ const PHONE_FROM: u64 = 1_000_000;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct PersonalRows {
     /// Rows with a match, by [`Kind::index`].
-    pub(crate) hits: [FirstRows; 3],
+    pub(crate) hits: [FirstRows; KINDS],
     /// Rows of which the whole value is a match.
-    pub(crate) whole: [u64; 3],
+    pub(crate) whole: [u64; KINDS],
     /// Rows of 13 to 19 digits.
     pub(crate) digit_runs: u64,
+    /// Rows with a secret, by title.
+    pub(crate) secrets: BTreeMap<String, SecretRows>,
+}
+
+/// Rows with one sort of secret.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SecretRows {
+    /// The pattern's kind.
+    pub(crate) kind: String,
+    /// Rows in which it is proven.
+    pub(crate) proven: FirstRows,
+    /// Rows in which it is likely.
+    pub(crate) likely: FirstRows,
 }
 
 /// Whether cells of this type are searched.
@@ -34,17 +49,20 @@ pub(crate) fn searched(scanned: &DataType) -> bool {
     matches!(scanned, DataType::Utf8 | DataType::Int64 | DataType::UInt64)
 }
 
-/// The function for the engine. `announced` is what the column's name says: digits in a column called `phone` are a
-/// telephone number without further signs.
-pub(crate) fn personal(announced: Option<Kind>) -> AggregateUDF {
-    let phone = announced == Some(Kind::Phone);
-    AggregateUDF::new_from_impl(Function { signature: Signature::any(2, Volatility::Immutable), phone })
+/// The function for the engine. `column` is the column's name: digits in a column called `phone` are a telephone number
+/// without further signs, and long random words in one called `api_key` are credentials.
+pub(crate) fn personal(column: &str) -> AggregateUDF {
+    let phone = kind_of_name(column) == Some(Kind::Phone);
+    let credential = announces_secret(column).then(|| column.chars().take(64).collect());
+    AggregateUDF::new_from_impl(Function { signature: Signature::any(2, Volatility::Immutable), phone, credential })
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Function {
     signature: Signature,
     phone: bool,
+    /// The column's name, when it says that the column holds credentials.
+    credential: Option<String>,
 }
 
 impl AggregateUDFImpl for Function {
@@ -61,7 +79,8 @@ impl AggregateUDFImpl for Function {
     }
 
     fn accumulator(&self, _arguments: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
-        Ok(Box::new(State { rows: PersonalRows::default(), search: search()?, phone: self.phone }))
+        let (phone, credential) = (self.phone, self.credential.clone());
+        Ok(Box::new(State { rows: PersonalRows::default(), search: search()?, phone, credential, around: Vec::new() }))
     }
 
     fn state_fields(&self, arguments: StateFieldsArgs<'_>) -> Result<Vec<FieldRef>> {
@@ -76,11 +95,21 @@ fn search() -> Result<Arc<Search>> {
     search.clone().ok_or_else(|| internal("the pattern scanner cannot be built"))
 }
 
+/// All values of an array behind each other.
+fn buffer(texts: &StringArray) -> Option<&[u8]> {
+    let offsets = texts.value_offsets();
+    let (from, to) = (offsets.first()?.cast_unsigned() as usize, offsets.last()?.cast_unsigned() as usize);
+    texts.value_data().get(from..to)
+}
+
 #[derive(Debug)]
 struct State {
     rows: PersonalRows,
     search: Arc<Search>,
     phone: bool,
+    credential: Option<String>,
+    /// Rows of one batch in which a secret may stand; kept for its memory.
+    around: Vec<usize>,
 }
 
 impl State {
@@ -94,6 +123,59 @@ impl State {
                 self.rows.whole[i] += u64::from(seen.whole[i]);
                 self.rows.hits[i].keep(place, || value.get(range).unwrap_or_default().to_owned());
             }
+        }
+    }
+
+    /// Sifts a whole batch of texts with one pass of the automaton, and looks closely at few of them.
+    fn secrets(&mut self, places: &PrimitiveArray<UInt64Type>, texts: &StringArray) {
+        let mut around = std::mem::take(&mut self.around);
+        around.clear();
+        if self.credential.is_some() {
+            around.extend(0..texts.len());
+        } else if let Some(bytes) = buffer(texts) {
+            let offsets = texts.value_offsets();
+            let first = offsets.first().map_or(0, |&o| o.cast_unsigned() as usize);
+            // Keywords are visited by where they end, so nearly in order: the last row is tried before a search.
+            let mut row = 0;
+            self.search.sift(bytes, |at| {
+                let at = i32::try_from(first + at).unwrap_or(i32::MAX);
+                let holds = |row: usize| {
+                    offsets.get(row).is_some_and(|&from| from <= at) && offsets.get(row + 1).is_some_and(|&to| at < to)
+                };
+                if !holds(row) {
+                    row = offsets.partition_point(|&from| from <= at).saturating_sub(1);
+                }
+                if around.last() != Some(&row) {
+                    around.push(row);
+                }
+            });
+            around.sort_unstable();
+            around.dedup();
+        } else {
+            around.extend(0..texts.len());
+        }
+        for &row in &around {
+            if row < texts.len() && texts.is_valid(row) {
+                let (place, text) = (places.value(row), texts.value(row));
+                let found = self.search.secrets(text.as_bytes(), self.credential.as_deref());
+                self.note(place, text, &found);
+            }
+        }
+        self.around = around;
+    }
+
+    /// A row counts once for each title.
+    fn note(&mut self, place: u64, text: &str, found: &[Secret]) {
+        for (i, secret) in found.iter().enumerate() {
+            if found.iter().take(i).any(|earlier| earlier.title == secret.title) {
+                continue;
+            }
+            let rows = self.rows.secrets.entry(secret.title.clone()).or_default();
+            rows.kind.clone_from(&secret.kind);
+            let proven = found.iter().any(|s| s.title == secret.title && s.proven);
+            let rows = if proven { &mut rows.proven } else { &mut rows.likely };
+            rows.count += 1;
+            rows.keep(place, || text.get(secret.range.clone()).unwrap_or_default().to_owned());
         }
     }
 
@@ -113,14 +195,8 @@ impl Accumulator for State {
         let [places, values] = values else { return Err(internal("personal takes two arguments")) };
         let places = places.as_primitive_opt::<UInt64Type>().ok_or_else(|| internal("no place"))?;
         if let Some(texts) = values.as_string_opt::<i32>() {
-            let offsets = texts.value_offsets();
-            let bytes = match (offsets.first(), offsets.last()) {
-                (Some(&from), Some(&to)) => {
-                    texts.value_data().get(from.cast_unsigned() as usize..to.cast_unsigned() as usize)
-                }
-                _ => None,
-            };
-            if bytes.is_none_or(Search::may_hold) {
+            self.secrets(places, texts);
+            if buffer(texts).is_none_or(Search::may_hold) {
                 for (&place, text) in places.values().iter().zip(texts) {
                     if let Some(text) = text {
                         self.look(place, text);
@@ -142,7 +218,8 @@ impl Accumulator for State {
     }
 
     fn size(&self) -> usize {
-        size_of::<Self>() + self.rows.hits.iter().map(FirstRows::size).sum::<usize>()
+        let secrets = self.rows.secrets.values().map(|s| s.proven.size() + s.likely.size() + 128).sum::<usize>();
+        size_of::<Self>() + secrets + self.rows.hits.iter().map(FirstRows::size).sum::<usize>()
     }
 
     fn state(&mut self) -> Result<Vec<ScalarValue>> {
@@ -155,6 +232,12 @@ impl Accumulator for State {
             for (i, hits) in state.hits.into_iter().enumerate() {
                 self.rows.hits[i].merge(hits);
                 self.rows.whole[i] += state.whole[i];
+            }
+            for (title, secret) in state.secrets {
+                let rows = self.rows.secrets.entry(title).or_default();
+                rows.kind = secret.kind;
+                rows.proven.merge(secret.proven);
+                rows.likely.merge(secret.likely);
             }
         }
         Ok(())

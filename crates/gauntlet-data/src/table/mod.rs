@@ -154,6 +154,23 @@ pub(crate) fn open_all(root: &Path, files: &[PathBuf], limits: &Limits) -> Resul
     }
 }
 
+/// The columns of the table that these files (relative to `root`) form: names, with words of the contract's vocabulary for
+/// their types (`string` where there is none).
+///
+/// # Errors
+/// When there is no table, or a file of it cannot be opened.
+pub fn table_columns(root: &Path, files: &[PathBuf], limits: &Limits) -> Result<Vec<(String, String)>, DraftError> {
+    let table = open_all(root, files, limits)?;
+    let word = |column: &Column| family(&column.stored).map_or("string", crate::contract::Family::as_str).to_owned();
+    Ok(table.columns.iter().map(|column| (column.name.clone(), word(column))).collect())
+}
+
+/// Whether a file's name announces a table that is read.
+#[must_use]
+pub fn is_table(path: &Path) -> bool {
+    format_of(path) != Format::Other
+}
+
 /// The format that a file's name announces.
 pub(crate) fn format_of(path: &Path) -> Format {
     match path.extension().and_then(|e| e.to_str()).map(str::to_ascii_lowercase).as_deref() {

@@ -11,7 +11,7 @@ use crate::exit::Exit;
 /// What to do with a dataset.
 #[derive(Debug, Subcommand)]
 pub(crate) enum DataCommand {
-    /// Draft the manifest of a dataset.
+    /// Draft, check or convert the manifest of a dataset, and split its rows by consent.
     Manifest(manifest::ManifestArgs),
     /// Draft the contract of a table.
     Contract(contract::ContractArgs),

@@ -1,137 +1,35 @@
 //! `data/manifest`: does the dataset say where it comes from, and may it be used for this?
 
+mod columns;
+mod consent;
+mod rows;
+mod rules;
+
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
 use gauntlet_core::{
-    Check, CheckInfo, Digest, Draft, Facts, Input, Judgement, Judging, Location, Metric, RuleInfo, Severity, SkipCode,
-    Stage, display_path,
+    Check, CheckInfo, Digest, Draft, Facts, Input, Judgement, Judging, Location, SkipCode, Stage, display_path,
 };
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-use super::{MANIFEST, at_first, facts_of, first_rows, grouped, percent, rule, share};
+use super::{MANIFEST, facts_of, grouped};
 use crate::config::DatasetConfig;
-use crate::facts::{ConsentFact, ContractFact, FileFact, Lines, ManifestFact, SideFile};
+use crate::facts::{ContractFact, FileFact, Lines, ManifestFact, SideFile};
 use crate::manifest::{FILL_IN, Manifest};
 
 /// The check.
 #[derive(Debug)]
 pub(crate) struct ManifestCheck;
 
-const POISONED: &[&str] = &["CWE-345", "OWASP ML02:2023", "MITRE ATLAS AML.T0020"];
-const SUPPLY: &[&str] = &["CWE-353", "OWASP ML06:2023", "MITRE ATLAS AML.T0010.002"];
-const PRIVACY: &[&str] = &["CWE-359", "GDPR Art. 5(1)(b), 6"];
-const LICENCE: &[&str] = &["EU AI Act Art. 10(2)(b)"];
-
-static RULES: [RuleInfo; 14] = [
-    rule(
-        "data/manifest/missing-manifest",
-        Severity::High,
-        "dataset without manifest",
-        "run `gauntlet init` to draft a manifest, fill in what it marks, and name it in gauntlet.yaml under `manifest`",
-        LICENCE,
-    ),
-    rule(
-        "data/manifest/invalid-manifest",
-        Severity::High,
-        "manifest does not follow its format",
-        "correct the line; the reference chapter \"Dataset manifest\" lists all keys",
-        &[],
-    ),
-    rule(
-        "data/manifest/incomplete",
-        Severity::High,
-        "required field is not filled in",
-        "a person who knows the data has to fill in the field",
-        LICENCE,
-    ),
-    rule(
-        "data/manifest/invalid-license",
-        Severity::High,
-        "licence is no SPDX expression",
-        "write an SPDX expression such as `CC-BY-4.0`, or `LicenseRef-<name>` with its text under `url`",
-        LICENCE,
-    ),
-    rule(
-        "data/manifest/missing-consent",
-        Severity::High,
-        "no basis for using the data",
-        "state `consent.basis` and the record that proves it, or do not use the data",
-        PRIVACY,
-    ),
-    rule(
-        "data/manifest/purpose-not-covered",
-        Severity::High,
-        "consent does not cover this use",
-        "obtain consent for this purpose and add it to `consent.purposes`, or use other data",
-        PRIVACY,
-    ),
-    rule(
-        "data/manifest/consent-expired",
-        Severity::High,
-        "consent has expired",
-        "renew the consent and its record, or remove the data",
-        PRIVACY,
-    ),
-    rule(
-        "data/manifest/row-without-consent",
-        Severity::High,
-        "rows without consent",
-        "remove the rows whose consent is missing or withdrawn",
-        PRIVACY,
-    ),
-    rule(
-        "data/manifest/hash-mismatch",
-        Severity::High,
-        "file is not the one the manifest describes",
-        "find out who changed the file; restore it, or review the change and write the new hash into the manifest",
-        POISONED,
-    ),
-    rule(
-        "data/manifest/missing-file",
-        Severity::High,
-        "file of the manifest is not there",
-        "restore the file, or remove it from the manifest and from gauntlet.yaml's path",
-        SUPPLY,
-    ),
-    rule(
-        "data/manifest/undeclared-file",
-        Severity::High,
-        "file that the manifest does not list",
-        "list the file with its SHA-256 after reviewing where it comes from, or remove it",
-        POISONED,
-    ),
-    rule(
-        "data/manifest/row-count",
-        Severity::High,
-        "file has another number of rows than the manifest says",
-        "correct `rows` in the manifest, or restore the file",
-        POISONED,
-    ),
-    rule(
-        "data/manifest/unsafe-path",
-        Severity::High,
-        "path of the manifest leaves its folder",
-        "write paths relative to the manifest's folder, without `..`",
-        &["CWE-22"],
-    ),
-    rule(
-        "data/manifest/contract-mismatch",
-        Severity::High,
-        "data was accepted under another contract",
-        "review the change of the contract and write its hash into the manifest",
-        SUPPLY,
-    ),
-];
-
 static INFO: CheckInfo = CheckInfo {
     id: MANIFEST,
-    version: 1,
+    version: 2,
     stage: Stage::Data,
     title: "source, licence, consent and hashes of a dataset",
-    rules: &RULES,
-    page: include_str!("../../../../docs/src/checks/data-manifest.md"),
+    rules: &rules::RULES,
+    page: include_str!("../../../../../docs/src/checks/data-manifest.md"),
 };
 
 impl Check for ManifestCheck {
@@ -170,7 +68,7 @@ impl Check for ManifestCheck {
                 }
             }
             Some(SideFile::Read { path, content, lines, .. }) => {
-                Manifested { path: &path, manifest: &content, lines: &lines, out: &mut out }
+                Manifested { path: &path, manifest: &content, lines: &lines, out: &mut out, said: Vec::new() }
                     .judge(&config, facts, &files, judging);
             }
         }
@@ -178,10 +76,11 @@ impl Check for ManifestCheck {
     }
 
     fn inputs(&self, facts: &Facts, judging: &Judging<'_>) -> Vec<Input> {
-        let expires = facts.of::<ManifestFact>().flatten().any(|(_, fact)| {
-            fact.0.content().is_some_and(|m| m.consent.expires.as_deref().is_some_and(|e| given(Some(e)).is_some()))
-        });
-        if expires {
+        let dated = |m: &Manifest| {
+            let day = given(m.consent.expires.as_deref()).is_some_and(|day| day.parse::<Date>().is_ok());
+            day || given(m.consent.expires_column.as_deref()).is_some()
+        };
+        if facts.of::<ManifestFact>().flatten().any(|(_, fact)| fact.0.content().is_some_and(dated)) {
             let digest = Digest::sha256(today(judging).to_string().as_bytes());
             vec![Input { name: "evaluation-date".to_owned(), digest }]
         } else {
@@ -218,17 +117,22 @@ struct Manifested<'a> {
     manifest: &'a Manifest,
     lines: &'a Lines,
     out: &'a mut Judgement,
+    /// Rules and fields that were found wanting.
+    said: Vec<(String, String)>,
 }
 
 impl Manifested<'_> {
     fn judge(mut self, config: &DatasetConfig, facts: &Facts, files: &[FileFact], judging: &Judging<'_>) {
         self.origin();
-        self.licence();
+        self.licence(&config.purpose);
         self.consent(&config.purpose);
         self.expiry(judging);
         self.files(files);
-        self.rows(facts);
+        self.rows(facts, judging);
+        self.columns(facts);
         self.contract(facts);
+        self.schema(facts);
+        self.summary(facts);
     }
 
     fn add(&mut self, rule: &str, field: &str, message: impl Into<String>) {
@@ -239,7 +143,14 @@ impl Manifested<'_> {
             line = self.lines.get(parent);
         }
         let place = Location { line: line.copied(), ..at_path(self.path).in_field(field) };
+        self.said.push((rule.to_owned(), field.to_owned()));
         add_at(self.out, rule, place, message, field.to_owned());
+    }
+
+    /// A finding about rows of the table.
+    fn add_rows(&mut self, rule: &str, place: Location, message: String, column: &str) {
+        self.said.push((rule.to_owned(), column.to_owned()));
+        add_at(self.out, rule, place, message, column.to_owned());
     }
 
     /// Asks for a field; says what a person has to write when it is not there.
@@ -285,81 +196,6 @@ impl Manifested<'_> {
                 let what = "`source.collected` is not filled in: a person has to write the first and the last day of collection, [YYYY-MM-DD, YYYY-MM-DD]";
                 self.add("incomplete", "source.collected", what);
             }
-        }
-    }
-
-    fn licence(&mut self) {
-        let spdx = self.manifest.license.spdx.as_deref();
-        if !self.require(
-            "incomplete",
-            "license.spdx",
-            spdx,
-            "the licence of the data as an SPDX expression, such as `CC-BY-4.0`",
-        ) {
-            return;
-        }
-        let expression = spdx.unwrap_or_default().trim();
-        if let Err(error) = spdx::Expression::parse(expression) {
-            let shown: String = expression.chars().take(60).collect();
-            self.add(
-                "invalid-license",
-                "license.spdx",
-                format!("`{shown}` is no SPDX licence expression: {}", error.reason),
-            );
-        }
-    }
-
-    fn consent(&mut self, purpose: &str) {
-        let consent = &self.manifest.consent;
-        const BASES: [&str; 5] = ["consent", "contract", "legal", "public", "synthetic"];
-        let what = "why the data of people may be used: `consent`, `contract`, `legal`, `public` or `synthetic`";
-        let basis = consent.basis.as_deref().unwrap_or_default().trim();
-        let stated = self.require("missing-consent", "consent.basis", consent.basis.as_deref(), what);
-        if stated && !BASES.contains(&basis) {
-            let shown: String = basis.chars().take(40).collect();
-            let message = format!("`{shown}` is no basis that is known: {}", BASES.join(", "));
-            self.add("missing-consent", "consent.basis", message);
-        }
-        if !matches!(basis, "public" | "synthetic") {
-            let what = "the URI of the record that proves the basis";
-            self.require("missing-consent", "consent.record", consent.record.as_deref(), what);
-        }
-        let purposes: Vec<&str> = consent.purposes.iter().filter_map(|p| given(Some(p))).collect();
-        if purposes.is_empty() {
-            let what = "`consent.purposes` is not filled in: a person has to list what the data may be used for, such as `train`";
-            self.add("incomplete", "consent.purposes", what);
-        } else if !purposes.contains(&purpose) {
-            let listed = purposes.join(", ");
-            self.add(
-                "purpose-not-covered",
-                "consent.purposes",
-                format!("the data is used to `{purpose}`; consent covers {listed}"),
-            );
-        }
-        if consent.column.is_some() && consent.allowed.iter().all(|word| given(Some(word)).is_none()) {
-            self.add("incomplete", "consent.allowed", "`consent.allowed` is not filled in: a person has to list the values of the consent column that count as consent");
-        }
-    }
-
-    fn expiry(&mut self, judging: &Judging<'_>) {
-        let Some(text) = self.manifest.consent.expires.as_deref() else { return };
-        match given(Some(text)).map(str::parse::<Date>) {
-            None => self.add(
-                "incomplete",
-                "consent.expires",
-                "`consent.expires` is not filled in: a person has to write the last day of use, or remove the line",
-            ),
-            Some(Err(_)) => {
-                self.add("incomplete", "consent.expires", "`consent.expires` is no day of the form YYYY-MM-DD");
-            }
-            Some(Ok(last)) if last < today(judging) => {
-                self.add(
-                    "consent-expired",
-                    "consent.expires",
-                    format!("the consent ended on {last}; this evaluation is of {}", today(judging)),
-                );
-            }
-            Some(Ok(_)) => {}
         }
     }
 
@@ -414,7 +250,7 @@ impl Manifested<'_> {
 
     fn file(&mut self, i: usize, found: &FileFact) {
         let listed = &self.manifest.files[i];
-        let what = "the SHA-256 of the file (`gauntlet init` writes it)";
+        let what = "the SHA-256 of the file (`gauntlet data manifest` writes it); without it the file is unverifiable";
         if self.require("incomplete", &format!("files.{i}.sha256"), listed.sha256.as_deref(), what)
             && let (Some(listed), Some(found_hash)) = (&listed.sha256, &found.sha256)
         {
@@ -463,39 +299,6 @@ impl Manifested<'_> {
     fn out_file(&mut self, rule: &str, i: usize, found: &FileFact, message: String) {
         let place = at_path(&found.path).in_field(format!("files.{i}"));
         add_at(self.out, rule, place, message, String::new());
-    }
-
-    fn rows(&mut self, facts: &Facts) {
-        for (_, fact) in facts_of::<ConsentFact>(facts, self.out) {
-            if !fact.present {
-                self.add(
-                    "row-without-consent",
-                    "consent.column",
-                    format!("the table has no column `{}` that holds the consent of each row", fact.column),
-                );
-                continue;
-            }
-            let metric = Metric::new("rows-without-consent", count(fact.failing), "rows").field(&fact.column);
-            self.out.metrics.push(metric.must(gauntlet_core::Comparison::AtMost, 0.0));
-            if fact.failing > 0 {
-                let message = format!(
-                    "{} of {} rows ({}) have no valid consent in `{}`, {} of them no value at all{}",
-                    grouped(fact.failing),
-                    grouped(fact.rows),
-                    percent(share(fact.failing, fact.rows)),
-                    fact.column,
-                    grouped(fact.nulls),
-                    first_rows(&fact.first)
-                );
-                add_at(
-                    self.out,
-                    "row-without-consent",
-                    at_first(&fact.first, &fact.column),
-                    message,
-                    fact.column.clone(),
-                );
-            }
-        }
     }
 
     fn contract(&mut self, facts: &Facts) {
