@@ -10,15 +10,17 @@ mod extract;
 pub mod facts;
 mod lines;
 pub mod manifest;
+mod others;
 mod personal;
 mod scan;
 mod table;
 
 use gauntlet_core::Gate;
 
-pub use contract::{contract_schema, draft_contract};
+pub use contract::{Imported, ImportError, contract_schema, draft_contract, import_contract};
 pub use manifest::{DraftError, FILL_IN, draft_manifest, manifest_schema};
 pub use personal::Kind;
+pub use scan::{ReportError, RowReport, row_report};
 
 /// The data gate: one reader, one line a check.
 pub static GATE: Gate = Gate {
