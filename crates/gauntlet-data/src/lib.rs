@@ -17,7 +17,7 @@ mod table;
 
 use gauntlet_core::Gate;
 
-pub use contract::{Imported, ImportError, contract_schema, draft_contract, import_contract};
+pub use contract::{ImportError, Imported, contract_schema, draft_contract, import_contract};
 pub use manifest::{DraftError, FILL_IN, draft_manifest, manifest_schema};
 pub use personal::Kind;
 pub use scan::{ReportError, RowReport, row_report};
@@ -32,5 +32,7 @@ pub static GATE: Gate = Gate {
     ],
 };
 
+#[cfg(test)]
+mod rule_tests;
 #[cfg(test)]
 mod tests;

@@ -637,7 +637,7 @@ fn parse_stage(text: &str) -> Result<Stage, String> {
     })
 }
 
-fn parse_severity(text: &str) -> Result<Severity, String> {
+pub(crate) fn parse_severity(text: &str) -> Result<Severity, String> {
     Severity::ALL.into_iter().find(|s| s.as_str() == text).ok_or_else(|| {
         let names: Vec<_> = Severity::ALL.iter().map(|s| s.as_str()).collect();
         format!("severities are {}", names.join(", "))

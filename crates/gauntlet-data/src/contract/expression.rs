@@ -22,8 +22,8 @@ use super::Family;
 const MAX_BYTES: usize = 4_096;
 /// Deepest nesting of brackets and calls.
 const MAX_DEPTH: usize = 64;
-/// Deepest tree: a chain of `AND` grows one level a link.
-const MAX_TREE: usize = 512;
+/// Deepest tree; chains of `AND` and `OR` count as one level.
+const MAX_TREE: usize = 64;
 /// Size that a compiled pattern may have.
 const PATTERN_BYTES: usize = 1 << 20;
 
@@ -214,12 +214,11 @@ impl Planner<'_> {
                 bool_(if *negated { Expr::Not(Box::new(inside)) } else { inside })
             }
             E::InList { expr, list, negated } => {
-                let mut any: Option<Expr> = None;
+                let mut equal = Vec::new();
                 for value in list {
-                    let equal = self.compare(expr, Operator::Eq, value, deeper)?;
-                    any = Some(any.map_or(equal.clone(), |any| any.or(equal)));
+                    equal.push(self.compare(expr, Operator::Eq, value, deeper)?);
                 }
-                let any = any.ok_or("`IN` needs at least one value")?;
+                let any = balanced(equal, Operator::Or).ok_or("`IN` needs at least one value")?;
                 bool_(if *negated { Expr::Not(Box::new(any)) } else { any })
             }
             E::Like { negated, any: false, expr, pattern, escape_char: None } => {
@@ -284,8 +283,24 @@ impl Planner<'_> {
             return Ok(Operand { expr: joined(left, op, right), kind: Kind::Float });
         }
         let expr = match op {
-            B::And => self.condition(left, depth)?.and(self.condition(right, depth)?),
-            B::Or => self.condition(left, depth)?.or(self.condition(right, depth)?),
+            B::And | B::Or => {
+                // A chain leans to the left, as deep as it is long.
+                let mut links = vec![right];
+                let mut rest = left;
+                while let ast::Expr::BinaryOp { left, op: same, right } = rest
+                    && same == op
+                {
+                    links.push(right);
+                    rest = left;
+                }
+                links.push(rest);
+                let mut conditions = Vec::new();
+                for link in links.into_iter().rev() {
+                    conditions.push(self.condition(link, depth)?);
+                }
+                balanced(conditions, if *op == B::And { Operator::And } else { Operator::Or })
+                    .ok_or("an empty condition")?
+            }
             B::Eq => self.compare(left, Operator::Eq, right, depth)?,
             B::NotEq => self.compare(left, Operator::NotEq, right, depth)?,
             B::Lt => self.compare(left, Operator::Lt, right, depth)?,
@@ -306,7 +321,8 @@ impl Planner<'_> {
         if !a.kind.compares(b.kind) {
             return Err(format!("`{left}` is {} and `{right}` is {}", a.kind.word(), b.kind.word()));
         }
-        let (a, b) = (dated(a, b.kind, left)?, dated(b, a.kind, right)?);
+        let (of_a, of_b) = (a.kind, b.kind);
+        let (a, b) = (dated(a, of_b, left)?, dated(b, of_a, right)?);
         // The engine orders floats totally: -0.0 below 0.0, NaN above all. Here zero has one sign, and a comparison with
         // NaN is false.
         let float = a.kind == Kind::Float || b.kind == Kind::Float;
@@ -478,6 +494,22 @@ impl Planner<'_> {
 
 fn joined(left: Expr, op: Operator, right: Expr) -> Expr {
     Expr::BinaryExpr(BinaryExpr::new(Box::new(left), op, Box::new(right)))
+}
+
+/// A chain as a tree of the least depth.
+fn balanced(mut links: Vec<Expr>, op: Operator) -> Option<Expr> {
+    while links.len() > 1 {
+        let mut halved = Vec::with_capacity(links.len().div_ceil(2));
+        let mut rest = links.into_iter();
+        while let Some(left) = rest.next() {
+            halved.push(match rest.next() {
+                Some(right) => joined(left, op, right),
+                None => left,
+            });
+        }
+        links = halved;
+    }
+    links.pop()
 }
 
 fn constant(node: &ast::Expr) -> Option<String> {

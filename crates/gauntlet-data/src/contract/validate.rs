@@ -233,9 +233,9 @@ pub(crate) fn fits_type(test: &Test, family: Option<Family>) -> Result<(), Strin
             }
             values.iter().try_for_each(|value| fits(value, family))
         }
-        Test::Pattern(pattern) => text_only(family, "patterns").and_then(|()| compiles(&anchored(pattern))),
+        Test::Pattern(pattern) => compiles(&anchored(pattern)).and_then(|()| text_only(family, "patterns")),
         Test::Contains(pattern) | Test::NotContains(pattern) => {
-            text_only(family, "patterns").and_then(|()| compiles(pattern))
+            compiles(pattern).and_then(|()| text_only(family, "patterns"))
         }
         Test::Length(counts) => text_only(family, "a length").and_then(|()| order(counts)),
         Test::References(reference) => {

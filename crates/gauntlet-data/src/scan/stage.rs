@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::ArrayRef;
-use datafusion::error::{DataFusionError, Result};
+use datafusion::error::Result;
 use datafusion::logical_expr::Expr;
 use datafusion::prelude::SessionContext;
 use futures::StreamExt;
@@ -13,7 +13,6 @@ use super::{reference, rows};
 use crate::table::{POSITION, Problem, Scan, Table};
 
 /// What is read: some columns of a table, as expressions over them, under a condition.
-#[derive(Debug)]
 pub(super) struct Stage<'a> {
     pub(super) context: &'a SessionContext,
     pub(super) table: &'a Arc<Table>,
@@ -50,10 +49,5 @@ impl Stage<'_> {
         let (_, problems) = pass.finish();
         self.problems.lock().unwrap_or_else(PoisonError::into_inner).extend(problems);
         Ok(())
-    }
-
-    /// An error that names the rule.
-    pub(super) fn refuse(what: String) -> DataFusionError {
-        DataFusionError::Plan(what)
     }
 }

@@ -71,7 +71,9 @@ pub(super) async fn uniqueness(
             let long = if exact { Vec::new() } else { keys(columns)? };
             let mut rows = Vec::new();
             for (i, (key, &place)) in short.into_iter().zip(places).enumerate() {
-                let Some(key) = key.filter(|&key| repeated.contains(key)) else { continue };
+                if !key.is_some_and(|key| repeated.contains(key)) {
+                    continue;
+                }
                 if samples.len() < CANDIDATE_ROWS || samples.last_key_value().is_some_and(|(&last, _)| place < last) {
                     samples.insert(place, words(columns, i)?);
                     if samples.len() > CANDIDATE_ROWS {
