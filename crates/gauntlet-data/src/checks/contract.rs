@@ -480,7 +480,7 @@ fn judge_rule(fact: &RuleFact, source: &Source<'_>, judging: &Judging<'_>, out: 
         return;
     };
     if let Some(what) = &fact.unfit {
-        let message = format!("the rule `{}` {what}", fact.label);
+        let message = format!("the rule `{}`: {what}", fact.label);
         add_level(out, "invalid-contract", source.at(&fact.path), message, &fact.label, fact.severity);
         return;
     }

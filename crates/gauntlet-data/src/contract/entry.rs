@@ -86,7 +86,10 @@ impl Entry {
     pub(crate) fn label(&self) -> String {
         match &self.name {
             Some(name) => name.clone(),
-            None if self.columns.is_empty() => self.test.expected(),
+            None if self.columns.is_empty() => match &self.test {
+                Test::Expression(text) | Test::ShareOf(text, _) => text.clone(),
+                other => other.key().to_owned(),
+            },
             None => format!("{}.{}", self.columns.join("+"), self.test.key()),
         }
     }

@@ -131,7 +131,7 @@ impl Family {
 
 /// One value of a range or set.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected a number, a text, or a truth value")]
 pub enum Scalar {
     /// `true` or `false`.
     Bool(bool),

@@ -56,7 +56,7 @@ pub enum ReportError {
         what: String,
     },
     /// A rule does not fit the table.
-    #[error("rule `{rule}` {what}")]
+    #[error("the rule `{rule}`: {what}")]
     Rule {
         /// The rule as the report would name it.
         rule: String,

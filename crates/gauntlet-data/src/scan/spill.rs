@@ -35,7 +35,8 @@ impl<const W: usize> Spill<W> {
         Self::with_memory(MEMORY)
     }
 
-    fn with_memory(memory: usize) -> Self {
+    /// With so many bytes in memory.
+    pub(super) fn with_memory(memory: usize) -> Self {
         let parts = (0..PARTS).map(|_| Part { held: Vec::new(), file: None, written: 0 }).collect();
         Self { parts, held: 0, memory, written: 0 }
     }
