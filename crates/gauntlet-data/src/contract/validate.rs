@@ -431,4 +431,56 @@ mod tests {
         insta::assert_snapshot!(errors(text).join("\n"));
         assert_eq!(errors("contract: 1\ncolums: {}\n"), ["c.yaml:2:1: unknown key `colums`, did you mean `columns`?"]);
     }
+
+    #[test]
+    fn a_rule_names_its_columns_or_the_nearest() {
+        let rule = |rule: &str| errors(&format!("contract: 1\ncolumns:\n  age: {{type: integer}}\n  plan: {{type: string}}\nrules:\n  - {{{rule}}}\n")).join("\n");
+        assert_eq!(rule("column: aeg, range: [1, 2]"), "c.yaml:6: `range`: there is no column `aeg` in `columns`, did you mean `age`?");
+        assert_eq!(rule("expression: plna = 'x'"), "c.yaml:6: `expression`: there is no column `plna` in `columns`, did you mean `plan`?");
+        assert_eq!(rule("expression: age > 1, when: 'age >'"), "c.yaml:6: `when`: Expected: an expression, found: EOF");
+        assert_eq!(rule("expression: 1 = 1"), "c.yaml:6: `expression`: names no column");
+        assert_eq!(rule("expression: plan > 1"), "c.yaml:6: `expression`: `plan` is a text and `1` is a number");
+        assert_eq!(rule("range: [1, 2]"), "c.yaml:6: `range`: say which `column` it is about");
+        assert_eq!(rule("column: age"), "c.yaml:6: a rule needs something to judge, such as `expression`, `unique` or `range`");
+        assert_eq!(rule("column: age, rnage: [1, 2]"), "c.yaml:6:18: unknown key `rnage`, did you mean `range`?");
+        assert_eq!(rule("column: age, quantiles: {2: [1, 2]}"), "c.yaml:6: `quantiles`: `2` is no probability between 0 and 1");
+        assert_eq!(rule("column: age, freshness: 1d"), "c.yaml:6: `freshness`: only dates and timestamps have an age");
+        assert_eq!(rule("column: age, references: {column: a}"), "c.yaml:6: `references`: say either `path` or `dataset`");
+        assert_eq!(rule("column: plan, contains: '(?=a)'"), "c.yaml:6: `contains`: error: look-around, including look-ahead and look-behind, is not supported");
+        assert_eq!(rule("unique: [age, age]"), "c.yaml:6: `unique`: names a column twice");
+        assert_eq!(rule("share_of: age > 1"), "c.yaml:6: `share` and `share_of` belong together");
+    }
+
+    #[test]
+    fn damaged_contracts_neither_panic_nor_pass_unsound() {
+        let sound = "contract: 1\nunique: [[a, b]]\ncolumns:\n  a: {type: integer, range: [1, null], mostly: 0.9}\n  b: {type: string, pattern: '[a-z]+', freshness: 1d}\n\
+                     rules:\n  - {expression: 'a > 1 and (length(b) < 3 or b in (''x''))', when: \"b = 'x'\"}\n  - {column: a, quantiles: {0.5: [1, 2]}}\n";
+        let mut state = 0x9E37_79B9_7F4A_7C15u64;
+        let mut next = move |n: usize| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state % n as u64) as usize
+        };
+        for round in 0..800 {
+            let mut bytes = sound.as_bytes().to_vec();
+            match round % 3 {
+                0 => bytes.truncate(next(bytes.len())),
+                1 => (0..=round % 5).for_each(|_| {
+                    let at = next(bytes.len());
+                    bytes[at] ^= 1 << next(8);
+                }),
+                _ => {
+                    let (from, to) = (next(bytes.len()), next(bytes.len()));
+                    let piece = bytes[from.min(to)..from.max(to)].to_vec();
+                    let at = next(bytes.len());
+                    bytes.splice(at..at, piece);
+                }
+            }
+            match Contract::parse("c", &bytes) {
+                Ok(contract) => assert!(super::problems(&contract).is_empty()),
+                Err(errors) => assert!(!errors.is_empty()),
+            }
+        }
+    }
 }
