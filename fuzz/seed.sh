@@ -233,6 +233,11 @@ for document in ({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.in
                  {"schemaVersion": 2, "artifactType": "t", "config": blob, "layers": [blob], "subject": blob, "annotations": None}):
     put("oci", json.dumps(document))
 put("oci", f"sha256:{digest}")
+put("contract", "contract: 1\ncolumns:\n  a: {type: integer, range: [1, null], mostly: 0.9}\n  b: {type: string, pattern: '[a-z]+'}\n"
+    "rules:\n  - {expression: 'a > 1 and length(b) < 3', when: \"b = 'x'\"}\n  - {column: a, quantiles: {0.5: [1, 2]}}\n")
+put("contract_import", json.dumps({"expectations": [{"type": "expect_column_values_to_be_between",
+    "kwargs": {"column": "a", "min_value": 1, "row_condition": 'b=="x"', "condition_parser": "pandas"}}]}))
+put("contract_import", "schema_type: dataframe\ncolumns:\n  a:\n    dtype: int64\n    isin: [1, 2]\n")
 PYTHON
 
 for target in $targets; do

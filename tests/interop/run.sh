@@ -47,6 +47,10 @@ python3 crates/gauntlet-pickle/tests/fuzz_differential.py \
 echo "== conversions, read by the safetensors library"
 "$venv/bin/python" tests/interop/convert.py "$program"
 
+echo "== contracts, against Great Expectations and Pandera"
+"$venv/bin/pip" install --quiet 'great_expectations==1.24.1' 'pandera[io]==0.35.0' pyarrow
+"$venv/bin/python" tests/interop/contract.py "$program"
+
 echo "== the ledger: an independent implementation, an S3 server, a full disk"
 appender=${CARGO_TARGET_DIR:-target}/debug/examples/appender
 bash tests/interop/tlog.sh "$program" "$appender"

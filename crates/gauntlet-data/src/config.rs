@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::facts::{Lines, SideFile};
 use crate::lines::lines;
+use crate::others::OtherRef;
 
 /// Side files are written by people; larger ones are refused.
 const MAX_BYTES: u64 = 4 << 20;
@@ -28,6 +29,12 @@ pub(crate) struct DatasetConfig {
     /// Definition of the columns elsewhere: Feast, MLflow, TFX.
     #[serde(default)]
     pub(crate) schema: Option<SideRef>,
+    /// Tables that foreign keys of the contract refer to.
+    #[serde(default)]
+    pub(crate) references: Vec<OtherRef>,
+    /// Only what the contract asks is looked at.
+    #[serde(default)]
+    pub(crate) contract_only: bool,
 }
 
 fn train() -> String {

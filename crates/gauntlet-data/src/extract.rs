@@ -5,19 +5,21 @@ pub(crate) mod people;
 use std::num::NonZero;
 use std::sync::Arc;
 
-use gauntlet_core::{Context, Extractor, Facts, Location, MaskKey, Masked, SkipCode, Target, TreeFile, display_path};
+use gauntlet_core::{
+    Context, Extractor, Facts, Limits, Location, MaskKey, Masked, SkipCode, Target, TreeFile, display_path,
+};
 
 use crate::checks::{CONTRACT, MANIFEST, PERSONAL_DATA, SECRETS};
 use crate::config::{DatasetConfig, side_file};
-use crate::contract::Contract;
+use crate::contract::{Contract, Test, seconds};
 use crate::declared::side_schema;
 use crate::facts::{
-    ColumnFact, ContractFact, DamageFact, FileFact, Format, ManifestFact, PersonalFact, RowSample, RuleFact,
-    SchemaFact, SecretFact, SideFile, TableFact,
+    ColumnFact, ContractFact, DamageFact, FileFact, Format, ManifestFact, Measured, OtherTableFact, PersonalFact,
+    RowSample, RuleFact, SchemaFact, SecretFact, SideFile, TableFact,
 };
 use crate::manifest::Manifest;
 use crate::personal::Kind;
-use crate::scan::{self, Answers, FirstRows, Questions, searched};
+use crate::scan::{self, Answers, Asked, FirstRows, MAX_CLASSES, Others, Questions, RuleAnswer, searched};
 use crate::table::{Problem, Table, family, format_of, place};
 
 /// Raised whenever facts change.
@@ -87,10 +89,16 @@ impl<'a> Pass<'a> {
             table.apply_types(contract);
         }
         let table = Arc::new(table);
+        let (others, unopened) = crate::others::open(self.target.root, &self.config.references, self.context.limits);
         let mut answers = Answers::default();
         if !table.files.is_empty() {
-            let asked = people::questions(manifest.as_ref(), &table);
-            let questions = Questions { contract: contract.as_ref(), people: asked, partitions };
+            let questions = Questions {
+                contract: contract.as_ref(),
+                others: &others,
+                personal: !self.config.contract_only,
+                people: people::questions(manifest.as_ref(), &table),
+                partitions,
+            };
             match scan::run(&table, &questions) {
                 Ok(found) => answers = found,
                 Err(error) => {
@@ -101,6 +109,10 @@ impl<'a> Pass<'a> {
             }
         }
         problems.append(&mut answers.problems);
+        for problem in unopened {
+            self.facts.coverage_mut(CONTRACT).skip(&problem.path, None, problem.code, &problem.what);
+        }
+        self.others();
         self.people(manifest.as_ref(), &table, &answers);
         self.files(&files, &table, &answers, &problems, manifest.is_some());
         if !read.is_empty() {
@@ -241,7 +253,7 @@ impl<'a> Pass<'a> {
                 position: i as u64,
                 data_type: column.stored.to_string(),
                 family: family.to_owned(),
-                nulls: answers.nulls.get(i).copied().unwrap_or(0),
+                nulls: answers.nulls.get(i).copied().flatten(),
                 searched: searched(&column.scanned),
             };
             self.facts.push(CONTRACT, Location::default().in_field(&column.name), &fact);
@@ -249,20 +261,48 @@ impl<'a> Pass<'a> {
     }
 
     fn rules(&mut self, table: &Table, answers: &Answers) {
-        for (rule, evaluated, failing) in &answers.rules {
-            let column = &table.columns[rule.column];
-            let fact = RuleFact {
-                column: column.name.clone(),
-                rule: rule.name.to_owned(),
-                expected: rule.expected.clone(),
-                evaluated: *evaluated,
-                nulls: answers.nulls[rule.column],
-                failing: failing.count,
-                accepted: rule.accepted,
-                severity: rule.severity,
-                first: self.samples(failing, table, column.rule_type().is_numeric()),
+        for answer in &answers.rules {
+            let entry = &answer.rule.entry;
+            let column = entry.columns.join(", ");
+            let only = match answer.rule.columns.as_slice() {
+                [only] => table.columns.get(*only),
+                _ => None,
             };
-            self.facts.push(CONTRACT, Location::default().in_field(&column.name), &fact);
+            let numeric = only.is_some_and(|column| column.rule_type().is_numeric());
+            let by_row = entry.test.by_row();
+            let first = if by_row { self.samples(&answer.tally.failing, table, numeric) } else { Vec::new() };
+            let fact = RuleFact {
+                column: column.clone(),
+                rule: entry.test.key().to_owned(),
+                label: entry.label(),
+                path: entry.path.clone(),
+                expected: entry.test.expected(),
+                when: entry.when.clone(),
+                message: entry.message.clone(),
+                evaluated: answer.tally.evaluated,
+                nulls: answer.tally.nulls,
+                failing: answer.tally.failing.count,
+                accepted: entry.accepted,
+                severity: entry.severity,
+                first,
+                measured: measured(answer),
+                unfit: match &answer.rule.asked {
+                    Asked::Unfit(what) => Some(what.clone()),
+                    _ => None,
+                },
+            };
+            let location = Location::default();
+            let location = if column.is_empty() { location } else { location.in_field(&column) };
+            self.facts.push(CONTRACT, location, &fact);
+        }
+    }
+
+    /// The tables that rules refer to are inputs of the report.
+    fn others(&mut self) {
+        for other in &self.config.references {
+            let files = other.files.iter().map(|file| (file.path.clone(), file.sha256.to_ascii_lowercase())).collect();
+            let fact = OtherTableFact { table: other.table.clone(), files };
+            self.facts.push(CONTRACT, Location::default(), &fact);
         }
     }
 
@@ -277,7 +317,7 @@ impl<'a> Pass<'a> {
                 let fact = PersonalFact {
                     column: name.clone(),
                     kind,
-                    values: answers.rows - answers.nulls[*i],
+                    values: answers.rows - answers.nulls.get(*i).copied().flatten().unwrap_or(0),
                     hits: hits.count,
                     whole: seen.whole[kind.index()],
                     digit_runs: seen.digit_runs,
@@ -295,7 +335,7 @@ impl<'a> Pass<'a> {
                         kind: secret.kind.clone(),
                         title: title.clone(),
                         proven,
-                        values: answers.rows - answers.nulls[*i],
+                        values: answers.rows - answers.nulls.get(*i).copied().flatten().unwrap_or(0),
                         hits: hits.count,
                         first: self.samples(hits, table, false),
                     };
@@ -322,7 +362,8 @@ impl<'a> Pass<'a> {
         let sample = |(&position, value): (&u64, &String)| {
             let (file, row) = place(position);
             let path = table.files.get(file).map_or(String::new(), |f| f.path.clone());
-            RowSample { path, row, sample: masked(value, numeric, self.context.mask) }
+            let row_group = table.row_group(file, row);
+            RowSample { path, row, row_group, sample: masked(value, numeric, self.context.mask) }
         };
         rows.first.iter().map(sample).collect()
     }
@@ -332,6 +373,81 @@ impl<'a> Pass<'a> {
             self.facts.coverage_mut(check).skip(path, None, code, what);
         }
     }
+}
+
+/// What a rule about a whole column measured, and what it should be.
+fn measured(answer: &RuleAnswer) -> Option<Measured> {
+    let value = answer.value;
+    Some(match &answer.rule.entry.test {
+        Test::Statistic(_, (low, high))
+        | Test::Quantile(_, (low, high))
+        | Test::DistinctShare((low, high))
+        | Test::ShareOf(_, (low, high)) => Measured { value, low: *low, high: *high, ..Measured::default() },
+        #[expect(clippy::cast_precision_loss, reason = "a count of values")]
+        Test::Distinct((low, high)) => {
+            Measured { value, low: low.map(|n| n as f64), high: high.map(|n| n as f64), ..Measured::default() }
+        }
+        Test::Freshness(age) => Measured { newest: answer.newest, max_age: seconds(age).ok(), ..Measured::default() },
+        Test::Balance(balance) => {
+            let classes = answer.classes.as_ref()?;
+            Measured { value: Some(classes.evenness()), wrong: classes.unbalanced(balance), ..Measured::default() }
+        }
+        Test::Shares(shares) => {
+            let classes = answer.classes.as_ref()?;
+            let wrong = |(class, (low, high)): (&String, &(Option<f64>, Option<f64>))| {
+                let share = classes.share(class);
+                let outside = low.is_some_and(|low| share < low) || high.is_some_and(|high| share > high);
+                outside.then(|| format!("`{class}` has a share of {share:.4}"))
+            };
+            let mut wrong: Vec<String> = shares.iter().filter_map(wrong).collect();
+            if classes.too_many {
+                wrong = vec![format!("more than {MAX_CLASSES} classes")];
+            }
+            Measured { wrong, ..Measured::default() }
+        }
+        _ => return None,
+    })
+}
+
+/// What a question about a dataset's contract needs.
+pub(crate) struct Opened {
+    pub(crate) table: Arc<Table>,
+    pub(crate) contract: Contract,
+    pub(crate) others: Others,
+    /// What could not be opened.
+    pub(crate) problems: Vec<Problem>,
+}
+
+/// Opens table, contract and the tables that it refers to.
+///
+/// # Errors
+/// What is missing, in a sentence.
+pub(crate) fn open_for_contract(target: &Target<'_>, limits: &Limits) -> Result<Opened, String> {
+    let config = DatasetConfig::of(target.config).map_err(|error| format!("configuration: {error}"))?;
+    let contract = match side_file(target.root, config.contract.as_ref(), limits, Contract::parse) {
+        (SideFile::Read { content, .. }, _) => *content,
+        (SideFile::Invalid { path, .. }, _) => return Err(format!("the contract {path} does not follow its format")),
+        (_, Some((_, what))) => return Err(format!("the contract cannot be read: {what}")),
+        _ => return Err("the dataset has no contract".to_owned()),
+    };
+    let sides: Vec<&str> =
+        [&config.manifest, &config.contract].into_iter().flatten().map(|s| s.path.as_str()).collect();
+    let files: Vec<_> = target
+        .tree
+        .files
+        .iter()
+        .filter(|file| !sides.contains(&display_path(&file.path).0.as_str()))
+        .map(|file| (file, format_of(&file.path)))
+        .filter(|(_, format)| *format != Format::Other)
+        .collect();
+    let (mut table, mut problems) = Table::open(target.root, &files, limits);
+    table.apply_types(&contract);
+    let (others, unopened) = crate::others::open(target.root, &config.references, limits);
+    problems.extend(unopened);
+    if table.files.is_empty() && problems.is_empty() {
+        return Err("no file of the dataset is a table".to_owned());
+    }
+    Ok(Opened { table: Arc::new(table), contract, others, problems })
 }
 
 /// Short numbers of numeric columns as they are, everything else masked.

@@ -67,8 +67,8 @@ pub struct ColumnFact {
     pub data_type: String,
     /// Word of the contract's vocabulary for the type, `text` for CSV columns, or `other`.
     pub family: String,
-    /// Rows with a null.
-    pub nulls: u64,
+    /// Rows with a null; `None` where nobody asked.
+    pub nulls: Option<u64>,
     /// Whether values of this type are searched for personal data.
     pub searched: bool,
 }
@@ -84,6 +84,9 @@ pub struct RowSample {
     pub path: String,
     /// Row in that file, from 0.
     pub row: u64,
+    /// Row group of a Parquet file, from 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub row_group: Option<u64>,
     /// The value: short numbers as they are, everything else masked.
     pub sample: String,
 }
@@ -91,12 +94,22 @@ pub struct RowSample {
 /// What one rule of the contract found over all rows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RuleFact {
-    /// The column.
+    /// Its columns, joined by a comma.
     pub column: String,
-    /// The rule: `type`, `nullable`, `max_null_share`, `range`, `allowed`, `pattern`, `length` or `unique`.
+    /// The contract's key, such as `range` or `unique`; `type` for cells of text files.
     pub rule: String,
+    /// What the report calls it: its own name, or column and key.
+    pub label: String,
+    /// Where it stands in the contract.
+    pub path: String,
     /// What the contract expects, in words.
     pub expected: String,
+    /// Which rows are judged, when not all are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<String>,
+    /// What a failure means, in the words of the contract.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
     /// Rows that the rule judged.
     pub evaluated: u64,
     /// Rows with a null, which value rules skip.
@@ -109,10 +122,49 @@ pub struct RuleFact {
     pub severity: Level,
     /// The first failing rows.
     pub first: Vec<RowSample>,
+    /// For a rule about the column as a whole: what was measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measured: Option<Measured>,
+    /// Why the rule could not be asked of this table.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unfit: Option<String>,
+}
+
+/// What a rule about a column as a whole measured.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Measured {
+    /// The number; `None` when there is none.
+    pub value: Option<f64>,
+    /// At least this.
+    pub low: Option<f64>,
+    /// At most this.
+    pub high: Option<f64>,
+    /// What is wrong with shares of classes, in words.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub wrong: Vec<String>,
+    /// The newest time of the column, in seconds since 1970 UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub newest: Option<i64>,
+    /// How old it may be, in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_age: Option<u64>,
 }
 
 impl Fact for RuleFact {
     const KIND: &'static str = "data-rule";
+}
+
+/// Another table that a rule refers to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OtherTableFact {
+    /// What the contract calls it.
+    pub table: String,
+    /// Its files with their hex SHA-256.
+    pub files: Vec<(String, String)>,
+}
+
+impl Fact for OtherTableFact {
+    const KIND: &'static str = "data-other-table";
 }
 
 /// Rows or bytes of a file that do not form a table.

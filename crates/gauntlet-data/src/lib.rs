@@ -11,6 +11,7 @@ mod extract;
 pub mod facts;
 mod lines;
 pub mod manifest;
+mod others;
 mod personal;
 mod quarantine;
 mod scan;
@@ -18,7 +19,7 @@ mod table;
 
 use gauntlet_core::Gate;
 
-pub use contract::{contract_schema, draft_contract};
+pub use contract::{ContractImportError, ImportedContract, contract_schema, draft_contract, import_contract};
 pub use declared::{DeclaredColumn, DeclaredSchema, read_declared};
 pub use manifest::{
     DraftError, FILL_IN, FileState, ForeignError, ForeignFile, ForeignFormat, Imported, Manifest, draft_manifest,
@@ -28,6 +29,7 @@ pub use personal::Kind;
 pub use quarantine::{
     QuarantineError, QuarantineFile, QuarantineOptions, QuarantinePart, Quarantined, quarantine_by_manifest,
 };
+pub use scan::{ReportError, RowReport, row_report};
 pub use table::{is_table, table_columns};
 
 /// The data gate: one reader, one line a check.
@@ -41,5 +43,7 @@ pub static GATE: Gate = Gate {
     ],
 };
 
+#[cfg(test)]
+mod rule_tests;
 #[cfg(test)]
 mod tests;

@@ -23,13 +23,14 @@ pub(crate) struct Project {
     files: Vec<String>,
     manifest: bool,
     contract: bool,
+    references: Vec<(String, String)>,
 }
 
 impl Project {
     pub(crate) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir(dir.path().join("data")).unwrap();
-        Self { dir, files: Vec::new(), manifest: false, contract: false }
+        Self { dir, files: Vec::new(), manifest: false, contract: false, references: Vec::new() }
     }
 
     pub(crate) fn root(&self) -> &Path {
@@ -39,6 +40,13 @@ impl Project {
     pub(crate) fn file(mut self, name: &str, bytes: impl AsRef<[u8]>) -> Self {
         std::fs::write(self.root().join("data").join(name), bytes).unwrap();
         self.files.push(format!("data/{name}"));
+        self
+    }
+
+    /// Another table that the contract refers to by its file name.
+    pub(crate) fn other(mut self, name: &str, bytes: impl AsRef<[u8]>) -> Self {
+        std::fs::write(self.root().join("data").join(name), bytes).unwrap();
+        self.references.push((name.to_owned(), format!("data/{name}")));
         self
     }
 
@@ -78,10 +86,18 @@ impl Project {
         json!({"path": path, "sha256": sha256_hex(&bytes)})
     }
 
-    pub(crate) fn facts(&self, partitions: usize) -> (Facts, Value) {
+    fn references(&self) -> Vec<Value> {
+        let file =
+            |path: &str| json!({"path": path, "sha256": sha256_hex(&std::fs::read(self.root().join(path)).unwrap())});
+        self.references.iter().map(|(table, path)| json!({"table": table, "files": [file(path)]})).collect()
+    }
+
+    /// Hands the dataset to `look` as the program does.
+    pub(crate) fn target<T>(&self, look: impl FnOnce(&Target<'_>, &Context<'_>) -> T) -> (T, Value) {
         let config = json!({
             "name": "train", "label": null, "purpose": "train",
             "manifest": self.side("manifest.yaml", self.manifest), "contract": self.side("contract.yaml", self.contract),
+            "references": self.references(),
         });
         let all = Tree::read(self.root(), &TreeOptions::default(), &Limits::default()).unwrap();
         let files: Vec<TreeFile> =
@@ -91,7 +107,11 @@ impl Project {
         let target = Target { subject: &subject, root: self.root(), tree: &tree, config: &config };
         let (limits, mask) = (Limits::default(), MaskKey::for_project("p"));
         let context = Context { limits: &limits, mask: &mask, progress: &NoProgress };
-        (extract(&target, &context, partitions), config)
+        (look(&target, &context), config)
+    }
+
+    pub(crate) fn facts(&self, partitions: usize) -> (Facts, Value) {
+        self.target(|target, context| extract(target, context, partitions))
     }
 
     /// Verdict and lines of one check.

@@ -7,10 +7,12 @@ use anyhow::Context;
 use gauntlet_core::project::{ModelConfig, Risk, expand_path};
 use gauntlet_core::{
     DigestSet, Gate, Limits, Project, SkipCode, SkipReason, Skipped, Stage, Subject, SubjectKind, Tree, TreeOptions,
-    sha256_hex,
 };
+use gauntlet_data::contract::Contract;
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
+use crate::exit::UsageError;
 use crate::gates::GATES;
 use crate::hashing::{KnownHashes, hash_tree};
 use crate::images;
@@ -92,7 +94,7 @@ pub(crate) fn of_project(
             meter.step(&format!("reading dataset {name}"));
             let (tree, digest) = subject_files(root, &paths, project, known, meter, Tree::digest)?;
             plan.count(&tree);
-            let config = json!({
+            let mut config = json!({
                 "name": name,
                 "label": dataset.label,
                 "purpose": "train",
@@ -100,6 +102,20 @@ pub(crate) fn of_project(
                 "contract": dataset.contract.as_ref().map(|c| side_file(root, &c.value)).transpose()?,
                 "schema": dataset.schema.as_ref().map(|s| side_path(root, &s.value)).transpose()?,
             });
+            let of_dataset = |name: &str| match project.datasets.get(name) {
+                Some(other) => expand(&other.path),
+                None => anyhow::bail!(
+                    "the contract of `{}` refers to the dataset `{name}`, which is none",
+                    dataset.path.value
+                ),
+            };
+            if let Some(contract) = &dataset.contract
+                && let Ok(parsed) = Contract::parse(&contract.value, &std::fs::read(root.join(&contract.value))?)
+                && let Some(references) = references(&parsed, root, Path::new(&contract.value), &of_dataset)?
+                && let Some(config) = config.as_object_mut()
+            {
+                config.insert("references".to_owned(), references);
+            }
             let subject = Subject { name: format!("{project_name}/{name}"), kind: SubjectKind::Dataset, digest };
             for (stage, gate) in gates(&[Stage::Data]) {
                 let (subject, tree, config) = (subject.clone(), tree.clone(), config.clone());
@@ -161,6 +177,56 @@ pub(crate) fn of_path(
         plan.tasks.push(Task { stage, gate, subject, tree, config, declared: false });
     }
     Ok(plan)
+}
+
+/// One dataset by its files, before the data gate. Paths are as the user gave them.
+pub(crate) fn of_data(paths: &[PathBuf], config: Value, limits: &Limits, meter: &Meter) -> anyhow::Result<Task> {
+    let tree = data_tree(paths, limits)?;
+    let hashes = hash_tree(&tree, None, meter);
+    let digest = tree.digest(&readable(&hashes));
+    let name = paths.first().map(|path| gauntlet_core::display_path(path).0).unwrap_or_default();
+    let subject = Subject { name, kind: SubjectKind::Dataset, digest };
+    let (stage, gate) = gates(&[Stage::Data]).next().context("there is no data gate")?;
+    Ok(Task { stage, gate, subject, tree: note_unreadable(tree, &hashes), config, declared: true })
+}
+
+/// The files of a dataset by paths on the command line.
+pub(crate) fn data_tree(paths: &[PathBuf], limits: &Limits) -> anyhow::Result<Tree> {
+    let mut whole = Tree::default();
+    for path in paths {
+        let tree = Tree::read(path, &TreeOptions::default(), limits)
+            .map_err(|error| UsageError::new(format!("cannot read {}: {error}", path.display())))?;
+        let prefix = if tree.single_file { path.parent().unwrap_or(Path::new("")) } else { path };
+        let tree = rebase(tree, Path::new(""), prefix);
+        whole.files.extend(tree.files);
+        whole.skipped.extend(tree.skipped);
+    }
+    whole.files.sort_by(|a, b| a.path.as_os_str().cmp(b.path.as_os_str()));
+    whole.files.dedup_by(|a, b| a.path == b.path);
+    Ok(whole)
+}
+
+/// The tables that a contract refers to, with the digests of their files: inputs of the report. `dataset` finds the files
+/// of a dataset by its name.
+pub(crate) fn references(
+    contract: &Contract,
+    root: &Path,
+    file: &Path,
+    dataset: &dyn Fn(&str) -> anyhow::Result<Vec<PathBuf>>,
+) -> anyhow::Result<Option<Value>> {
+    let folder = file.parent().unwrap_or(Path::new(""));
+    let mut tables = Vec::new();
+    for reference in contract.references() {
+        let paths = match (&reference.path, &reference.dataset) {
+            (Some(path), _) => vec![folder.join(path)],
+            (None, Some(name)) => dataset(name)?,
+            (None, None) => continue,
+        };
+        let files: Vec<Value> =
+            paths.iter().map(|path| side_file(root, &path.to_string_lossy())).collect::<anyhow::Result<_>>()?;
+        tables.push(json!({"table": reference.table(), "files": files}));
+    }
+    Ok((!tables.is_empty()).then_some(Value::Array(tables)))
 }
 
 /// The artifact gate's configuration for a declared model; its card is judged under `risk`.
@@ -294,10 +360,13 @@ fn note_unreadable(mut tree: Tree, hashes: &[Result<String, String>]) -> Tree {
     tree
 }
 
-/// A side file as a gate's configuration names it: by path and digest.
+/// A file of the configuration by path and digest; it may be larger than memory.
 pub(crate) fn side_file(root: &Path, path: &str) -> anyhow::Result<Value> {
-    let bytes = std::fs::read(root.join(path)).with_context(|| format!("cannot read {path}"))?;
-    Ok(json!({"path": path, "sha256": sha256_hex(&bytes)}))
+    let reading = || format!("cannot read {path}");
+    let mut file = std::fs::File::open(root.join(path)).with_context(reading)?;
+    let mut hash = Sha256::new();
+    std::io::copy(&mut file, &mut hash).with_context(reading)?;
+    Ok(json!({"path": path, "sha256": hex::encode(hash.finalize())}))
 }
 
 /// As [`side_file`], or a folder with the digest of all its files. `feature_store.yaml` stands for the folder it lies in.

@@ -82,7 +82,8 @@ fn first_rows(first: &[RowSample]) -> String {
     let Some(head) = first.first() else { return String::new() };
     let rest: Vec<_> = first.iter().skip(1).take(4).map(|r| r.row.to_string()).collect();
     let more = if rest.is_empty() { String::new() } else { format!(", then {}", rest.join(", ")) };
-    format!("; first in row {} ({}){more}", head.row, head.sample)
+    let group = head.row_group.map_or(String::new(), |group| format!(" of row group {group}"));
+    format!("; first in row {}{group} ({}){more}", head.row, head.sample)
 }
 
 /// The place of the first failing row, or of the column when no row is known.

@@ -2,6 +2,11 @@
 //! read; `data/contract` judges.
 
 mod draft;
+mod entry;
+mod expression;
+mod flow;
+mod import;
+mod keys;
 mod validate;
 
 use std::collections::BTreeMap;
@@ -11,7 +16,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use draft::draft_contract;
-pub(crate) use validate::anchored;
+pub(crate) use entry::{Entry, Statistic, Test, accepted};
+pub(crate) use expression::{Expression, Kind, Operand};
+pub use import::{ImportError as ContractImportError, Imported as ImportedContract, import_contract};
+pub use keys::{Balance, Bounds, Columns, Counts, Ends, Monotone, Reference};
+pub use keys::{ColumnRules, TableRule};
+pub(crate) use validate::{anchored, fits_type, implied_family, seconds};
 
 /// A data contract.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -20,18 +30,30 @@ pub struct Contract {
     /// Version of this format: 1.
     pub contract: u64,
     /// Name of the table.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub table: Option<String>,
     /// How many rows it has.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "RowCount::is_open")]
     pub rows: RowCount,
+    /// Fewest and most columns.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub column_count: Option<Counts>,
+    /// Whether an empty text counts as a null, for all columns that do not say otherwise.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub empty_is_null: bool,
     /// Its columns.
     pub columns: BTreeMap<String, ColumnRules>,
+    /// Sets of columns that together occur once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unique: Vec<Vec<String>>,
+    /// Further rules: across columns, across tables, or with a condition of their own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<TableRule>,
     /// What a column counts as that is not named here.
     #[serde(default)]
     pub extra_columns: Extra,
     /// The order of the columns, where it matters.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub order: Option<Vec<String>>,
 }
 
@@ -40,11 +62,17 @@ pub struct Contract {
 #[serde(deny_unknown_fields)]
 pub struct RowCount {
     /// At least.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min: Option<u64>,
     /// At most.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max: Option<u64>,
+}
+
+impl RowCount {
+    fn is_open(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// What a column counts as that the contract does not name.
@@ -103,7 +131,7 @@ impl Family {
 
 /// One value of a range or set.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected a number, a text, or a truth value")]
 pub enum Scalar {
     /// `true` or `false`.
     Bool(bool),
@@ -126,56 +154,17 @@ impl std::fmt::Display for Scalar {
     }
 }
 
-/// What one column has to look like. A null never satisfies and never violates a value rule; only `nullable` and
-/// `max_null_share` look at nulls.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ColumnRules {
-    /// Family of types.
-    #[serde(rename = "type")]
-    pub family: Family,
-    /// Arrow's name of the exact type, such as `Int32`.
-    #[serde(default)]
-    pub exact_type: Option<String>,
-    /// Whether nulls may occur.
-    #[serde(default = "yes")]
-    pub nullable: bool,
-    /// Largest share of nulls, 0 to 1.
-    #[serde(default)]
-    pub max_null_share: Option<f64>,
-    /// Whether no value may occur twice.
-    #[serde(default)]
-    pub unique: bool,
-    /// Lowest and highest value, `null` for none. NaN is in no range.
-    #[serde(default)]
-    pub range: Option<(Option<Scalar>, Option<Scalar>)>,
-    /// All values that may occur.
-    #[serde(default)]
-    pub allowed: Option<Vec<Scalar>>,
-    /// A regular expression that matches whole values.
-    #[serde(default)]
-    pub pattern: Option<String>,
-    /// Fewest and most characters.
-    #[serde(default)]
-    pub length: Option<(Option<u64>, Option<u64>)>,
-    /// Share of the values that has to pass `type`, `range`, `allowed`, `pattern` and `length`, 0 to 1.
-    #[serde(default)]
-    pub mostly: Option<f64>,
-    /// What a failure counts as.
-    #[serde(default)]
-    pub severity: Level,
-}
-
-fn yes() -> bool {
-    true
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 impl Contract {
     /// Reads a contract; `file` names it in errors.
     ///
     /// # Errors
-    /// Every [`ConfigError`] that can be told without data: unknown key, wrong type, malformed pattern, a rule that does
-    /// not fit the column's type, an empty range.
+    /// Every [`ConfigError`] that can be told without data: unknown key, wrong type, malformed pattern or expression, a
+    /// rule about a column that the contract does not name, a rule that does not fit the column's type, an empty range.
     pub fn parse(file: &str, bytes: &[u8]) -> Result<Self, Vec<ConfigError>> {
         let contract: Self = yaml::parse(file, bytes).map_err(|error| vec![error])?;
         let problems = validate::problems(&contract);
@@ -183,13 +172,41 @@ impl Contract {
             return Ok(contract);
         }
         let lines = crate::lines::lines(bytes);
-        Err(problems
+        let line = |path: &str| {
+            // The nearest key above says more than no line at all.
+            let mut path = path;
+            loop {
+                match (lines.get(path), path.rsplit_once('.')) {
+                    (Some(&line), _) => return Some(line),
+                    (None, Some((above, _))) => path = above,
+                    (None, None) => return None,
+                }
+            }
+        };
+        let mut errors: Vec<_> = problems
             .into_iter()
-            .map(|(path, message)| match lines.get(&path) {
-                Some(&line) => ConfigError { file: file.to_owned(), line: Some(line), column: None, message },
-                None => ConfigError::file(file, message),
-            })
-            .collect())
+            .map(|(path, message)| ConfigError { file: file.to_owned(), line: line(&path), column: None, message })
+            .collect();
+        errors.sort_by_key(|error| error.line);
+        Err(errors)
+    }
+
+    /// Whether an empty text in this column is a null.
+    pub(crate) fn empty_is_null(&self, column: &str) -> bool {
+        self.columns.get(column).and_then(|rules| rules.empty_is_null).unwrap_or(self.empty_is_null)
+    }
+
+    /// The other tables that rules refer to: what `path` or `dataset` says, each once.
+    #[must_use]
+    pub fn references(&self) -> Vec<&Reference> {
+        let columns = self.columns.values().filter_map(|rules| rules.references.as_ref());
+        let mut out: Vec<&Reference> = Vec::new();
+        for reference in columns.chain(self.rules.iter().filter_map(|rule| rule.references.as_ref())) {
+            if !out.iter().any(|known| known.table() == reference.table()) {
+                out.push(reference);
+            }
+        }
+        out
     }
 }
 

@@ -49,11 +49,11 @@ impl Pass<'_> {
             let rows = seen.expires.clone().unwrap_or_default();
             let file = |position: u64| {
                 let (file, row) = place(position);
-                (table.files.get(file).map_or(String::new(), |f| f.path.clone()), row)
+                (table.files.get(file).map_or(String::new(), |f| f.path.clone()), row, table.row_group(file, row))
             };
             let sample = |&(day, position): &(i32, u64)| {
-                let (path, row) = file(position);
-                (day, RowSample { path, row, sample: crate::checks::day(day) })
+                let (path, row, row_group) = file(position);
+                (day, RowSample { path, row, row_group, sample: crate::checks::day(day) })
             };
             let fact = ExpiryFact {
                 column: column.to_owned(),
@@ -74,7 +74,7 @@ impl Pass<'_> {
             column: column.to_owned(),
             present: index.is_some(),
             rows: answers.rows,
-            nulls: index.and_then(|i| answers.nulls.get(i)).copied().unwrap_or(0),
+            nulls: index.and_then(|i| answers.nulls.get(i)).copied().flatten().unwrap_or(0),
             failing: rows.map_or(0, |rows| rows.count),
             first: rows.map_or_else(Vec::new, |rows| self.samples(rows, table, false)),
         }

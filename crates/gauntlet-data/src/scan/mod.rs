@@ -1,13 +1,26 @@
 //! One scan for everything: null counts, every rule of the contract, consent and personal data are aggregates of one
 //! plan. Only uniqueness needs a stage of its own, which spills to disk when memory is short.
 
+mod classes;
+mod exact_sum;
+mod foreign;
+mod hashes;
+mod moments;
+mod monotone;
 mod people;
 mod personal;
 mod profile;
+mod quantile;
+mod row_report;
 mod rows;
 mod rules;
+mod spill;
+mod stage;
+mod stages;
+mod tally;
 mod unique;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, RecordBatch};
@@ -23,11 +36,14 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 
 use crate::contract::Contract;
 use crate::table::{POSITION, Problem, Scan, Table, raw_name, typed_name};
+pub(crate) use classes::{Classes, MAX_CLASSES};
 pub(crate) use people::{OLDEST, PeopleAnswers, PeopleQuestions, days};
 pub(crate) use personal::{PersonalRows, searched};
 pub(crate) use profile::{Profile, count_rows, profile};
+pub use row_report::{ReportError, RowReport, row_report};
 pub(crate) use rows::FirstRows;
-pub(crate) use rules::{Judged, Rule};
+pub(crate) use rules::{Asked, Others, Rule};
+pub(crate) use tally::Tally;
 
 /// Memory that sorting and grouping may take before they spill.
 const MEMORY: usize = 128 << 20;
@@ -40,6 +56,10 @@ const BATCH_ROWS: usize = 8_192;
 pub(crate) struct Questions<'a> {
     /// Rules of the table.
     pub(crate) contract: Option<&'a Contract>,
+    /// Tables that its foreign keys refer to.
+    pub(crate) others: &'a Others,
+    /// Whether cells are searched for personal data; all columns are read then.
+    pub(crate) personal: bool,
     /// What the manifest asks of every row.
     pub(crate) people: PeopleQuestions<'a>,
     /// Pieces that are read and aggregated in parallel.
@@ -55,14 +75,34 @@ pub(crate) struct Answers {
     pub(crate) file_rows: Vec<u64>,
     /// What could not be read.
     pub(crate) problems: Vec<Problem>,
-    /// Nulls of each column.
-    pub(crate) nulls: Vec<u64>,
-    /// Each rule with rows judged and rows failing.
-    pub(crate) rules: Vec<(Rule, u64, FirstRows)>,
+    /// Nulls of each column; `None` for columns that nobody asked for.
+    pub(crate) nulls: Vec<Option<u64>>,
+    /// The answer to each rule.
+    pub(crate) rules: Vec<RuleAnswer>,
     /// Consent and age.
     pub(crate) people: PeopleAnswers,
     /// Personal data by column.
     pub(crate) personal: Vec<(usize, PersonalRows)>,
+}
+
+/// What one rule found.
+#[derive(Clone, Debug)]
+pub(crate) struct RuleAnswer {
+    pub(crate) rule: Rule,
+    /// Rows judged, skipped and failing.
+    pub(crate) tally: Tally,
+    /// The number that the rule is about; `None` when there is none, or when it cannot be told.
+    pub(crate) value: Option<f64>,
+    /// Counts of the classes that the rule is about.
+    pub(crate) classes: Option<Classes>,
+    /// The newest time, in seconds since 1970 UTC.
+    pub(crate) newest: Option<i64>,
+}
+
+impl RuleAnswer {
+    fn new(rule: Rule) -> Self {
+        Self { rule, tally: Tally::default(), value: None, classes: None, newest: None }
+    }
 }
 
 /// Runs the scan on threads of its own and waits for it.
@@ -80,25 +120,30 @@ pub(crate) fn run(table: &Arc<Table>, questions: &Questions<'_>) -> Result<Answe
 
 async fn scan(table: &Arc<Table>, questions: &Questions<'_>) -> Result<Answers> {
     let context = context(questions.partitions)?;
-    let rules = questions.contract.map(|contract| rules::rules(table, contract)).transpose()?.unwrap_or_default();
-    let pass = Scan::new(Arc::clone(table), (0..table.columns.len()).collect());
-    let plan = aggregates(table, questions, &rules)?;
+    let mut rules = questions.contract.map(|c| rules::rules(table, c, questions.others)).unwrap_or_default();
+    rules::verify(&context, &Scan::new(Arc::clone(table), (0..table.columns.len()).collect()), &mut rules)?;
+    let columns = columns(table, questions, &rules);
+    let pass = Scan::new(Arc::clone(table), columns.clone());
+    let plan = aggregates(table, questions, &columns, &rules)?;
     let frame = context.read_table(pass.provider(questions.partitions)?)?.aggregate(Vec::new(), plan)?;
     let batches = frame.collect().await?;
     let row = batches.iter().find(|batch| batch.num_rows() == 1).ok_or_else(|| rows::internal("no result row"))?;
-    let mut answers = read_answers(table, questions, rules, row)?;
+    let mut answers = read_answers(table, questions, &columns, rules, row)?;
     (answers.file_rows, answers.problems) = pass.finish();
-    for (rule, evaluated, failing) in &mut answers.rules {
-        if rule.unique {
-            let nulls;
-            (*failing, nulls) = unique::repeated(&context, table, rule.column, questions.partitions).await?;
-            answers.problems.extend(nulls);
-            *evaluated = answers.rows - answers.nulls[rule.column];
-        }
-    }
+    stages::run(&context, table, questions.partitions, &mut answers).await?;
     answers.problems.sort();
     answers.problems.dedup();
     Ok(answers)
+}
+
+/// Columns that some question needs.
+fn columns(table: &Table, questions: &Questions<'_>, rules: &[Rule]) -> Vec<usize> {
+    if questions.personal {
+        return (0..table.columns.len()).collect();
+    }
+    let of_rules = rules.iter().flat_map(|rule| rule.reads().iter().copied());
+    let set: BTreeSet<usize> = of_rules.chain(questions.people.columns()).collect();
+    set.into_iter().collect()
 }
 
 fn context(partitions: usize) -> Result<SessionContext> {
@@ -134,24 +179,19 @@ fn call(function: &AggregateUDF, column: usize, filter: Option<Expr>) -> Result<
     }
 }
 
-fn aggregates(table: &Table, questions: &Questions<'_>, rules: &[Rule]) -> Result<Vec<Expr>> {
-    let first_rows = rows::first_rows();
+fn aggregates(table: &Table, questions: &Questions<'_>, columns: &[usize], rules: &[Rule]) -> Result<Vec<Expr>> {
     let mut out = vec![count(lit(1)).alias("n")];
-    for (i, column) in table.columns.iter().enumerate() {
+    for &i in columns {
+        let Some(column) = table.columns.get(i) else { continue };
         out.push(count(raw(i)).alias(format!("k{i}")));
-        if column.typed.is_some() {
-            out.push(count(reference(typed_name(i))).alias(format!("u{i}")));
-        }
-        if searched(&column.scanned) {
+        if questions.personal && searched(&column.scanned) {
             out.push(call(&personal::personal(&column.name), i, None)?.alias(format!("s{i}")));
         }
     }
     for (j, rule) in rules.iter().enumerate() {
-        if let Some(filter) = &rule.failing {
-            out.push(call(&first_rows, rule.column, Some(filter.clone()))?.alias(format!("r{j}")));
-        }
+        out.extend(rule.aggregate()?.map(|call| call.alias(format!("r{j}"))));
     }
-    let asked = questions.people;
+    let (asked, first_rows) = (questions.people, rows::first_rows());
     if let Some((column, allowed)) = asked.consent {
         out.push(call(&first_rows, column, Some(people::without_consent(column, allowed)))?.alias("q"));
     }
@@ -164,28 +204,27 @@ fn aggregates(table: &Table, questions: &Questions<'_>, rules: &[Rule]) -> Resul
     Ok(out)
 }
 
-fn read_answers(table: &Table, questions: &Questions<'_>, rules: Vec<Rule>, row: &RecordBatch) -> Result<Answers> {
-    let mut answers = Answers { rows: number(row, "n")?, ..Answers::default() };
-    let mut judged = Vec::new();
-    for (i, column) in table.columns.iter().enumerate() {
+fn read_answers(
+    table: &Table,
+    questions: &Questions<'_>,
+    columns: &[usize],
+    rules: Vec<Rule>,
+    row: &RecordBatch,
+) -> Result<Answers> {
+    let mut answers = Answers { rows: number(row, "n")?, nulls: vec![None; table.columns.len()], ..Answers::default() };
+    for &i in columns {
         let values = number(row, &format!("k{i}"))?;
-        answers.nulls.push(answers.rows - values);
-        judged.push(if column.typed.is_some() { number(row, &format!("u{i}"))? } else { values });
-        if searched(&column.scanned) {
+        if let Some(nulls) = answers.nulls.get_mut(i) {
+            *nulls = Some(answers.rows - values);
+        }
+        if questions.personal && table.columns.get(i).is_some_and(|column| searched(&column.scanned)) {
             answers.personal.push((i, state(row, &format!("s{i}"))?));
         }
     }
     for (j, rule) in rules.into_iter().enumerate() {
-        let failing = match &rule.failing {
-            Some(_) => state(row, &format!("r{j}"))?,
-            None => FirstRows { count: answers.nulls[rule.column], ..FirstRows::default() },
-        };
-        let evaluated = match rule.judged {
-            Judged::Rows => answers.rows,
-            Judged::Cells => answers.rows - answers.nulls[rule.column],
-            Judged::Values => judged[rule.column],
-        };
-        answers.rules.push((rule, evaluated, failing));
+        let mut answer = RuleAnswer::new(rule);
+        stages::read(&mut answer, row, &format!("r{j}"))?;
+        answers.rules.push(answer);
     }
     let asked = questions.people;
     answers.people = PeopleAnswers {

@@ -35,6 +35,14 @@ pub(crate) struct PeopleQuestions<'a> {
     pub(crate) expires: Option<usize>,
 }
 
+impl PeopleQuestions<'_> {
+    /// The columns that the answers come from.
+    pub(crate) fn columns(&self) -> impl Iterator<Item = usize> {
+        let consent = self.consent.map(|(column, _)| column);
+        consent.into_iter().chain(self.age.map(|(column, _)| column)).chain(self.expires)
+    }
+}
+
 /// What the rows answered.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct PeopleAnswers {

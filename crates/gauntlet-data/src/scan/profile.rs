@@ -1,12 +1,14 @@
 //! What a drafted contract is made of: families, nulls, ranges and small sets of values, from one reading in order.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::compute::{CastOptions, cast_with_options, max, min};
 use arrow::datatypes::{DataType, Date32Type, Float64Type, Int64Type, TimeUnit};
 
+use super::hashes::short_keys;
+use super::spill::{PARTS, Spill};
 use crate::contract::Family;
 use crate::manifest::DraftError;
 use crate::personal::Search;
@@ -14,6 +16,10 @@ use crate::table::{Column, Scan, Table, family, typed};
 
 /// Distinct values that are followed.
 const MAX_DISTINCT: usize = 64;
+/// Values after which only sorting tells whether one occurs twice.
+const EARLY_KEYS: usize = 1 << 16;
+/// Bytes of keys of one column in memory.
+const KEY_MEMORY: usize = 16 << 20;
 /// Longest value of a set.
 const MAX_VALUE: usize = 64;
 
@@ -27,6 +33,10 @@ pub(crate) struct Profile {
     pub(crate) range: Option<(String, String)>,
     /// All values of a text column, when they are few, short and not personal.
     pub(crate) distinct: Option<BTreeSet<String>>,
+    /// Fewest and most characters of texts.
+    pub(crate) length: Option<(u64, u64)>,
+    /// Whether no value occurs twice.
+    pub(crate) unique: bool,
 }
 
 /// Rows of a table.
@@ -62,7 +72,43 @@ struct State {
     nulls: u64,
     values: u64,
     distinct: Option<BTreeSet<String>>,
+    length: Option<(u64, u64)>,
+    keys: Option<Keys>,
     candidates: Vec<Candidate>,
+}
+
+/// Keys of a column that has had none twice so far.
+struct Keys {
+    /// The first of them: most columns repeat a value early.
+    early: HashSet<u64>,
+    all: Spill<1>,
+}
+
+impl Keys {
+    fn new() -> Self {
+        Self { early: HashSet::new(), all: Spill::with_memory(KEY_MEMORY) }
+    }
+
+    /// False when a value occurs twice, or when that cannot be told.
+    fn update(&mut self, array: &ArrayRef) -> bool {
+        let Ok((keys, _)) = short_keys(std::slice::from_ref(array)) else { return false };
+        for &key in keys.iter().flatten() {
+            if self.early.len() < EARLY_KEYS && !self.early.insert(key) {
+                return false;
+            }
+        }
+        self.all.extend(keys.into_iter().flatten().map(|key| [key])).is_ok()
+    }
+
+    fn unique(mut self) -> bool {
+        (0..PARTS).all(|part| match self.all.take(part) {
+            Ok(mut keys) => {
+                keys.sort_unstable();
+                keys.windows(2).all(|pair| pair.first() != pair.last())
+            }
+            Err(_) => false,
+        })
+    }
 }
 
 struct Candidate {
@@ -107,13 +153,20 @@ impl State {
         for candidate in &mut candidates {
             candidate.unbounded = column.scanned.is_decimal();
         }
-        Self { nulls: 0, values: 0, distinct: Some(BTreeSet::new()), candidates }
+        let keyed = column.scanned.is_integer() || column.scanned == DataType::Utf8;
+        let keys = keyed.then(Keys::new);
+        Self { nulls: 0, values: 0, distinct: Some(BTreeSet::new()), length: None, keys, candidates }
     }
 
     fn update(&mut self, array: &ArrayRef) {
         self.nulls += array.null_count() as u64;
         self.values += (array.len() - array.null_count()) as u64;
         if let Some(texts) = array.as_string_opt::<i32>() {
+            for text in texts.iter().flatten() {
+                let n = text.chars().count() as u64;
+                let (low, high) = self.length.unwrap_or((n, n));
+                self.length = Some((low.min(n), high.max(n)));
+            }
             for text in texts.iter().flatten() {
                 let Some(set) = &mut self.distinct else { break };
                 if set.contains(text) {
@@ -127,6 +180,9 @@ impl State {
                     set.insert(text.to_owned());
                 }
             }
+        }
+        if self.keys.as_mut().is_some_and(|keys| !keys.update(array)) {
+            self.keys = None;
         }
         let text = *array.data_type() == DataType::Utf8;
         self.candidates.retain_mut(|candidate| candidate.update(array, text));
@@ -143,6 +199,8 @@ impl State {
             nulls: self.nulls,
             range,
             distinct: self.distinct,
+            length: self.length,
+            unique: self.values > 0 && self.keys.is_some_and(Keys::unique),
         })
     }
 }

@@ -28,6 +28,11 @@ pub(crate) struct FirstRows {
 }
 
 impl FirstRows {
+    /// Whether a row at this place would be kept.
+    pub(crate) fn wants(&self, place: u64) -> bool {
+        self.first.len() < KEPT_ROWS || self.first.last_key_value().is_some_and(|(&last, _)| place < last)
+    }
+
     pub(crate) fn keep(&mut self, place: u64, value: impl FnOnce() -> String) {
         let full = self.first.len() >= KEPT_ROWS;
         if full && self.first.last_key_value().is_some_and(|(&last, _)| last < place) {

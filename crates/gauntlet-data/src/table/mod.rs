@@ -120,6 +120,16 @@ impl Table {
         }
     }
 
+    /// The row group that a row of a file lies in, where files have such.
+    pub(crate) fn row_group(&self, file: usize, row: u64) -> Option<u64> {
+        match &self.files.get(file)?.body {
+            Body::Parquet { starts, .. } => {
+                starts.partition_point(|&start| start <= row).checked_sub(1).map(|g| g as u64)
+            }
+            Body::Csv { .. } => None,
+        }
+    }
+
     /// The column called `name`.
     pub(crate) fn column(&self, name: &str) -> Option<usize> {
         self.columns.iter().position(|column| column.name == name)

@@ -81,6 +81,11 @@ impl Scan {
         Arc::new(Self { schema: Arc::new(Schema::new(fields)), table, columns, log })
     }
 
+    /// Columns as the engine sees them.
+    pub(crate) fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
     /// The table for the engine, in at most `partitions` pieces.
     pub(crate) fn provider(self: &Arc<Self>, partitions: usize) -> Result<Arc<StreamingTable>> {
         let units = self.units();

@@ -7,7 +7,7 @@ use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, TimeUnit};
 use arrow::error::ArrowError;
 
-use crate::contract::{ColumnRules, Family};
+use crate::contract::{ColumnRules, Family, implied_family};
 
 /// The family of a type.
 pub(crate) fn family(data_type: &DataType) -> Option<Family> {
@@ -42,7 +42,7 @@ pub(super) fn contract_type(rules: &ColumnRules) -> Option<DataType> {
     if let Some(exact) = &rules.exact_type {
         return exact.parse().ok().map(|t| normal_type(&t));
     }
-    match rules.family {
+    match implied_family(rules)? {
         Family::Integer => Some(DataType::Int64),
         Family::Float => Some(DataType::Float64),
         Family::Boolean => Some(DataType::Boolean),

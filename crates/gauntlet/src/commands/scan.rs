@@ -60,7 +60,7 @@ pub(crate) fn run(args: &ScanArgs, global: &Global) -> anyhow::Result<Exit> {
 }
 
 /// `--fail-on` decides the exit status and nothing else; an unanswered question is 3 unless something worse was found.
-fn exit(reports: &[Report], fail_on: Severity) -> Exit {
+pub(crate) fn exit(reports: &[Report], fail_on: Severity) -> Exit {
     let found = reports.iter().flat_map(Report::open_findings).any(|finding| finding.severity >= fail_on);
     let missed = reports.iter().flat_map(|r| &r.metrics).any(gauntlet_core::Metric::missed);
     if found || missed {

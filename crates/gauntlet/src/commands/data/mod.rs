@@ -13,7 +13,7 @@ use crate::exit::Exit;
 pub(crate) enum DataCommand {
     /// Draft, check or convert the manifest of a dataset, and split its rows by consent.
     Manifest(manifest::ManifestArgs),
-    /// Draft the contract of a table.
+    /// Hold a table against its contract; draft one, or translate one of another tool.
     Contract(contract::ContractArgs),
 }
 
