@@ -67,7 +67,7 @@ def croissant(work):
     issues = dataset.metadata.ctx.issues
     assert not issues.errors, issues.errors
     records = [row for _, row in zip(range(5), dataset.records("rows"))]
-    assert [row["rows/age"] for row in records] == [20, 21, 22, 23, 24], records
+    assert [int(row["rows/age"]) for row in records] == [20, 21, 22, 23, 24], records
     print("  mlcroissant reads ours, and the records through it")
     file = mlc.FileObject(id="people.csv", name="people.csv", content_url="people.csv", encoding_formats=["text/csv"],
                           sha256=sha256(work / "people.csv"), content_size=f"{len(ROWS)} B")

@@ -1,21 +1,19 @@
 //! Rows that a manifest's own words reject: no consent, consent that has ended, no proof of age.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::compute::{CastOptions, cast, cast_with_options};
 use arrow::datatypes::{DataType, Date32Type, Float64Type};
-use gauntlet_core::{Limits, Tree, TreeFile, TreeOptions, display_path};
+use gauntlet_core::{Limits, display_path};
 use jiff::civil::{Date, date};
 
 use super::{QuarantineError, QuarantineOptions, Quarantined, Reject, Rows, write};
 use crate::checks::day;
 use crate::extract::people::questions;
-use crate::facts::Format;
-use crate::manifest::Manifest;
+use crate::manifest::{DraftError, Manifest};
 use crate::scan::{OLDEST, PeopleQuestions, days};
-use crate::table::{Table, format_of};
+use crate::table::{is_table, open_all};
 
 /// Splits the files of a dataset (paths relative to `root`) into the rows that `manifest` permits on the day `today` and
 /// the rows that it does not. See [`write`].
@@ -31,26 +29,15 @@ pub fn quarantine_by_manifest(
     folder: &Path,
     options: &QuarantineOptions,
 ) -> Result<Quarantined, QuarantineError> {
-    let mut walked = Vec::new();
-    for file in files {
-        let unreadable = |what: String| QuarantineError::Unreadable { path: display_path(file).0, what };
-        let tree = Tree::read(&root.join(file), &TreeOptions::default(), &Limits::default())
-            .map_err(|e| unreadable(e.to_string()))?;
-        let Some(found) = tree.files.into_iter().next().filter(|_| tree.single_file) else {
-            return Err(unreadable("is no single file".to_owned()));
-        };
-        let format = format_of(file);
-        if format == Format::Other {
-            return Err(unreadable("is no table that is read".to_owned()));
-        }
-        walked.push((TreeFile { path: file.clone(), ..found }, format));
+    let table = open_all(root, files, &Limits::default()).map_err(|error| match error {
+        DraftError::Unreadable { path, what } => QuarantineError::Unreadable { path, what },
+        other => QuarantineError::Judge(other.to_string()),
+    })?;
+    // What is no table that is read would be in neither part.
+    if let Some(left_out) = files.iter().find(|file| !is_table(file)) {
+        let path = display_path(left_out).0;
+        return Err(QuarantineError::Unreadable { path, what: "is no table that is read".to_owned() });
     }
-    let borrowed: Vec<_> = walked.iter().map(|(file, format)| (file, *format)).collect();
-    let (table, problems) = Table::open(root, &borrowed, &Limits::default());
-    if let Some(problem) = problems.into_iter().next() {
-        return Err(QuarantineError::Unreadable { path: problem.path, what: problem.what });
-    }
-    let table = Arc::new(table);
     let asked = questions(Some(manifest), &table);
     complete(manifest, &asked)?;
     let number = date(1970, 1, 1).until(today).map_or(i32::MAX, |span| span.get_days());

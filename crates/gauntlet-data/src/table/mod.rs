@@ -165,13 +165,22 @@ pub(crate) fn open_all(root: &Path, files: &[PathBuf], limits: &Limits) -> Resul
 }
 
 /// The columns of the table that these files (relative to `root`) form: names, with words of the contract's vocabulary for
-/// their types (`string` where there is none).
+/// their types (`string` where there is none). Files of text are read whole.
 ///
 /// # Errors
 /// When there is no table, or a file of it cannot be opened.
 pub fn table_columns(root: &Path, files: &[PathBuf], limits: &Limits) -> Result<Vec<(String, String)>, DraftError> {
     let table = open_all(root, files, limits)?;
-    let word = |column: &Column| family(&column.stored).map_or("string", crate::contract::Family::as_str).to_owned();
+    // Cells of text have no type; what all of them can be read as is as good as one.
+    let guessed = match table.columns.iter().any(|column| column.text_file) {
+        true => crate::scan::profile(&table)?.1,
+        false => Vec::new(),
+    };
+    let word = |column: &Column| {
+        let guess =
+            guessed.iter().find(|guess| column.text_file && guess.name == column.name).map(|guess| guess.family);
+        guess.or_else(|| family(&column.stored)).map_or("string", crate::contract::Family::as_str).to_owned()
+    };
     Ok(table.columns.iter().map(|column| (column.name.clone(), word(column))).collect())
 }
 
