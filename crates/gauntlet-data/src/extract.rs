@@ -3,7 +3,9 @@
 use std::num::NonZero;
 use std::sync::Arc;
 
-use gauntlet_core::{Context, Extractor, Facts, Limits, Location, MaskKey, Masked, SkipCode, Target, TreeFile, display_path};
+use gauntlet_core::{
+    Context, Extractor, Facts, Limits, Location, MaskKey, Masked, SkipCode, Target, TreeFile, display_path,
+};
 
 use crate::checks::{CONTRACT, MANIFEST, PERSONAL_DATA};
 use crate::config::{DatasetConfig, side_file};
@@ -356,9 +358,7 @@ fn measured(answer: &RuleAnswer) -> Option<Measured> {
         Test::Distinct((low, high)) => {
             Measured { value, low: low.map(|n| n as f64), high: high.map(|n| n as f64), ..Measured::default() }
         }
-        Test::Freshness(age) => {
-            Measured { newest: answer.newest, max_age: seconds(age).ok(), ..Measured::default() }
-        }
+        Test::Freshness(age) => Measured { newest: answer.newest, max_age: seconds(age).ok(), ..Measured::default() },
         Test::Balance(balance) => {
             let classes = answer.classes.as_ref()?;
             Measured { value: Some(classes.evenness()), wrong: classes.unbalanced(balance), ..Measured::default() }
@@ -401,7 +401,8 @@ pub(crate) fn open_for_contract(target: &Target<'_>, limits: &Limits) -> Result<
         (_, Some((_, what))) => return Err(format!("the contract cannot be read: {what}")),
         _ => return Err("the dataset has no contract".to_owned()),
     };
-    let sides: Vec<&str> = [&config.manifest, &config.contract].into_iter().flatten().map(|s| s.path.as_str()).collect();
+    let sides: Vec<&str> =
+        [&config.manifest, &config.contract].into_iter().flatten().map(|s| s.path.as_str()).collect();
     let files: Vec<_> = target
         .tree
         .files

@@ -22,7 +22,8 @@ pub(crate) struct OtherRef {
 pub(crate) fn open(root: &Path, references: &[OtherRef], limits: &Limits) -> (Others, Vec<Problem>) {
     let (mut others, mut problems) = (Others::new(), Vec::new());
     for reference in references {
-        let problem = |path: &str, code, what: String| Problem { path: path.to_owned(), code, what, rows: 0, schema: false };
+        let problem =
+            |path: &str, code, what: String| Problem { path: path.to_owned(), code, what, rows: 0, schema: false };
         let changed = reference.files.iter().find_map(|file| match digest(root, file, limits) {
             Ok(seen) if seen.eq_ignore_ascii_case(&file.sha256) => None,
             Ok(_) => Some(problem(&file.path, SkipCode::Changed, "changed since the run began".to_owned())),

@@ -85,7 +85,8 @@ impl Project {
     }
 
     fn references(&self) -> Vec<Value> {
-        let file = |path: &str| json!({"path": path, "sha256": sha256_hex(&std::fs::read(self.root().join(path)).unwrap())});
+        let file =
+            |path: &str| json!({"path": path, "sha256": sha256_hex(&std::fs::read(self.root().join(path)).unwrap())});
         self.references.iter().map(|(table, path)| json!({"table": table, "files": [file(path)]})).collect()
     }
 

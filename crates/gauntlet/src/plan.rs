@@ -103,7 +103,10 @@ pub(crate) fn of_project(
             });
             let of_dataset = |name: &str| match project.datasets.get(name) {
                 Some(other) => expand(&other.path),
-                None => anyhow::bail!("the contract of `{}` refers to the dataset `{name}`, which is none", dataset.path.value),
+                None => anyhow::bail!(
+                    "the contract of `{}` refers to the dataset `{name}`, which is none",
+                    dataset.path.value
+                ),
             };
             if let Some(contract) = &dataset.contract
                 && let Ok(parsed) = Contract::parse(&contract.value, &std::fs::read(root.join(&contract.value))?)

@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 
 use gauntlet_core::{
-    Check, CheckInfo, Comparison, Digest, Draft, Facts, Input, Judgement, Judging, Location, Metric, RuleInfo, Severity, SkipCode,
-    Stage, nearest,
+    Check, CheckInfo, Comparison, Digest, Draft, Facts, Input, Judgement, Judging, Location, Metric, RuleInfo,
+    Severity, SkipCode, Stage, nearest,
 };
 
 use super::{CONTRACT, at_first, facts_of, first_rows, grouped, percent, rule, share};
 use crate::contract::{ColumnRules, Contract, Extra, Family, Level};
 use crate::facts::{
-    ColumnFact, ContractFact, DamageFact, FileFact, Format, Lines, Measured, OtherTableFact, RuleFact, SideFile, TableFact,
+    ColumnFact, ContractFact, DamageFact, FileFact, Format, Lines, Measured, OtherTableFact, RuleFact, SideFile,
+    TableFact,
 };
 
 /// The check.
@@ -413,7 +414,8 @@ fn schema(file: &Location, source: &Source<'_>, mut columns: Vec<ColumnFact>, ou
         let count = columns.len() as u64;
         if low.is_some_and(|low| count < low) || high.is_some_and(|high| count > high) {
             let bound = |n: Option<u64>| n.map_or("…".to_owned(), |n| n.to_string());
-            let message = format!("the table has {count} columns; the contract asks for {} to {}", bound(low), bound(high));
+            let message =
+                format!("the table has {count} columns; the contract asks for {} to {}", bound(low), bound(high));
             add(out, "column-count", source.at("column_count"), message, "");
         }
     }
@@ -568,8 +570,7 @@ fn judge_measured(fact: &RuleFact, name: &str, measured: &Measured, judging: &Ju
         wrong.push("there is no such number: too few values, or too large ones".to_owned());
     }
     if !wrong.is_empty() {
-        let message =
-            format!("`{}`: expected {}{}; {}", field(fact), fact.expected, remarks(fact), wrong.join("; "));
+        let message = format!("`{}`: expected {}{}; {}", field(fact), fact.expected, remarks(fact), wrong.join("; "));
         add_level(out, name, place(fact), message, &fact.label, fact.severity);
     }
 }
@@ -581,7 +582,8 @@ const SLACK: i64 = 24 * 60 * 60;
 fn stale(measured: &Measured, judging: &Judging<'_>) -> Option<String> {
     let Some(newest) = measured.newest else { return Some("there is no value".to_owned()) };
     let age = judging.now.as_second().saturating_sub(newest);
-    let day = |seconds: i64| jiff::Timestamp::from_second(seconds).map_or_else(|_| seconds.to_string(), |t| t.to_string());
+    let day =
+        |seconds: i64| jiff::Timestamp::from_second(seconds).map_or_else(|_| seconds.to_string(), |t| t.to_string());
     let most = i64::try_from(measured.max_age.unwrap_or(0)).unwrap_or(i64::MAX);
     if age < -SLACK {
         Some(format!("the newest is {}, which lies in the future", day(newest)))

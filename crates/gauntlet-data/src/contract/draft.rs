@@ -19,8 +19,28 @@ const MIN_ROWS: u64 = 100;
 const MAX_KEY: u64 = 64;
 /// Words in names of columns whose values are persons or tell of one.
 const PERSONAL: [&str; 22] = [
-    "name", "surname", "person", "user", "author", "owner", "contact", "address", "street", "city", "zip", "postcode",
-    "birth", "birthday", "birthdate", "dob", "phone", "mobile", "salary", "income", "ssn", "passport",
+    "name",
+    "surname",
+    "person",
+    "user",
+    "author",
+    "owner",
+    "contact",
+    "address",
+    "street",
+    "city",
+    "zip",
+    "postcode",
+    "birth",
+    "birthday",
+    "birthdate",
+    "dob",
+    "phone",
+    "mobile",
+    "salary",
+    "income",
+    "ssn",
+    "passport",
 ];
 
 /// The text of a contract that the tables in `files` (paths relative to `root`) fulfil together.

@@ -148,7 +148,9 @@ impl Test {
             Self::NotNull => "no nulls".to_owned(),
             Self::NullShare(share) => format!("at most {} % nulls", share * 100.0),
             Self::Range((low, high)) => format!("values from {} to {}", open(low), open(high)),
-            Self::ExclusiveRange((low, high)) => format!("values between {} and {}, ends left out", open(low), open(high)),
+            Self::ExclusiveRange((low, high)) => {
+                format!("values between {} and {}, ends left out", open(low), open(high))
+            }
             Self::Allowed(values) => format!("one of {}", list(values)),
             Self::Forbidden(values) => format!("none of {}", list(values)),
             Self::Pattern(pattern) => format!("values like `{pattern}`"),

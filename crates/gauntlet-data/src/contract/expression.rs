@@ -28,8 +28,27 @@ const MAX_TREE: usize = 64;
 const PATTERN_BYTES: usize = 1 << 20;
 
 const FUNCTIONS: [&str; 21] = [
-    "abs", "length", "lower", "upper", "trim", "starts_with", "ends_with", "contains", "matches", "coalesce", "nullif",
-    "least", "greatest", "year", "month", "day", "hour", "minute", "weekday", "days_between", "is_nan",
+    "abs",
+    "length",
+    "lower",
+    "upper",
+    "trim",
+    "starts_with",
+    "ends_with",
+    "contains",
+    "matches",
+    "coalesce",
+    "nullif",
+    "least",
+    "greatest",
+    "year",
+    "month",
+    "day",
+    "hour",
+    "minute",
+    "weekday",
+    "days_between",
+    "is_nan",
 ];
 
 /// A parsed condition.
@@ -125,10 +144,8 @@ impl Expression {
             text.strip_prefix("sql parser error: ").unwrap_or(&text).to_owned()
         };
         let dialect = GenericDialect {};
-        let mut parser = Parser::new(&dialect)
-            .with_recursion_limit(MAX_DEPTH)
-            .try_with_sql(text)
-            .map_err(|error| plain(&error))?;
+        let mut parser =
+            Parser::new(&dialect).with_recursion_limit(MAX_DEPTH).try_with_sql(text).map_err(|error| plain(&error))?;
         let parsed = parser.parse_expr().map_err(|error| plain(&error))?;
         let rest = parser.peek_token();
         if rest.token != Token::EOF {
@@ -556,7 +573,14 @@ fn typed_literal(data_type: &ast::DataType, text: &str) -> Planned {
 fn dated(operand: Operand, other: Kind, node: &ast::Expr) -> Planned {
     let (Kind::Text, Kind::Date | Kind::Timestamp) = (operand.kind, other) else { return Ok(operand) };
     let text = constant(node).ok_or_else(|| format!("`{node}` is a text; a date can be compared with a date only"))?;
-    typed_literal(&if other == Kind::Date { ast::DataType::Date } else { ast::DataType::Timestamp(None, ast::TimezoneInfo::None) }, &text)
+    typed_literal(
+        &if other == Kind::Date {
+            ast::DataType::Date
+        } else {
+            ast::DataType::Timestamp(None, ast::TimezoneInfo::None)
+        },
+        &text,
+    )
 }
 
 fn signless(operand: &Operand) -> Result<Expr, String> {

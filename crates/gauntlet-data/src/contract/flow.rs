@@ -12,7 +12,18 @@ pub(super) fn render(contract: &Contract) -> String {
     let mut out = String::new();
     let Ok(Value::Object(document)) = serde_json::to_value(contract) else { return out };
     // The order that the reference describes.
-    for key in ["contract", "table", "rows", "column_count", "empty_is_null", "columns", "unique", "rules", "extra_columns", "order"] {
+    for key in [
+        "contract",
+        "table",
+        "rows",
+        "column_count",
+        "empty_is_null",
+        "columns",
+        "unique",
+        "rules",
+        "extra_columns",
+        "order",
+    ] {
         let Some(value) = document.get(key) else { continue };
         match value {
             Value::Bool(false) => {}

@@ -30,7 +30,10 @@ pub enum Monotone {
 
 /// One column or several.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(untagged, expecting = "expected the name of a column as a text, or a list of names (write `n`, `y`, `no` and the like in quotes)")]
+#[serde(
+    untagged,
+    expecting = "expected the name of a column as a text, or a list of names (write `n`, `y`, `no` and the like in quotes)"
+)]
 pub enum Columns {
     /// One.
     One(String),

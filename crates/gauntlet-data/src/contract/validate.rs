@@ -170,9 +170,7 @@ fn entry(contract: &Contract, entry: &Entry, out: &mut Vec<(String, String)>) {
 
 fn expression(contract: &Contract, text: &str) -> Result<(), String> {
     let mut resolve = |name: &str| match contract.columns.get(name) {
-        Some(rules) => {
-            Ok(Operand { expr: datafusion::logical_expr::lit(true), kind: Kind::of(implied_family(rules)) })
-        }
+        Some(rules) => Ok(Operand { expr: datafusion::logical_expr::lit(true), kind: Kind::of(implied_family(rules)) }),
         None => Err(format!("there is no column `{name}` in `columns`{}", hint(contract, name))),
     };
     let parsed = Expression::parse(text)?;
@@ -331,7 +329,9 @@ fn bounded((low, high): &Bounds) -> Result<(), String> {
     match (low, high) {
         (None, None) => Err("has two open ends".to_owned()),
         (Some(end), _) | (_, Some(end)) if end.is_nan() => Err("NaN bounds nothing".to_owned()),
-        (Some(low), Some(high)) if !matches!(low.partial_cmp(high), Some(std::cmp::Ordering::Less | std::cmp::Ordering::Equal)) => {
+        (Some(low), Some(high))
+            if !matches!(low.partial_cmp(high), Some(std::cmp::Ordering::Less | std::cmp::Ordering::Equal)) =>
+        {
             Err(format!("nothing is at least {low} and at most {high}"))
         }
         _ => Ok(()),
@@ -434,19 +434,42 @@ mod tests {
 
     #[test]
     fn a_rule_names_its_columns_or_the_nearest() {
-        let rule = |rule: &str| errors(&format!("contract: 1\ncolumns:\n  age: {{type: integer}}\n  plan: {{type: string}}\nrules:\n  - {{{rule}}}\n")).join("\n");
-        assert_eq!(rule("column: aeg, range: [1, 2]"), "c.yaml:6: `range`: there is no column `aeg` in `columns`, did you mean `age`?");
-        assert_eq!(rule("expression: plna = 'x'"), "c.yaml:6: `expression`: there is no column `plna` in `columns`, did you mean `plan`?");
+        let rule = |rule: &str| {
+            errors(&format!(
+                "contract: 1\ncolumns:\n  age: {{type: integer}}\n  plan: {{type: string}}\nrules:\n  - {{{rule}}}\n"
+            ))
+            .join("\n")
+        };
+        assert_eq!(
+            rule("column: agee, range: [1, 2]"),
+            "c.yaml:6: `range`: there is no column `agee` in `columns`, did you mean `age`?"
+        );
+        assert_eq!(
+            rule("expression: plna = 'x'"),
+            "c.yaml:6: `expression`: there is no column `plna` in `columns`, did you mean `plan`?"
+        );
         assert_eq!(rule("expression: age > 1, when: 'age >'"), "c.yaml:6: `when`: Expected: an expression, found: EOF");
         assert_eq!(rule("expression: 1 = 1"), "c.yaml:6: `expression`: names no column");
         assert_eq!(rule("expression: plan > 1"), "c.yaml:6: `expression`: `plan` is a text and `1` is a number");
         assert_eq!(rule("range: [1, 2]"), "c.yaml:6: `range`: say which `column` it is about");
-        assert_eq!(rule("column: age"), "c.yaml:6: a rule needs something to judge, such as `expression`, `unique` or `range`");
+        assert_eq!(
+            rule("column: age"),
+            "c.yaml:6: a rule needs something to judge, such as `expression`, `unique` or `range`"
+        );
         assert_eq!(rule("column: age, rnage: [1, 2]"), "c.yaml:6:18: unknown key `rnage`, did you mean `range`?");
-        assert_eq!(rule("column: age, quantiles: {2: [1, 2]}"), "c.yaml:6: `quantiles`: `2` is no probability between 0 and 1");
+        assert_eq!(
+            rule("column: age, quantiles: {2: [1, 2]}"),
+            "c.yaml:6: `quantiles`: `2` is no probability between 0 and 1"
+        );
         assert_eq!(rule("column: age, freshness: 1d"), "c.yaml:6: `freshness`: only dates and timestamps have an age");
-        assert_eq!(rule("column: age, references: {column: a}"), "c.yaml:6: `references`: say either `path` or `dataset`");
-        assert_eq!(rule("column: plan, contains: '(?=a)'"), "c.yaml:6: `contains`: error: look-around, including look-ahead and look-behind, is not supported");
+        assert_eq!(
+            rule("column: age, references: {column: a}"),
+            "c.yaml:6: `references`: say either `path` or `dataset`"
+        );
+        assert_eq!(
+            rule("column: plan, contains: '(?=a)'"),
+            "c.yaml:6: `contains`: error: look-around, including look-ahead and look-behind, is not supported"
+        );
         assert_eq!(rule("unique: [age, age]"), "c.yaml:6: `unique`: names a column twice");
         assert_eq!(rule("share_of: age > 1"), "c.yaml:6: `share` and `share_of` belong together");
     }

@@ -210,12 +210,8 @@ mod tests {
         let even = of(&[("a", 50), ("b", 50)]);
         assert!((even.evenness() - 1.0).abs() < 1e-12);
         let skewed = of(&[("a", 99), ("b", 1)]);
-        let balance = Balance {
-            classes: Some((Some(3), None)),
-            smallest: Some(0.05),
-            largest: Some(0.9),
-            evenness: Some(0.5),
-        };
+        let balance =
+            Balance { classes: Some((Some(3), None)), smallest: Some(0.05), largest: Some(0.9), evenness: Some(0.5) };
         assert_eq!(skewed.unbalanced(&balance).len(), 4);
         assert_eq!(even.unbalanced(&Balance { classes: None, ..balance }), Vec::<String>::new());
     }

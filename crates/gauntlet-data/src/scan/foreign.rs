@@ -11,9 +11,6 @@ use super::stage::Stage;
 use super::tally::Tally;
 use super::unique::words;
 
-
-
-
 /// Runs the stage over `rows`, whose keys have to occur in `other`. `failing` is called with the place of every row whose
 /// key does not, in no order. A key with a null part is not judged.
 pub(super) async fn missing(
@@ -23,9 +20,7 @@ pub(super) async fn missing(
 ) -> Result<Tally> {
     let mut known = Spill::<2>::new();
     other
-        .each(&mut |_, columns| {
-            known.extend(keys(columns)?.into_iter().flatten().map(|key| [high(key), low(key)]))
-        })
+        .each(&mut |_, columns| known.extend(keys(columns)?.into_iter().flatten().map(|key| [high(key), low(key)])))
         .await?;
     let mut tally = Tally::default();
     let mut asked = Spill::<3>::new();

@@ -154,7 +154,10 @@ mod tests {
         let a = keys(&[array(Int32Array::from(vec![7, -1])), array(StringArray::from(vec!["a", "b"]))]).unwrap();
         let b = keys(&[array(Int64Array::from(vec![7, -1])), array(LargeStringArray::from(vec!["a", "b"]))]).unwrap();
         assert_eq!(a, b);
-        assert_eq!(keys(&[array(UInt64Array::from(vec![7]))]).unwrap(), keys(&[array(Int32Array::from(vec![7]))]).unwrap());
+        assert_eq!(
+            keys(&[array(UInt64Array::from(vec![7]))]).unwrap(),
+            keys(&[array(Int32Array::from(vec![7]))]).unwrap()
+        );
         let floats = keys(&[array(Float64Array::from(vec![0.0, -0.0, f64::NAN, -f64::NAN]))]).unwrap();
         assert!(floats[0] == floats[1] && floats[2] == floats[3] && floats[0] != floats[2]);
     }

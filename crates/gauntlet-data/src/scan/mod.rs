@@ -36,9 +36,9 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 use crate::contract::Contract;
 use crate::personal::kind_of_name;
 use crate::table::{POSITION, Problem, Scan, Table, raw_name, typed_name};
+pub(crate) use classes::{Classes, MAX_CLASSES};
 pub(crate) use personal::{PersonalRows, searched};
 pub(crate) use profile::{Profile, count_rows, profile};
-pub(crate) use classes::{Classes, MAX_CLASSES};
 pub use row_report::{ReportError, RowReport, row_report};
 pub(crate) use rows::FirstRows;
 pub(crate) use rules::{Asked, Others, Rule};
@@ -206,8 +206,7 @@ fn read_answers(
     rules: Vec<Rule>,
     row: &RecordBatch,
 ) -> Result<Answers> {
-    let mut answers =
-        Answers { rows: number(row, "n")?, nulls: vec![None; table.columns.len()], ..Answers::default() };
+    let mut answers = Answers { rows: number(row, "n")?, nulls: vec![None; table.columns.len()], ..Answers::default() };
     for &i in columns {
         let values = number(row, &format!("k{i}"))?;
         if let Some(nulls) = answers.nulls.get_mut(i) {

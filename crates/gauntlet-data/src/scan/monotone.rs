@@ -279,7 +279,9 @@ mod tests {
     fn pieces_give_one_answer() {
         let values: Vec<Option<i32>> =
             vec![Some(1), None, Some(3), Some(3), Some(2), None, None, Some(5), Some(4), Some(9), None];
-        for order in [Monotone::Increasing, Monotone::StrictlyIncreasing, Monotone::Decreasing, Monotone::StrictlyDecreasing] {
+        for order in
+            [Monotone::Increasing, Monotone::StrictlyIncreasing, Monotone::Decreasing, Monotone::StrictlyDecreasing]
+        {
             let whole = runs(&values, 1, order);
             for pieces in [2, 3, 7, 11] {
                 assert_eq!(runs(&values, pieces, order), whole, "{order:?} {pieces}");

@@ -257,7 +257,8 @@ impl<W: Write + Send> Writer<W> {
     fn batch(&mut self, batch: &RecordBatch, judges: &mut [(String, Judge)], table: &Table) -> Result<(), ReportError> {
         let rows = batch.num_rows();
         self.report.rows += rows as u64;
-        let places = batch.column(0).as_primitive_opt::<UInt64Type>().ok_or_else(|| super::rows::internal("no place"))?;
+        let places =
+            batch.column(0).as_primitive_opt::<UInt64Type>().ok_or_else(|| super::rows::internal("no place"))?;
         let mut any = BooleanArray::from(vec![false; rows]);
         let mut broken: Vec<(&str, BooleanArray)> = Vec::new();
         for (label, judge) in judges {

@@ -13,10 +13,9 @@ use datafusion::functions_aggregate::expr_fn::max;
 use datafusion::logical_expr::{BinaryExpr, Expr, Operator, cast, lit, try_cast, when};
 use datafusion::prelude::SessionContext;
 
-use super::{classes, moments, monotone, raw, reference, ruled, rows, tally};
+use super::{classes, moments, monotone, raw, reference, rows, ruled, tally};
 use crate::contract::{
-    Contract, Counts, Ends, Entry, Expression, Family, Kind, Operand, Reference, Scalar, Test, anchored,
-    fits_type,
+    Contract, Counts, Ends, Entry, Expression, Family, Kind, Operand, Reference, Scalar, Test, anchored, fits_type,
 };
 use crate::table::{POSITION, Scan, Table, family};
 
@@ -35,16 +34,31 @@ pub(crate) struct Rule {
 #[derive(Clone, Debug)]
 pub(crate) enum Asked {
     /// Row by row in the one scan: what a failing row meets (three-valued), and which rows are judged.
-    Rows { failing: Expr, scope: Option<Expr> },
+    Rows {
+        failing: Expr,
+        scope: Option<Expr>,
+    },
     /// From one aggregate of the one scan over these values.
     Moments(Expr),
     Classes(Expr),
     Newest(Expr),
     Monotone(Expr),
     /// By a stage of its own.
-    Unique { values: Vec<Expr>, scope: Option<Expr> },
-    Foreign { values: Vec<Expr>, scope: Option<Expr>, other: Arc<Table>, columns: Vec<usize>, others: Vec<Expr> },
-    Quantile { value: Expr, scope: Option<Expr> },
+    Unique {
+        values: Vec<Expr>,
+        scope: Option<Expr>,
+    },
+    Foreign {
+        values: Vec<Expr>,
+        scope: Option<Expr>,
+        other: Arc<Table>,
+        columns: Vec<usize>,
+        others: Vec<Expr>,
+    },
+    Quantile {
+        value: Expr,
+        scope: Option<Expr>,
+    },
     /// Not at all: why.
     Unfit(String),
 }
@@ -98,8 +112,12 @@ pub(super) fn verify(context: &SessionContext, scan: &Scan, rules: &mut [Rule]) 
     for rule in rules {
         let exprs: Vec<&Expr> = match &rule.asked {
             Asked::Rows { failing, scope } => std::iter::once(failing).chain(scope).collect(),
-            Asked::Moments(value) | Asked::Classes(value) | Asked::Newest(value) | Asked::Monotone(value) => vec![value],
-            Asked::Unique { values, scope } | Asked::Foreign { values, scope, .. } => values.iter().chain(scope).collect(),
+            Asked::Moments(value) | Asked::Classes(value) | Asked::Newest(value) | Asked::Monotone(value) => {
+                vec![value]
+            }
+            Asked::Unique { values, scope } | Asked::Foreign { values, scope, .. } => {
+                values.iter().chain(scope).collect()
+            }
             Asked::Quantile { value, scope } => std::iter::once(value).chain(scope).collect(),
             Asked::Unfit(_) => Vec::new(),
         };
@@ -214,19 +232,15 @@ impl Planner<'_> {
     fn suits(&self, i: usize, test: &Test) -> std::result::Result<(), String> {
         let Some(column) = self.table.columns.get(i) else { return Err("is about no column".to_owned()) };
         match family(column.rule_type()) {
-            Some(family) => fits_type(test, Some(family))
-                .map_err(|what| format!("does not fit the column `{}` of type {}: {what}", column.name, column.rule_type())),
+            Some(family) => fits_type(test, Some(family)).map_err(|what| {
+                format!("does not fit the column `{}` of type {}: {what}", column.name, column.rule_type())
+            }),
             None if matches!(test, Test::NotNull | Test::NullShare(_)) => Ok(()),
             None => Err(format!("cannot be asked of the column `{}` of type {}", column.name, column.stored)),
         }
     }
 
-    fn foreign(
-        &self,
-        own: &[usize],
-        reference: &Reference,
-        scope: Option<Expr>,
-    ) -> std::result::Result<Asked, String> {
+    fn foreign(&self, own: &[usize], reference: &Reference, scope: Option<Expr>) -> std::result::Result<Asked, String> {
         let Some(other) = self.others.get(reference.table()) else {
             return Err(format!("the table {} could not be read", reference.table()));
         };

@@ -113,9 +113,9 @@ pub(super) async fn uniqueness(
 
 /// The values of a key, for people.
 pub(super) fn words(columns: &[ArrayRef], row: usize) -> Result<String> {
-    let words = columns.iter().map(|column| {
-        Ok(if column.is_null(row) { "null".to_owned() } else { array_value_to_string(column, row)? })
-    });
+    let words = columns
+        .iter()
+        .map(|column| Ok(if column.is_null(row) { "null".to_owned() } else { array_value_to_string(column, row)? }));
     Ok(words.collect::<Result<Vec<_>>>()?.join(", "))
 }
 

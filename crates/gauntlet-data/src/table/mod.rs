@@ -123,7 +123,9 @@ impl Table {
     /// The row group that a row of a file lies in, where files have such.
     pub(crate) fn row_group(&self, file: usize, row: u64) -> Option<u64> {
         match &self.files.get(file)?.body {
-            Body::Parquet { starts, .. } => starts.partition_point(|&start| start <= row).checked_sub(1).map(|g| g as u64),
+            Body::Parquet { starts, .. } => {
+                starts.partition_point(|&start| start <= row).checked_sub(1).map(|g| g as u64)
+            }
             Body::Csv { .. } => None,
         }
     }

@@ -11,7 +11,8 @@ pub(super) fn read(document: &Map<String, Value>, expectations: &[Value], draft:
         draft.top("table", json!(suite));
     }
     // Types first: the other expectations are read in their light.
-    let (types, others): (Vec<&Value>, Vec<&Value>) = expectations.iter().partition(|e| kind(e).contains("_of_type") || kind(e).contains("_in_type"));
+    let (types, others): (Vec<&Value>, Vec<&Value>) =
+        expectations.iter().partition(|e| kind(e).contains("_of_type") || kind(e).contains("_in_type"));
     for value in types.into_iter().chain(others) {
         let empty = Map::new();
         let kwargs = value.get("kwargs").and_then(Value::as_object).unwrap_or(&empty);
@@ -25,7 +26,11 @@ pub(super) fn read(document: &Map<String, Value>, expectations: &[Value], draft:
 }
 
 fn kind(value: &Value) -> &str {
-    value.get("type").or_else(|| value.get("expectation_type")).and_then(Value::as_str).unwrap_or("an expectation without type")
+    value
+        .get("type")
+        .or_else(|| value.get("expectation_type"))
+        .and_then(Value::as_str)
+        .unwrap_or("an expectation without type")
 }
 
 struct Expectation<'a> {
@@ -56,6 +61,12 @@ impl Expectation<'_> {
 
     fn pair(&self, low: &str, high: &str) -> Value {
         json!([self.get(low), self.get(high)])
+    }
+
+    /// As [`Self::pair`], for counts: suites write them as floats, too.
+    fn counts(&self, low: &str, high: &str) -> Value {
+        let count = |key: &str| self.get(key).map(|value| bound(value, None));
+        json!([count(low), count(high)])
     }
 
     fn list(&self, key: &str) -> Vec<Value> {
@@ -103,13 +114,17 @@ impl Expectation<'_> {
         // How a whole table or a set of columns looks.
         match self.kind {
             "expect_table_row_count_to_be_between" => {
-                draft.top("rows", json!({"min": self.get("min_value"), "max": self.get("max_value")}));
+                let counts = self.counts("min_value", "max_value");
+                draft.top("rows", json!({"min": counts[0], "max": counts[1]}));
             }
             "expect_table_row_count_to_equal" => {
-                draft.top("rows", json!({"min": self.get("value"), "max": self.get("value")}));
+                let counts = self.counts("value", "value");
+                draft.top("rows", json!({"min": counts[0], "max": counts[1]}));
             }
-            "expect_table_column_count_to_be_between" => draft.top("column_count", self.pair("min_value", "max_value")),
-            "expect_table_column_count_to_equal" => draft.top("column_count", self.pair("value", "value")),
+            "expect_table_column_count_to_be_between" => {
+                draft.top("column_count", self.counts("min_value", "max_value"))
+            }
+            "expect_table_column_count_to_equal" => draft.top("column_count", self.counts("value", "value")),
             "expect_table_columns_to_match_ordered_list" => {
                 let names = self.names("column_list");
                 names.iter().for_each(|name| {
@@ -207,7 +222,9 @@ impl Expectation<'_> {
                 let exclusive = json!([low.as_ref().filter(|_| over), high.as_ref().filter(|_| under)]);
                 match (over && low.is_some(), under && high.is_some()) {
                     (false, false) => about("range", inclusive),
-                    (over, under) if (over || low.is_none()) && (under || high.is_none()) => about("exclusive_range", exclusive),
+                    (over, under) if (over || low.is_none()) && (under || high.is_none()) => {
+                        about("exclusive_range", exclusive)
+                    }
                     // One end in, one out: one rule, so that a row counts once.
                     _ => match (low.as_ref().and_then(constant), high.as_ref().and_then(constant)) {
                         (Some(low), Some(high)) => {
@@ -248,8 +265,8 @@ impl Expectation<'_> {
                 }
                 None => draft.leave(what, "the pattern is missing"),
             },
-            "expect_column_value_lengths_to_be_between" => about("length", self.pair("min_value", "max_value")),
-            "expect_column_value_lengths_to_equal" => about("length", self.pair("value", "value")),
+            "expect_column_value_lengths_to_be_between" => about("length", self.counts("min_value", "max_value")),
+            "expect_column_value_lengths_to_equal" => about("length", self.counts("value", "value")),
             "expect_column_values_to_be_unique" if terms.is_empty() => {
                 draft.column(column).insert("unique".to_owned(), json!(true));
             }
@@ -267,7 +284,9 @@ impl Expectation<'_> {
             "expect_column_sum_to_be_between" => self.statistic("sum", column, terms, draft),
             "expect_column_mean_to_be_between" => self.statistic("mean", column, terms, draft),
             "expect_column_stdev_to_be_between" => self.statistic("stdev", column, terms, draft),
-            "expect_column_proportion_of_unique_values_to_be_between" => self.statistic("distinct_share", column, terms, draft),
+            "expect_column_proportion_of_unique_values_to_be_between" => {
+                self.statistic("distinct_share", column, terms, draft)
+            }
             "expect_column_unique_value_count_to_be_between" => self.statistic("distinct", column, terms, draft),
             "expect_column_median_to_be_between" if !self.strict() => {
                 about("quantiles", json!({"0.5": self.pair("min_value", "max_value")}));
@@ -291,10 +310,8 @@ impl Expectation<'_> {
         if self.strict() {
             return draft.leave(&self.what, "bounds of a statistic include their ends here");
         }
-        let mut value = self.pair("min_value", "max_value");
-        if key == "distinct" {
-            value = json!(value.as_array().map(|ends| ends.iter().map(|e| bound(e, None)).collect::<Vec<_>>()));
-        }
+        let ends = if key == "distinct" { Self::counts } else { Self::pair };
+        let value = ends(self, "min_value", "max_value");
         draft.about(&self.what, column, key, value, terms);
     }
 
@@ -395,7 +412,9 @@ fn pandas(text: &str) -> Result<String, String> {
                 loop {
                     match chars.next() {
                         Some(end) if end == c => break,
-                        Some('\\') | None => return Err("a text of `row_condition` is not closed, or has escapes".to_owned()),
+                        Some('\\') | None => {
+                            return Err("a text of `row_condition` is not closed, or has escapes".to_owned());
+                        }
                         Some(other) => inner.push(other),
                     }
                 }
@@ -424,7 +443,12 @@ fn pandas(text: &str) -> Result<String, String> {
             other => out.push(other),
         }
     }
-    let calls = [(".notNull()", " IS NOT NULL"), (".notnull()", " IS NOT NULL"), (".isnull()", " IS NULL"), (".isNull()", " IS NULL")];
+    let calls = [
+        (".notNull()", " IS NOT NULL"),
+        (".notnull()", " IS NOT NULL"),
+        (".isnull()", " IS NULL"),
+        (".isNull()", " IS NULL"),
+    ];
     for (from, to) in calls {
         out = out.replace(from, to);
     }

@@ -49,7 +49,9 @@ pub enum ImportError {
     #[error(transparent)]
     Malformed(#[from] ConfigError),
     /// It is of no known shape.
-    #[error("{file}: is neither a Great Expectations suite (it has no `expectations`) nor a Pandera schema (it has no `schema_type` or `columns`)")]
+    #[error(
+        "{file}: is neither a Great Expectations suite (it has no `expectations`) nor a Pandera schema (it has no `schema_type` or `columns`)"
+    )]
     Unknown {
         /// The file as the user named it.
         file: String,
@@ -256,9 +258,13 @@ pub(super) fn family(name: &str) -> Option<(&'static str, Option<&'static str>)>
         "int" | "integer" | "bigint" | "smallint" | "tinyint" | "integertype" | "longtype" => ("integer", None),
         "float32" => ("float", Some("Float32")),
         "float64" => ("float", Some("Float64")),
-        "float" | "double" | "double_precision" | "real" | "numeric" | "decimal" | "floattype" | "doubletype" => ("float", None),
+        "float" | "double" | "double_precision" | "real" | "numeric" | "decimal" | "floattype" | "doubletype" => {
+            ("float", None)
+        }
         "bool" | "boolean" | "booleantype" => ("boolean", None),
-        "str" | "string" | "object" | "text" | "varchar" | "char" | "utf8" | "stringtype" | "category" => ("string", None),
+        "str" | "string" | "object" | "text" | "varchar" | "char" | "utf8" | "stringtype" | "category" => {
+            ("string", None)
+        }
         "date" | "date32" | "datetype" => ("date", None),
         "datetime" | "datetime64" | "timestamp" | "timestamptype" | "timestamptz" => ("timestamp", None),
         "binary" | "bytes" => ("binary", None),

@@ -7,8 +7,20 @@ use super::{Draft, Terms, bound, constant, family, name};
 
 /// Keys of a column that are no checks.
 const COLUMN_KEYS: [&str; 14] = [
-    "title", "description", "dtype", "nullable", "unique", "coerce", "required", "regex", "checks", "default", "metadata",
-    "drop_invalid_rows", "parsers", "name",
+    "title",
+    "description",
+    "dtype",
+    "nullable",
+    "unique",
+    "coerce",
+    "required",
+    "regex",
+    "checks",
+    "default",
+    "metadata",
+    "drop_invalid_rows",
+    "parsers",
+    "name",
 ];
 
 /// Reads a schema.
@@ -47,7 +59,11 @@ pub(super) fn read(document: &Map<String, Value>, draft: &mut Draft) {
     }
     let index = document.get("index").and_then(Value::as_array).cloned().unwrap_or_default();
     let asks = |index: &Value| {
-        index.as_object().is_some_and(|keys| keys.keys().any(|key| !matches!(key.as_str(), "dtype" | "nullable" | "name" | "title" | "description" | "coerce" | "required")))
+        index.as_object().is_some_and(|keys| {
+            keys.keys().any(|key| {
+                !matches!(key.as_str(), "dtype" | "nullable" | "name" | "title" | "description" | "coerce" | "required")
+            })
+        })
     };
     if index.iter().any(asks) {
         draft.leave("index", "files have no index; write its checks about a column");
@@ -174,14 +190,18 @@ fn of_check(column: &str, word: Option<&str>, check: &str, statistics: &Value, d
             }
         }
         "str_length" => {
-            let exact = statistics.get("exact_value").filter(|v| !v.is_null()).or(Some(value).filter(|v| v.is_number()));
+            let exact =
+                statistics.get("exact_value").filter(|v| !v.is_null()).or(Some(value).filter(|v| v.is_number()));
             let get = |key: &str| statistics.get(key).filter(|v| !v.is_null());
-            about("length", json!([exact.or_else(|| get("min_value")), exact.or_else(|| get("max_value"))]));
+            let count = |key: &str| exact.or_else(|| get(key)).map(|value| bound(value, None));
+            about("length", json!([count("min_value"), count("max_value")]));
         }
         "unique_values_eq" => {
-            draft.leave(&what, "that every value of a set occurs cannot be asked for; `allowed` asks that no other does");
+            draft.leave(
+                &what,
+                "that every value of a set occurs cannot be asked for; `allowed` asks that no other does",
+            );
         }
         _ => draft.leave(&what, "it is code, or there is no such rule here; write it as `expression`"),
     }
 }
-

@@ -96,14 +96,15 @@ fn judge(args: &ContractArgs, global: &Global) -> anyhow::Result<Exit> {
     let bench = Bench { limits: &limits, mask: &mask, now: commands::run::clock(global)?.now(), meter: &meter };
     let (paths, contract) = asked(args)?;
     let (text, _) = display_path(&contract);
-    let bytes =
-        std::fs::read(&contract).map_err(|error| UsageError::new(format!("cannot read the contract {text}: {error}")))?;
+    let bytes = std::fs::read(&contract)
+        .map_err(|error| UsageError::new(format!("cannot read the contract {text}: {error}")))?;
     // What is wrong with the contract is said before any data is read.
     let parsed = Contract::parse(&text, &bytes).map_err(|errors| decide::all(&errors))?;
     meter.step("reading the data");
     let mut config = json!({"name": text, "contract": plan::side_file(Path::new(""), &text)?, "contract_only": true});
     let references = plan::references(&parsed, Path::new(""), &contract, &|name| {
-        Err(UsageError::new(format!("the contract refers to the dataset `{name}`: run the gate with `gauntlet run`")).into())
+        Err(UsageError::new(format!("the contract refers to the dataset `{name}`: run the gate with `gauntlet run`"))
+            .into())
     })?;
     if let (Some(references), Some(config)) = (references, config.as_object_mut()) {
         config.insert("references".to_owned(), references);
@@ -144,7 +145,9 @@ fn asked(args: &ContractArgs) -> anyhow::Result<(Vec<PathBuf>, PathBuf)> {
         let named = args.paths == [PathBuf::from(name)];
         if named || args.paths == files {
             let contract = dataset.contract.as_ref().ok_or_else(|| {
-                UsageError::new(format!("the dataset `{name}` has no contract: draft one with --infer, review it, and name it"))
+                UsageError::new(format!(
+                    "the dataset `{name}` has no contract: draft one with --infer, review it, and name it"
+                ))
             })?;
             return Ok((files, PathBuf::from(&contract.value)));
         }
