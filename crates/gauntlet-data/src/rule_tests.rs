@@ -99,7 +99,7 @@ fn rules_across_columns_have_two_sides() {
     twins(
         "column: plan, allowed: [gold, pro], when: id % 10 = 0",
         "column: plan, allowed: [gold], when: id % 10 = 0",
-        "of 100 values fail",
+        "of 99 values fail",
     );
     twins(
         "share_of: \"plan = 'basic'\", share: [0.8, 1]",

@@ -441,8 +441,8 @@ mod tests {
             .join("\n")
         };
         assert_eq!(
-            rule("column: aeg, range: [1, 2]"),
-            "c.yaml:6: `range`: there is no column `aeg` in `columns`, did you mean `age`?"
+            rule("column: agee, range: [1, 2]"),
+            "c.yaml:6: `range`: there is no column `agee` in `columns`, did you mean `age`?"
         );
         assert_eq!(
             rule("expression: plna = 'x'"),

@@ -63,6 +63,12 @@ impl Expectation<'_> {
         json!([self.get(low), self.get(high)])
     }
 
+    /// As [`Self::pair`], for counts: suites write them as floats, too.
+    fn counts(&self, low: &str, high: &str) -> Value {
+        let count = |key: &str| self.get(key).map(|value| bound(value, None));
+        json!([count(low), count(high)])
+    }
+
     fn list(&self, key: &str) -> Vec<Value> {
         self.get(key).and_then(Value::as_array).cloned().unwrap_or_default()
     }
@@ -108,13 +114,17 @@ impl Expectation<'_> {
         // How a whole table or a set of columns looks.
         match self.kind {
             "expect_table_row_count_to_be_between" => {
-                draft.top("rows", json!({"min": self.get("min_value"), "max": self.get("max_value")}));
+                let counts = self.counts("min_value", "max_value");
+                draft.top("rows", json!({"min": counts[0], "max": counts[1]}));
             }
             "expect_table_row_count_to_equal" => {
-                draft.top("rows", json!({"min": self.get("value"), "max": self.get("value")}));
+                let counts = self.counts("value", "value");
+                draft.top("rows", json!({"min": counts[0], "max": counts[1]}));
             }
-            "expect_table_column_count_to_be_between" => draft.top("column_count", self.pair("min_value", "max_value")),
-            "expect_table_column_count_to_equal" => draft.top("column_count", self.pair("value", "value")),
+            "expect_table_column_count_to_be_between" => {
+                draft.top("column_count", self.counts("min_value", "max_value"))
+            }
+            "expect_table_column_count_to_equal" => draft.top("column_count", self.counts("value", "value")),
             "expect_table_columns_to_match_ordered_list" => {
                 let names = self.names("column_list");
                 names.iter().for_each(|name| {
@@ -255,8 +265,8 @@ impl Expectation<'_> {
                 }
                 None => draft.leave(what, "the pattern is missing"),
             },
-            "expect_column_value_lengths_to_be_between" => about("length", self.pair("min_value", "max_value")),
-            "expect_column_value_lengths_to_equal" => about("length", self.pair("value", "value")),
+            "expect_column_value_lengths_to_be_between" => about("length", self.counts("min_value", "max_value")),
+            "expect_column_value_lengths_to_equal" => about("length", self.counts("value", "value")),
             "expect_column_values_to_be_unique" if terms.is_empty() => {
                 draft.column(column).insert("unique".to_owned(), json!(true));
             }
@@ -300,10 +310,8 @@ impl Expectation<'_> {
         if self.strict() {
             return draft.leave(&self.what, "bounds of a statistic include their ends here");
         }
-        let mut value = self.pair("min_value", "max_value");
-        if key == "distinct" {
-            value = json!(value.as_array().map(|ends| ends.iter().map(|e| bound(e, None)).collect::<Vec<_>>()));
-        }
+        let ends = if key == "distinct" { Self::counts } else { Self::pair };
+        let value = ends(self, "min_value", "max_value");
         draft.about(&self.what, column, key, value, terms);
     }
 

@@ -193,7 +193,8 @@ fn of_check(column: &str, word: Option<&str>, check: &str, statistics: &Value, d
             let exact =
                 statistics.get("exact_value").filter(|v| !v.is_null()).or(Some(value).filter(|v| v.is_number()));
             let get = |key: &str| statistics.get(key).filter(|v| !v.is_null());
-            about("length", json!([exact.or_else(|| get("min_value")), exact.or_else(|| get("max_value"))]));
+            let count = |key: &str| exact.or_else(|| get(key)).map(|value| bound(value, None));
+            about("length", json!([count("min_value"), count("max_value")]));
         }
         "unique_values_eq" => {
             draft.leave(

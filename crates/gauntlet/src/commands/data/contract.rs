@@ -116,16 +116,18 @@ fn judge(args: &ContractArgs, global: &Global) -> anyhow::Result<Exit> {
         let text = serde_json::to_string_pretty(&results(&judged.facts))? + "\n";
         terminal::deliver(text.as_bytes(), Some(file))?;
     }
-    if let Some(file) = &args.row_report {
-        meter.step("writing the failing rows");
-        row_report(&task, file, &limits, global)?;
-    }
     meter.finish();
-    let exit = scan::exit(&reports, args.fail_on);
+    let mut exit = scan::exit(&reports, args.fail_on);
     let mut outcome = RunResult::about(task.tree.files.len() as u64, task.tree.bytes());
     outcome.time(&reports, started.elapsed());
     outcome.reports = reports;
     result::deliver(outcome, started, &args.output, global)?;
+    if let Some(file) = &args.row_report
+        && let Err(error) = row_report(&task, file, &limits, global)
+    {
+        terminal::note(&format!("error: {error:#}"));
+        exit = exit.max(Exit::Inconclusive);
+    }
     Ok(exit)
 }
 
