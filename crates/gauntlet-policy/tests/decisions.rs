@@ -287,7 +287,7 @@ fn evidence_by_a_key_that_the_trust_policy_does_not_accept_is_refused() {
 #[test]
 fn evidence_about_a_look_alike_is_no_evidence() {
     let mut case = Case::local();
-    case.reports[5].subject.digest = digest("another model of the same name");
+    case.reports[6].subject.digest = digest("another model of the same name");
     assert_eq!(
         case.reasons("staging"),
         ["policy/baseline/evidence-missing: no artifact check has looked into churn/classifier"]
@@ -298,7 +298,7 @@ fn evidence_about_a_look_alike_is_no_evidence() {
 fn a_root_that_binds_no_names_does_not_stand_for_one_that_does() {
     let mut case = Case::local();
     let hash = Digest::new(gauntlet_core::Algorithm::DirHash1, &[7; 32]).unwrap();
-    case.reports[5].subject.digest = digest("classifier").with(&hash);
+    case.reports[6].subject.digest = digest("classifier").with(&hash);
     assert_eq!(case.reasons("staging").len(), 1);
 }
 
@@ -382,7 +382,7 @@ fn the_verification_summary_follows_slsa() {
     };
     let (passed, policy) = summary("staging");
     assert_eq!(passed.policy.digest, DigestSet::sha256_of(policy.bytes()));
-    assert_eq!(passed.input_attestations.len(), 6);
+    assert_eq!(passed.input_attestations.len(), 7);
     let mut shown = passed.clone();
     shown.policy.digest = digest("the packs");
     shown.policy.uri = Some("gauntlet:policy/…".to_owned());
@@ -463,7 +463,7 @@ proptest! {
 
     /// Whatever piece of evidence is lost or turns bad, staging is no longer allowed.
     #[test]
-    fn every_piece_of_evidence_is_needed(at in 0..6_usize, how in 0..3) {
+    fn every_piece_of_evidence_is_needed(at in 0..7_usize, how in 0..3) {
         let mut case = Case::local();
         match how {
             0 => { case.reports.remove(at); }
