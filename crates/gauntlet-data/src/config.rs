@@ -25,6 +25,12 @@ pub(crate) struct DatasetConfig {
     pub(crate) manifest: Option<SideRef>,
     #[serde(default)]
     pub(crate) contract: Option<SideRef>,
+    /// Where the data lies as gauntlet.yaml says it.
+    #[serde(default)]
+    pub(crate) path: Option<String>,
+    /// The virus scanner that is asked, if one is.
+    #[serde(default)]
+    pub(crate) antivirus: Option<crate::ingest::clamd::Scanner>,
 }
 
 fn train() -> String {

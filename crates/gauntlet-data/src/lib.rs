@@ -1,5 +1,4 @@
-//! Gate: dataset manifests, contracts and personal data. Reads CSV and Parquet, each file once; leaves out distributions
-//! and drift.
+//! Gate: dataset manifests, contracts, personal data, ingest hygiene. Reads tables of many formats, wherever they lie.
 
 #![forbid(unsafe_code)]
 
@@ -8,6 +7,7 @@ mod config;
 pub mod contract;
 mod extract;
 pub mod facts;
+mod ingest;
 mod lines;
 pub mod manifest;
 mod personal;
@@ -19,6 +19,9 @@ use gauntlet_core::Gate;
 pub use contract::{contract_schema, draft_contract};
 pub use manifest::{DraftError, FILL_IN, draft_manifest, manifest_schema};
 pub use personal::Kind;
+pub use table::{
+    IDENTITY_VARIABLE, Identities, IdentityError, Location, LocationError, OpenError, OpenOptions, QueryError,
+};
 
 /// The data gate: one reader, one line a check.
 pub static GATE: Gate = Gate {

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::yaml::Located;
 
-pub use load::{FILE_NAME, expand_path, valid_host};
+pub use load::{FILE_NAME, expand_path, is_address, valid_host};
 pub use quota::{ByteSize, Cores, Money, QuotaError, Span};
 pub use training::{MetricsConfig, Prices, Runner, TrainingConfig, TrainingLimits};
 
@@ -104,7 +104,8 @@ impl Default for SourceConfig {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DatasetConfig {
-    /// A CSV or Parquet file, a folder of them, or a glob such as `data/*.parquet`.
+    /// A file or folder of any format that is read, a glob such as `data/year=*/*.parquet`, or an address: `s3://`, `gs://`,
+    /// `az://`, `https://`, or `sql://VARIABLE/TABLE` with the connection in an environment variable.
     pub path: Located<String>,
     /// Where the data comes from, its licence, its consent.
     #[serde(default)]
