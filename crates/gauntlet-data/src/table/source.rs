@@ -145,7 +145,8 @@ impl Source {
         self.open_plain()
     }
 
-    fn open_plain(&self) -> Result<Handle, Refusal> {
+    /// Opens the bytes by position, decrypted and compressed as they are.
+    pub(crate) fn open_plain(&self) -> Result<Handle, Refusal> {
         let stored = Arc::new(self.open_stored()?);
         let bytes: Arc<dyn ReadAt> = if self.encrypted {
             Arc::new(Plain::open(Arc::clone(&stored), self.identities.as_deref())?)
