@@ -1,11 +1,13 @@
 //! The extractor: one pass over the data files, whatever the number of questions.
 
+mod files;
+
 use std::num::NonZero;
 use std::sync::Arc;
 
-use gauntlet_core::{Context, Extractor, Facts, Location, MaskKey, Masked, SkipCode, Target, TreeFile, display_path};
+use gauntlet_core::{Context, Extractor, Facts, Location, MaskKey, Masked, SkipCode, Target};
 
-use crate::checks::{CONTRACT, MANIFEST, PERSONAL_DATA};
+use crate::checks::{CONTRACT, INGEST, MANIFEST, PERSONAL_DATA, PROTECTION};
 use crate::config::{DatasetConfig, side_file};
 use crate::contract::Contract;
 use crate::facts::{
@@ -15,8 +17,12 @@ use crate::facts::{
 use crate::manifest::Manifest;
 use crate::personal::Kind;
 use crate::scan::{self, Answers, FirstRows, Questions, searched};
-use crate::table::{Problem, Table, family, format_of, place};
+use crate::table::{Problem, Source, Table, family, format_of, place};
 
+/// Raised whenever facts change.
+const VERSION: u32 = 2;
+/// The checks that this extractor serves.
+const CHECKS: [&str; 5] = [MANIFEST, CONTRACT, PERSONAL_DATA, INGEST, PROTECTION];
 /// Threads of one scan at most.
 const MAX_PARTITIONS: usize = 64;
 /// Numbers up to this size identify nobody and are shown; everything else is masked.
@@ -32,7 +38,7 @@ impl Extractor for DataExtractor {
     }
 
     fn version(&self) -> u32 {
-        1
+        VERSION
     }
 
     fn extract(&self, target: &Target<'_>, context: &Context<'_>) -> Facts {
@@ -43,14 +49,14 @@ impl Extractor for DataExtractor {
 
 /// As [`DataExtractor::extract`], in a given number of pieces; the answer does not depend on it.
 pub(crate) fn extract(target: &Target<'_>, context: &Context<'_>, partitions: usize) -> Facts {
-    let mut facts = Facts::new("data", 1);
-    for check in [MANIFEST, CONTRACT, PERSONAL_DATA] {
+    let mut facts = Facts::new("data", VERSION);
+    for check in CHECKS {
         facts.coverage_mut(check);
     }
     match DatasetConfig::of(target.config) {
         Ok(config) => Pass { target, context, config, facts: &mut facts }.run(partitions),
         Err(error) => {
-            for check in [MANIFEST, CONTRACT, PERSONAL_DATA] {
+            for check in CHECKS {
                 facts.coverage_mut(check).skip("", None, SkipCode::Malformed, format!("configuration: {error}"));
             }
         }
@@ -70,9 +76,9 @@ impl<'a> Pass<'a> {
     fn run(mut self, partitions: usize) {
         let manifest = self.manifest();
         let contract = self.contract();
-        let files = self.data_files(contract.is_some());
-        let read: Vec<_> = files.iter().filter(|(_, format)| *format != Format::Other).copied().collect();
-        let (mut table, mut problems) = Table::open(self.target.root, &read, self.context.limits);
+        let files = self.sources();
+        self.not_read(&files, contract.is_some());
+        let (mut table, mut problems) = self.table(&files);
         if let Some(contract) = &contract {
             table.apply_types(contract);
         }
@@ -97,7 +103,8 @@ impl<'a> Pass<'a> {
             self.consent(name, column.is_some(), &answers, &table);
         }
         self.files(&files, &table, &answers, &problems, manifest.is_some());
-        if !read.is_empty() {
+        self.hygiene(&files, &table, &answers, &problems);
+        if !table.files.is_empty() || !problems.is_empty() {
             self.facts.push(
                 CONTRACT,
                 Location::default(),
@@ -139,66 +146,48 @@ impl<'a> Pass<'a> {
         content
     }
 
-    /// The data files with their formats. The side files may lie in the same folder and are no data.
-    fn data_files(&mut self, asked: bool) -> Vec<(&'a TreeFile, Format)> {
-        let sides: Vec<String> =
-            [&self.config.manifest, &self.config.contract].into_iter().flatten().map(|s| s.path.clone()).collect();
-        let mut out = Vec::new();
-        for file in &self.target.tree.files {
-            let path = display_path(&file.path).0;
-            if sides.contains(&path) {
-                self.skip_all(&path, SkipCode::Ignored, "the dataset's own description");
-                continue;
+    /// Files of other formats answer no question about cells.
+    fn not_read(&mut self, files: &[Source], asked: bool) {
+        for source in files.iter().filter(|source| format_of(source.name()) == Format::Other) {
+            let what = "no table format that is read";
+            self.facts.coverage_mut(PERSONAL_DATA).skip(&source.path, None, SkipCode::Unsupported, what);
+            if asked {
+                self.facts.coverage_mut(CONTRACT).skip(&source.path, None, SkipCode::Unsupported, what);
             }
-            let format = format_of(&file.path);
-            if format == Format::Other {
-                let what = "only CSV, TSV and Parquet are read as tables";
-                self.facts.coverage_mut(PERSONAL_DATA).skip(&path, None, SkipCode::Unsupported, what);
-                if asked {
-                    self.facts.coverage_mut(CONTRACT).skip(&path, None, SkipCode::Unsupported, what);
-                }
-            }
-            out.push((file, format));
         }
-        out
     }
 
     /// One fact a file; hashed when a manifest says what the hash has to be.
-    fn files(
-        &mut self,
-        files: &[(&TreeFile, Format)],
-        table: &Table,
-        answers: &Answers,
-        problems: &[Problem],
-        hash: bool,
-    ) {
-        for (file, format) in files {
-            let path = display_path(&file.path).0;
+    fn files(&mut self, files: &[Source], table: &Table, answers: &Answers, problems: &[Problem], hash: bool) {
+        for source in files {
+            let path = source.path.clone();
             let damaged = problems.iter().any(|p| p.path == path && p.rows == 0);
-            let index = table.files.iter().position(|f| f.tree.path == file.path).filter(|_| !damaged);
+            let index = table.files.iter().position(|f| f.path == path).filter(|_| !damaged);
             let rows = index.and_then(|i| answers.file_rows.get(i).copied());
-            let sha256 = if hash { self.hash(file, &path) } else { None };
+            let sha256 = if hash { self.hash(source) } else { None };
             if rows.is_some() {
                 self.facts.coverage_mut(PERSONAL_DATA).looked_at += 1;
                 self.facts.coverage_mut(CONTRACT).looked_at += 1;
             }
-            let fact = FileFact { path, sha256, size: file.size, rows, format: *format };
-            self.facts.push(MANIFEST, Location::file(&file.path), &fact);
-            self.context.progress.file_done(file);
+            let location = match source.tree_file() {
+                Some(file) => Location::file(&file.path),
+                None => Location { path: Some(path.clone()), ..Location::default() },
+            };
+            let format = format_of(source.name());
+            let fact = FileFact { path, sha256, size: source.size(), rows, format };
+            self.facts.push(MANIFEST, location, &fact);
+            if let Some(file) = source.tree_file() {
+                self.context.progress.file_done(file);
+            }
         }
-    }
-
-    fn hash(&mut self, file: &TreeFile, path: &str) -> Option<String> {
-        let coverage = self.facts.coverage_mut(MANIFEST);
-        match file.sha256(self.target.root) {
-            Ok(hash) => {
-                coverage.looked_at += 1;
-                Some(hex::encode(hash))
-            }
-            Err(error) => {
-                coverage.skip(path, None, SkipCode::Unreadable, error.to_string());
-                None
-            }
+        // A table of a database is no file.
+        for (data, rows) in table.files.iter().zip(&answers.file_rows).filter(|(data, _)| data.source.is_none()) {
+            self.facts.coverage_mut(PERSONAL_DATA).looked_at += 1;
+            self.facts.coverage_mut(CONTRACT).looked_at += 1;
+            let location = Location { path: Some(data.path.clone()), ..Location::default() };
+            let path = data.path.clone();
+            let fact = FileFact { path, sha256: None, size: 0, rows: Some(*rows), format: Format::Sql };
+            self.facts.push(MANIFEST, location, &fact);
         }
     }
 
@@ -296,7 +285,7 @@ impl<'a> Pass<'a> {
     }
 
     fn skip_all(&mut self, path: &str, code: SkipCode, what: &str) {
-        for check in [MANIFEST, CONTRACT, PERSONAL_DATA] {
+        for check in CHECKS {
             self.facts.coverage_mut(check).skip(path, None, code, what);
         }
     }

@@ -20,7 +20,8 @@ pub use contract::{contract_schema, draft_contract};
 pub use manifest::{DraftError, FILL_IN, draft_manifest, manifest_schema};
 pub use personal::Kind;
 pub use table::{
-    IDENTITY_VARIABLE, Identities, IdentityError, Location, LocationError, OpenError, OpenOptions, QueryError,
+    FileDigest, IDENTITY_VARIABLE, Identities, IdentityError, Location, LocationError, OpenError, OpenOptions, QueryError,
+    digests, exercise,
 };
 
 /// The data gate: one reader, one line a check.
@@ -30,6 +31,8 @@ pub static GATE: Gate = Gate {
         &checks::manifest::ManifestCheck,
         &checks::contract::ContractCheck,
         &checks::personal_data::PersonalDataCheck,
+        &checks::ingest::IngestCheck,
+        &checks::protection::ProtectionCheck,
     ],
 };
 

@@ -173,7 +173,7 @@ fn archive(bytes: &dyn ReadAt, limits: &Limits, add: &mut impl FnMut(ContentKind
         let name = member.display_name();
         let entry = member.central.as_ref().or(member.local.as_ref());
         if let Some(entry) = entry {
-            sum = sum.saturating_add(entry.uncompressed);
+            sum = sum.saturating_add(entry.size);
             stored = stored.saturating_add(entry.compressed);
         }
         let extension = name.rsplit_once('.').map(|(_, e)| e.to_ascii_lowercase()).unwrap_or_default();

@@ -67,7 +67,7 @@ fn open(source: &Source) -> Result<Opened, Refusal> {
         match message.header_type() {
             MessageHeader::Schema if schema.is_none() => {
                 let header = message.header_as_schema().ok_or_else(|| malformed("no schema"))?;
-                let read = arrow::ipc::convert::try_fb_to_schema(header).map_err(|e| malformed(&e.to_string()))?;
+                let read = arrow::ipc::convert::fb_to_schema(header);
                 schema = Some((read, message.version()));
             }
             kind @ (MessageHeader::RecordBatch | MessageHeader::DictionaryBatch) if schema.is_some() => {

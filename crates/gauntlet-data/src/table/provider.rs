@@ -101,6 +101,11 @@ impl Scan {
         Ok(Arc::new(StreamingTable::try_new(Arc::clone(&self.schema), parts.collect())?))
     }
 
+    /// Columns of the batches.
+    pub(crate) fn schema(&self) -> &Schema {
+        &self.schema
+    }
+
     /// Reads everything in order on this thread, without the engine.
     pub(crate) fn for_each(&self, look: &mut dyn FnMut(RecordBatch)) {
         let look = RefCell::new(look);
