@@ -36,5 +36,11 @@ pub static GATE: Gate = Gate {
     ],
 };
 
+/// What the virus scanner at a socket or `HOST:PORT` says of itself and its signatures; `None` when it does not answer.
+#[must_use]
+pub fn scanner_version(clamd: &str) -> Option<String> {
+    ingest::clamd::Scanner { clamd: clamd.to_owned(), required: false, version: None }.version().ok()
+}
+
 #[cfg(test)]
 mod tests;

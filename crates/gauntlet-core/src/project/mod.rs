@@ -58,6 +58,9 @@ pub struct Project {
     /// Where the log of all evidence is; absent: in the project's state folder, for this machine alone.
     #[serde(default)]
     pub ledger: LedgerConfig,
+    /// What data files are looked at with besides what ships with the program.
+    #[serde(default)]
+    pub ingest: IngestConfig,
     /// What reading one untrusted file may cost.
     #[serde(default)]
     pub limits: Limits,
@@ -101,6 +104,16 @@ impl Default for SourceConfig {
     fn default() -> Self {
         Self { paths: vec![Located { value: ".".into(), line: 0, column: 0 }], exclude: Vec::new() }
     }
+}
+
+/// How data files are looked at when they come in.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct IngestConfig {
+    /// ClamAV's daemon that scans every data file: the path of its socket, or `HOST:PORT`.
+    pub clamd: Option<String>,
+    /// Whether data that was not scanned for viruses may not pass.
+    pub required: bool,
 }
 
 /// One dataset.

@@ -12,8 +12,11 @@ use crate::ingest::facts::{ContentFact, ContentKind, FormulaFact, ScannerFact};
 use crate::ingest::{Look, look};
 use crate::scan::{Answers, FirstRows};
 use crate::table::{
-    Identities, OpenError, OpenOptions, Problem, Source, Table, format_of, open_lenient, partition_keys, place, sources,
+    Identities, OpenError, OpenOptions, Problem, Source, Table, digest_of_rows, format_of, open_lenient, partition_keys,
+    place, sources,
 };
+
+const CHANGED: &str = "changed since the run began; run again when nothing writes to it";
 
 impl Pass<'_> {
     /// Every file of the dataset but those that describe it.
@@ -22,7 +25,12 @@ impl Pass<'_> {
         if let Some(location) = self.elsewhere() {
             let options = OpenOptions { limits: context.limits.clone(), ..OpenOptions::default() };
             return match location.parse().map_err(OpenError::from).and_then(|place| sources(&place, &options)) {
-                Ok(found) => found,
+                Ok(found) => {
+                    if !location.starts_with("sql://") {
+                        self.same_versions(&location, &found);
+                    }
+                    found
+                }
                 Err(error) => {
                     self.skip_all(&location, SkipCode::Unreadable, &error.to_string());
                     Vec::new()
@@ -65,7 +73,16 @@ impl Pass<'_> {
         let options = OpenOptions { limits: self.context.limits.clone(), ..OpenOptions::default() };
         let opened = location.parse().map_err(OpenError::from).and_then(|place| open_lenient(&place, &options));
         match opened.map(|(table, problems)| (Arc::try_unwrap(table), problems)) {
-            Ok((Ok(table), problems)) => (table, problems),
+            Ok((Ok(table), mut problems)) => {
+                let table = Arc::new(table);
+                let changed = match digest_of_rows(&table) {
+                    Ok(now) => (self.config.digests.first().map(|then| &then.sha256) != Some(&now.sha256))
+                        .then(|| (SkipCode::Changed, CHANGED.to_owned())),
+                    Err(error) => Some((SkipCode::Unreadable, error.to_string())),
+                };
+                problems.extend(changed.map(|(code, what)| Problem { path: location, code, what, rows: 0, schema: false }));
+                (Arc::into_inner(table).unwrap_or_else(|| Table::from_sources(Vec::new()).0), problems)
+            }
             Ok((Err(_), _)) => Table::from_sources(Vec::new()),
             Err(error) => {
                 let problem = Problem {
@@ -77,6 +94,15 @@ impl Pass<'_> {
                 };
                 (Table::from_sources(Vec::new()).0, vec![problem])
             }
+        }
+    }
+
+    /// The subject's digest was made of certain versions: those have to be the ones that are read.
+    fn same_versions(&mut self, location: &str, found: &[Source]) {
+        let then: Vec<_> = self.config.digests.iter().map(|file| (&file.path, &file.version)).collect();
+        let now: Vec<_> = found.iter().map(|source| (source.path.clone(), source.version())).collect();
+        if then != now.iter().map(|(path, version)| (path, version)).collect::<Vec<_>>() {
+            self.skip_all(location, SkipCode::Changed, CHANGED);
         }
     }
 
@@ -153,9 +179,16 @@ impl Pass<'_> {
 
     /// SHA-256 of a file for the manifest.
     pub(super) fn hash(&mut self, source: &Source) -> Option<String> {
+        // What lies elsewhere was hashed for the subject's digest, and is the same version still.
+        let known = self.config.digests.iter().find(|file| file.path == source.path && file.version == source.version());
+        let hash = match known.and_then(|file| hex::decode(&file.sha256).ok()?.try_into().ok()) {
+            Some(known) => Ok(known),
+            None => source.sha256(),
+        };
         let coverage = self.facts.coverage_mut(MANIFEST);
-        match source.sha256() {
+        match hash {
             Ok(hash) => {
+                let hash: [u8; 32] = hash;
                 coverage.looked_at += 1;
                 Some(hex::encode(hash))
             }

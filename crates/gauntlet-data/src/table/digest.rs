@@ -1,15 +1,17 @@
 //! Digests of a dataset that does not lie in a folder, so that it can be a subject like one that does.
 
 use std::io::{self, Write};
+use std::sync::Arc;
 
 use arrow::ipc::writer::StreamWriter;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::location::{Location, OpenError, OpenOptions, open, sources};
 use super::{Scan, Table};
 
 /// One file, or table of a database, by digest.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileDigest {
     /// Its address.
     pub path: String,
@@ -17,6 +19,8 @@ pub struct FileDigest {
     pub sha256: String,
     /// Bytes; of a table: of its rows as an Arrow stream.
     pub size: u64,
+    /// The server's tag of the version that was read, where it gives one.
+    pub version: Option<String>,
 }
 
 /// Reads everything at a location once and says what it is by digest.
@@ -29,20 +33,20 @@ pub fn digests(location: &Location, options: &OpenOptions) -> Result<Vec<FileDig
     for source in &files {
         let unreadable = |(_, what)| OpenError::Unreadable { path: source.path.clone(), what };
         let sha256 = hex::encode(source.sha256().map_err(unreadable)?);
-        out.push(FileDigest { path: source.path.clone(), sha256, size: source.size() });
+        out.push(FileDigest { path: source.path.clone(), sha256, size: source.size(), version: source.version() });
     }
     if files.is_empty() {
         let table = open(location, options)?;
-        out.push(rows(&table, location)?);
+        out.push(rows(&table)?);
     }
     Ok(out)
 }
 
 /// The rows of a table in the order in which they are read.
-fn rows(table: &std::sync::Arc<Table>, location: &Location) -> Result<FileDigest, OpenError> {
-    let path = table.files.first().map_or(location.to_string(), |file| file.path.clone());
+pub(crate) fn rows(table: &Arc<Table>) -> Result<FileDigest, OpenError> {
+    let path = table.files.first().map_or_else(String::new, |file| file.path.clone());
     let unreadable = |what: String| OpenError::Unreadable { path: path.clone(), what };
-    let pass = Scan::new(std::sync::Arc::clone(table), (0..table.columns.len()).collect());
+    let pass = Scan::new(Arc::clone(table), (0..table.columns.len()).collect());
     let mut hash = Hasher { hash: Sha256::new(), size: 0 };
     let mut failed = None;
     {
@@ -58,7 +62,7 @@ fn rows(table: &std::sync::Arc<Table>, location: &Location) -> Result<FileDigest
     if let Some(what) = failed.or_else(|| problems.into_iter().next().map(|problem| problem.what)) {
         return Err(unreadable(what));
     }
-    Ok(FileDigest { path, sha256: hex::encode(hash.hash.finalize()), size: hash.size })
+    Ok(FileDigest { path, sha256: hex::encode(hash.hash.finalize()), size: hash.size, version: None })
 }
 
 struct Hasher {

@@ -38,6 +38,7 @@ use format::Reader;
 pub(crate) use partition::keys as partition_keys;
 pub use location::{Location, LocationError, OpenError, OpenOptions};
 pub(crate) use location::{open, open_lenient, sources};
+pub(crate) use digest::rows as digest_of_rows;
 pub use digest::{FileDigest, digests};
 pub use postgres::QueryError;
 pub(crate) use provider::{POSITION, Scan, place, raw_name, typed_name};

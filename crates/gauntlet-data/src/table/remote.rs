@@ -76,6 +76,11 @@ impl Object {
         self.meta.size
     }
 
+    /// The server's tag of this version; where it gives none, the moment of its last change.
+    pub(crate) fn version(&self) -> Option<String> {
+        self.meta.e_tag.clone().or_else(|| Some(self.meta.last_modified.timestamp_micros().to_string()))
+    }
+
     /// Whether its bytes travel unencrypted.
     pub(crate) fn in_the_clear(&self) -> bool {
         self.place.starts_with("http://")

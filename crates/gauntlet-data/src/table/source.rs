@@ -116,6 +116,14 @@ impl Source {
         }
     }
 
+    /// The server's tag of this version of an object.
+    pub(crate) fn version(&self) -> Option<String> {
+        match &self.origin {
+            Origin::Object(object) => object.version(),
+            _ => None,
+        }
+    }
+
     /// The file of a walked tree, unless it lies elsewhere.
     pub(crate) fn tree_file(&self) -> Option<&TreeFile> {
         match &self.origin {
