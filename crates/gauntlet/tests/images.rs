@@ -56,7 +56,7 @@ fn signed_image(layout: &Path, key: &SigningKey) -> String {
 fn project(example: &str, signer: &SigningKey, trusted: &SigningKey) -> Sandbox {
     let sandbox = Sandbox::example(example);
     let digest = signed_image(&sandbox.project().join("images/serve"), signer);
-    sandbox.write("images/build.pub.pem", trusted.verifying_key().to_pem());
+    sandbox.write("images/build.pub.pem", trusted.verifying_key().to_pem().unwrap());
     let file = sandbox.project().join("gauntlet.yaml");
     let text = std::fs::read_to_string(&file).unwrap();
     let image = format!(
