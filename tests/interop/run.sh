@@ -63,3 +63,10 @@ echo "== bills of materials, against the schemas of CycloneDX and the model of S
 
 echo "== training runs, real and hostile"
 tests/interop/train.sh "$program"
+
+echo "== data in buckets, on web servers and in a database"
+tests/interop/data-remote.sh "$program"
+tests/interop/data-postgres.sh "$program"
+
+echo "== data files before a virus scanner"
+tests/interop/clamav.sh "$program"

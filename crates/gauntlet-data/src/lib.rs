@@ -20,8 +20,8 @@ pub use contract::{contract_schema, draft_contract};
 pub use manifest::{DraftError, FILL_IN, draft_manifest, manifest_schema};
 pub use personal::Kind;
 pub use table::{
-    FileDigest, IDENTITY_VARIABLE, Identities, IdentityError, Location, LocationError, OpenError, OpenOptions, QueryError,
-    digests, exercise,
+    FileDigest, IDENTITY_VARIABLE, Identities, IdentityError, Location, LocationError, OpenError, OpenOptions,
+    QueryError, digests, exercise,
 };
 
 /// The data gate: one reader, one line a check.

@@ -110,7 +110,8 @@ fn confidential(manifest: Option<&Manifest>, columns: &[String]) -> Option<(Clas
         columns.iter().filter_map(|name| class(name).map(|class| (class, name))).collect();
     found.retain(|(class, _)| *class >= Class::Personal);
     let highest = found.iter().map(|(class, _)| *class).max()?;
-    let first: Vec<String> = found.iter().take(3).map(|(class, name)| format!("`{name}` ({})", class.as_str())).collect();
+    let first: Vec<String> =
+        found.iter().take(3).map(|(class, name)| format!("`{name}` ({})", class.as_str())).collect();
     let more = if found.len() > 3 { format!(" and {} more", found.len() - 3) } else { String::new() };
     Some((highest, format!("confidential columns: {}{more}", first.join(", "))))
 }
@@ -129,14 +130,7 @@ fn origins(manifest: &Manifest, place: &Location, out: &mut Judgement) {
     }
 }
 
-fn add(
-    out: &mut Judgement,
-    name: &str,
-    place: Location,
-    snippet: &str,
-    severity: Option<Severity>,
-    message: String,
-) {
+fn add(out: &mut Judgement, name: &str, place: Location, snippet: &str, severity: Option<Severity>, message: String) {
     if let Some(rule) = INFO.rule(name) {
         let draft = Draft::new(rule, place, message).snippet(snippet).confidence(Confidence::High);
         out.findings.push(match severity {

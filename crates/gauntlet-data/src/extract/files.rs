@@ -12,8 +12,8 @@ use crate::ingest::facts::{ContentFact, ContentKind, FormulaFact, ScannerFact};
 use crate::ingest::{Look, look};
 use crate::scan::{Answers, FirstRows};
 use crate::table::{
-    Identities, OpenError, OpenOptions, Problem, Source, Table, digest_of_rows, format_of, open_lenient, partition_keys,
-    place, sources,
+    Identities, OpenError, OpenOptions, Problem, Source, Table, digest_of_rows, format_of, open_lenient,
+    partition_keys, place, sources,
 };
 
 const CHANGED: &str = "changed since the run began; run again when nothing writes to it";
@@ -80,7 +80,13 @@ impl Pass<'_> {
                         .then(|| (SkipCode::Changed, CHANGED.to_owned())),
                     Err(error) => Some((SkipCode::Unreadable, error.to_string())),
                 };
-                problems.extend(changed.map(|(code, what)| Problem { path: location, code, what, rows: 0, schema: false }));
+                problems.extend(changed.map(|(code, what)| Problem {
+                    path: location,
+                    code,
+                    what,
+                    rows: 0,
+                    schema: false,
+                }));
                 (Arc::into_inner(table).unwrap_or_else(|| Table::from_sources(Vec::new()).0), problems)
             }
             Ok((Err(_), _)) => Table::from_sources(Vec::new()),
@@ -180,7 +186,8 @@ impl Pass<'_> {
     /// SHA-256 of a file for the manifest.
     pub(super) fn hash(&mut self, source: &Source) -> Option<String> {
         // What lies elsewhere was hashed for the subject's digest, and is the same version still.
-        let known = self.config.digests.iter().find(|file| file.path == source.path && file.version == source.version());
+        let known =
+            self.config.digests.iter().find(|file| file.path == source.path && file.version == source.version());
         let hash = match known.and_then(|file| hex::decode(&file.sha256).ok()?.try_into().ok()) {
             Some(known) => Ok(known),
             None => source.sha256(),

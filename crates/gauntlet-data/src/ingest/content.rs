@@ -127,7 +127,12 @@ fn hidden(
         {
             add(ContentKind::Polyglot, format!("{} bytes follow behind the end of the picture", size - end));
         }
-        for (mark, what) in [(&b"<?php"[..], "PHP code"), (b"<script", "a script"), (b"MZ\x90\0\x03\0\0\0", "a Windows program"), (b"\x7fELF\x02\x01\x01\0", "an ELF program")] {
+        for (mark, what) in [
+            (&b"<?php"[..], "PHP code"),
+            (b"<script", "a script"),
+            (b"MZ\x90\0\x03\0\0\0", "a Windows program"),
+            (b"\x7fELF\x02\x01\x01\0", "an ELF program"),
+        ] {
             for part in [head.get(1..).unwrap_or_default(), tail.as_slice()] {
                 if memmem::find(part, mark).is_some() {
                     add(ContentKind::Polyglot, format!("a picture with {what} inside"));
@@ -192,7 +197,8 @@ fn archive(bytes: &dyn ReadAt, limits: &Limits, add: &mut impl FnMut(ContentKind
     }
     let most = (1u64 << 20).saturating_add(stored.saturating_mul(limits.ratio));
     if zip.limit().is_some() || sum > limits.expanded_bytes || sum > most {
-        let what = format!("a zip archive of {} bytes that expands to {sum} in {} members", bytes.size(), zip.members().len());
+        let what =
+            format!("a zip archive of {} bytes that expands to {sum} in {} members", bytes.size(), zip.members().len());
         add(ContentKind::Bomb, what);
     }
 }

@@ -9,7 +9,7 @@ use crate::facts::RowSample;
 /// What a file turned out to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum ContentKind {
+pub(crate) enum ContentKind {
     /// Content and name disagree.
     TypeMismatch,
     /// A program or script.
@@ -24,11 +24,11 @@ pub enum ContentKind {
 
 /// Content that does not belong into a dataset.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct ContentFact {
+pub(crate) struct ContentFact {
     /// Which kind.
-    pub kind: ContentKind,
+    pub(crate) kind: ContentKind,
     /// What was seen.
-    pub what: String,
+    pub(crate) what: String,
 }
 
 impl Fact for ContentFact {
@@ -37,15 +37,15 @@ impl Fact for ContentFact {
 
 /// Cells of one column that a spreadsheet would run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct FormulaFact {
+pub(crate) struct FormulaFact {
     /// The column.
-    pub column: String,
+    pub(crate) column: String,
     /// Whether they reach out of the sheet.
-    pub reaches: bool,
+    pub(crate) reaches: bool,
     /// How many cells.
-    pub cells: u64,
+    pub(crate) cells: u64,
     /// The first of them, masked.
-    pub first: Vec<RowSample>,
+    pub(crate) first: Vec<RowSample>,
 }
 
 impl FormulaFact {
@@ -61,7 +61,7 @@ impl Fact for FormulaFact {
 /// What the virus scanner said of a file, or of itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum ScannerFact {
+pub(crate) enum ScannerFact {
     /// It answered: its version and the date of its signatures.
     Ready {
         /// As it says.
@@ -89,13 +89,13 @@ impl Fact for ScannerFact {
 
 /// How a file is protected where it lies and on its way.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ProtectionFact {
+pub(crate) struct ProtectionFact {
     /// Stored encrypted, as far as can be told from the file.
-    pub encrypted: bool,
+    pub(crate) encrypted: bool,
     /// Any user of the machine can read it.
-    pub world_readable: bool,
+    pub(crate) world_readable: bool,
     /// It comes over a connection that is not encrypted.
-    pub in_the_clear: bool,
+    pub(crate) in_the_clear: bool,
 }
 
 impl Fact for ProtectionFact {

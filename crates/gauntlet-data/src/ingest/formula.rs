@@ -12,8 +12,23 @@ pub(crate) enum Danger {
 
 /// Functions that leave the sheet, of Excel, LibreOffice and Google Sheets.
 const REACHING: [&str; 17] = [
-    "HYPERLINK", "WEBSERVICE", "IMPORTXML", "IMPORTDATA", "IMPORTHTML", "IMPORTFEED", "IMPORTRANGE", "IMAGE", "CALL", "EXEC",
-    "REGISTER", "REGISTER.ID", "RTD", "DDE", "FILES", "CMD", "MSEXCEL",
+    "HYPERLINK",
+    "WEBSERVICE",
+    "IMPORTXML",
+    "IMPORTDATA",
+    "IMPORTHTML",
+    "IMPORTFEED",
+    "IMPORTRANGE",
+    "IMAGE",
+    "CALL",
+    "EXEC",
+    "REGISTER",
+    "REGISTER.ID",
+    "RTD",
+    "DDE",
+    "FILES",
+    "CMD",
+    "MSEXCEL",
 ];
 
 /// Whether a spreadsheet would run the cell.
@@ -42,7 +57,7 @@ fn equals(rest: &str) -> bool {
         '(' | '+' | '-' | '@' | '"' | '\'' | '$' | '{' | '[' => rest.len() > 1,
         c if c.is_ascii_digit() => true,
         // A word alone is a smiley, an equation's side or a name: a sheet shows an error and does nothing.
-        c if c.is_alphabetic() || c == '_' => calls(rest) || is_dde(rest) || is_reference(rest),
+        c if c.is_alphabetic() || c == '_' => calls(rest) || reaches(rest) || is_dde(rest) || is_reference(rest),
         _ => false,
     }
 }
@@ -118,7 +133,18 @@ mod tests {
         ] {
             assert_eq!(danger(text), Some(Danger::Reaches), "{text:?}");
         }
-        for text in ["=1+1", "=A1+B2", "=SUM(A1:A9)", "+SUM(1,2)", "@SUM(A1)", "-AVG(1)", "\r=2*3", "=$A$1", "=(1)", "=\"a\"&\"b\""] {
+        for text in [
+            "=1+1",
+            "=A1+B2",
+            "=SUM(A1:A9)",
+            "+SUM(1,2)",
+            "@SUM(A1)",
+            "-AVG(1)",
+            "\r=2*3",
+            "=$A$1",
+            "=(1)",
+            "=\"a\"&\"b\"",
+        ] {
             assert_eq!(danger(text), Some(Danger::Computes), "{text:?}");
         }
     }
@@ -126,9 +152,38 @@ mod tests {
     #[test]
     fn what_only_looks_alike_is_left_alone() {
         for text in [
-            "", "=", "==", "=>", "=)", "=D", "= ", "-", "--", "---", "-1", "-1.5e-3", "+49 30 5551234", "+1 (555) 123-4567",
-            "- milk", "-inf", "-NaN", "@anna", "@anna thanks (again)", "+1", "-12,50 €", "\tindented", "\t", "-x", "+ good",
-            "-40 % (off)", "a=1", "x+y", "5 - (3)", "+ more (see below)", "=equal to the rest", "-- see f (x)",
+            "",
+            "=",
+            "==",
+            "=>",
+            "=)",
+            "=D",
+            "= ",
+            "-",
+            "--",
+            "---",
+            "-1",
+            "-1.5e-3",
+            "+49 30 5551234",
+            "+1 (555) 123-4567",
+            "- milk",
+            "-inf",
+            "-NaN",
+            "@anna",
+            "@anna thanks (again)",
+            "+1",
+            "-12,50 €",
+            "\tindented",
+            "\t",
+            "-x",
+            "+ good",
+            "-40 % (off)",
+            "a=1",
+            "x+y",
+            "5 - (3)",
+            "+ more (see below)",
+            "=equal to the rest",
+            "-- see f (x)",
         ] {
             assert_eq!(danger(text), None, "{text:?}");
         }

@@ -101,7 +101,8 @@ fn is_windows_program(head: &[u8]) -> bool {
     let Some([a, b, c, d]) = head.get(0x3c..0x40) else { return false };
     let at = usize::try_from(u32::from_le_bytes([*a, *b, *c, *d])).unwrap_or(usize::MAX);
     let header = at.checked_add(4).and_then(|end| head.get(at..end));
-    head.starts_with(b"MZ") && header.is_some_and(|header| header == b"PE\0\0" || header.starts_with(b"NE") || header.starts_with(b"LE"))
+    head.starts_with(b"MZ")
+        && header.is_some_and(|header| header == b"PE\0\0" || header.starts_with(b"NE") || header.starts_with(b"LE"))
 }
 
 /// Protocol 2 to 5, then an opcode that such streams begin with.
@@ -150,7 +151,17 @@ mod tests {
 
     #[test]
     fn text_is_text() {
-        for head in [&b"id,name\n1,MZ\n"[..], b"MZ,country\n", b"#!comment\n", b"# a,b\n", b"{\"a\": 1}\n", b"", b"BMI,age\n", b"L,x\n", b"II,x\n"] {
+        for head in [
+            &b"id,name\n1,MZ\n"[..],
+            b"MZ,country\n",
+            b"#!comment\n",
+            b"# a,b\n",
+            b"{\"a\": 1}\n",
+            b"",
+            b"BMI,age\n",
+            b"L,x\n",
+            b"II,x\n",
+        ] {
             assert_eq!(kind(head), None, "{head:?}");
         }
     }

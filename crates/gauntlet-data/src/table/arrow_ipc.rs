@@ -48,7 +48,12 @@ fn open(source: &Source) -> Result<Opened, Refusal> {
     let bytes = handle.bytes().as_ref();
     let mut magic = [0; 6];
     let is_file = bytes.size() >= 8 && bytes.read_exact_at(0, &mut magic).is_ok() && &magic == MAGIC;
-    let (mut at, end) = if is_file { (8, footer_at(bytes, &source.limits)?) } else { (0, bytes.size()) };
+    let (mut at, end) = if is_file {
+        let end = footer_at(bytes, &source.limits)?;
+        (behind_padding(bytes, end)?, end)
+    } else {
+        (0, bytes.size())
+    };
     let mut schema: Option<(Schema, MetadataVersion)> = None;
     let mut messages = Vec::new();
     while let Some((head, metadata)) = metadata(bytes, at, end, &source.limits)? {
@@ -57,7 +62,10 @@ fn open(source: &Source) -> Result<Opened, Refusal> {
         let body = u64::try_from(message.bodyLength()).map_err(|_| malformed("claims a negative length"))?;
         let next = at.checked_add(head).and_then(|n| n.checked_add(body));
         let Some(next) = next.filter(|next| *next <= end) else {
-            let what = format!("message at offset {at}: {body} bytes are announced, {} are there", end.saturating_sub(at + head));
+            let what = format!(
+                "message at offset {at}: {body} bytes are announced, {} are there",
+                end.saturating_sub(at + head)
+            );
             return Err((SkipCode::Truncated, what));
         };
         if body > MAX_BODY {
@@ -100,7 +108,8 @@ impl Reader for IpcFile {
         let mut decoder = FileDecoder::new(Arc::clone(&self.schema), self.version);
         let (mut row, mut number) = (0, 0u64);
         for message in &self.messages {
-            let malformed = |what: &dyn std::fmt::Display| (SkipCode::Malformed, format!("record batch {number}: {what}"));
+            let malformed =
+                |what: &dyn std::fmt::Display| (SkipCode::Malformed, format!("record batch {number}: {what}"));
             let length = usize::try_from(message.head + message.body).map_err(|_| malformed(&"too large"))?;
             let mut bytes = vec![0; length];
             handle.bytes().read_exact_at(message.offset, &mut bytes).map_err(|e| io_problem(&e))?;
@@ -150,12 +159,23 @@ fn metadata(bytes: &dyn ReadAt, at: u64, end: u64, limits: &Limits) -> Result<Op
     if length == 0 {
         return Ok(None);
     }
-    limits.check(Limit::HeaderBytes, length).map_err(|hit| (SkipCode::Limit, format!("{hit}: message at offset {at}")))?;
+    limits
+        .check(Limit::HeaderBytes, length)
+        .map_err(|hit| (SkipCode::Limit, format!("{hit}: message at offset {at}")))?;
     if at + prefix + length > end {
         return Err(truncated());
     }
     let metadata = bytes.read_block(at + prefix, length, limits).map_err(|e| io_problem(&e))?;
     Ok(Some((prefix + length, metadata)))
+}
+
+/// Where the first message begins: writers pad the magic number with zeros, to 8 or 64 bytes.
+fn behind_padding(bytes: &dyn ReadAt, end: u64) -> Result<u64, Refusal> {
+    let mut start = [0; 64];
+    let have = usize::try_from(end).unwrap_or(64).min(64);
+    bytes.read_exact_at(0, start.get_mut(..have).unwrap_or_default()).map_err(|e| io_problem(&e))?;
+    let zeros = start.iter().take(have).skip(8).take_while(|byte| **byte == 0).count() as u64;
+    Ok(8 + zeros / 8 * 8)
 }
 
 /// Where the footer of a file begins.

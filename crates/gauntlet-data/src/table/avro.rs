@@ -213,7 +213,10 @@ impl Input {
         self.take(length, &mut data)?;
         self.take(16, &mut mark)?;
         if mark != sync {
-            return Err((SkipCode::Malformed, "its mark is not the file's: a length is wrong, or bytes are".to_owned()));
+            return Err((
+                SkipCode::Malformed,
+                "its mark is not the file's: a length is wrong, or bytes are".to_owned(),
+            ));
         }
         Ok(Block { count, data })
     }
@@ -222,7 +225,9 @@ impl Input {
 /// Bytes of a block when it is unpacked, within the limits.
 fn unpacked(data: &[u8], codec: Codec, limits: &Limits) -> Result<u64, Refusal> {
     let most = MAX_BLOCK.min((1 << 20) + (data.len() as u64).saturating_mul(limits.ratio));
-    let bomb = || (SkipCode::Limit, format!("limit `ratio` reached ({}): {} bytes expand beyond it", limits.ratio, data.len()));
+    let bomb = || {
+        (SkipCode::Limit, format!("limit `ratio` reached ({}): {} bytes expand beyond it", limits.ratio, data.len()))
+    };
     let drain = |input: &mut dyn Read| -> Result<u64, Refusal> {
         let got = std::io::copy(&mut input.take(most + 1), &mut std::io::sink()).map_err(|e| io_problem(&e))?;
         if got > most { Err(bomb()) } else { Ok(got) }
@@ -232,7 +237,8 @@ fn unpacked(data: &[u8], codec: Codec, limits: &Limits) -> Result<u64, Refusal> 
         Codec::Deflate => drain(&mut flate2::read::DeflateDecoder::new(data)),
         Codec::Zstandard => {
             let budget = Budget::new(limits.clone());
-            let mut input = decoder(Container::Zstd, data, &budget).map_err(|e| (SkipCode::Malformed, e.to_string()))?;
+            let mut input =
+                decoder(Container::Zstd, data, &budget).map_err(|e| (SkipCode::Malformed, e.to_string()))?;
             drain(&mut input)
         }
         Codec::Snappy => {

@@ -7,8 +7,7 @@ use arrow::ipc::writer::StreamWriter;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::location::{Location, OpenError, OpenOptions, open, sources};
-use super::{Scan, Table};
+use super::{Location, OpenError, OpenOptions, Scan, Table, open, sources};
 
 /// One file, or table of a database, by digest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -65,7 +65,8 @@ fn open(source: &Source) -> Result<Opened, Refusal> {
 impl Reader for JsonFile {
     fn read(&self, _: usize, wanted: &[Wanted<'_>], sink: &Sink<'_>) -> Result<(), Stop> {
         self.source.stream(|input| {
-            let mut rows = Rows { lines: Lines::new(input), names: &self.names, wanted, row: 0, misfits: Misfits::default() };
+            let mut rows =
+                Rows { lines: Lines::new(input), names: &self.names, wanted, row: 0, misfits: Misfits::default() };
             let outcome = loop {
                 match rows.next_batch() {
                     Ok(Some((numbers, arrays))) => sink.rows(numbers, arrays)?,
@@ -285,7 +286,8 @@ mod tests {
 
     #[test]
     fn what_is_no_record_is_counted_with_its_row() {
-        let text = b"{\"a\": 1}\n{\"a\": 1, \"a\": 2}\n\n[1]\n{\"a\": 1} x\n{\"b\": 1}\n{\"a\": \xff}\n{\"a\": 3}\n\n\n";
+        let text =
+            b"{\"a\": 1}\n{\"a\": 1, \"a\": 2}\n\n[1]\n{\"a\": 1} x\n{\"b\": 1}\n{\"a\": \xff}\n{\"a\": 3}\n\n\n";
         let (rows, _, misfits) = read(text, &["a"]).unwrap();
         assert_eq!(rows, [0, 7]);
         let seen: Vec<String> = misfits.into_iter().map(|(row, what)| format!("{row} {what}")).collect();

@@ -31,15 +31,15 @@ use crate::contract::Contract;
 use crate::facts::Format;
 use crate::manifest::DraftError;
 use csv::shorten;
-pub use exercise::exercise;
-pub use encrypted::{IDENTITY_VARIABLE, Identities, IdentityError};
-pub(crate) use format::format_of;
-use format::Reader;
-pub(crate) use partition::keys as partition_keys;
-pub use location::{Location, LocationError, OpenError, OpenOptions};
-pub(crate) use location::{open, open_lenient, sources};
 pub(crate) use digest::rows as digest_of_rows;
 pub use digest::{FileDigest, digests};
+pub use encrypted::{IDENTITY_VARIABLE, Identities, IdentityError};
+pub use exercise::exercise;
+use format::Reader;
+pub(crate) use format::format_of;
+pub use location::{Location, LocationError, OpenError, OpenOptions};
+pub(crate) use location::{open, open_lenient, sources};
+pub(crate) use partition::keys as partition_keys;
 pub use postgres::QueryError;
 pub(crate) use provider::{POSITION, Scan, place, raw_name, typed_name};
 pub(crate) use source::{Origin, Refusal, Source, io_problem};
@@ -128,7 +128,8 @@ impl Table {
                 None => {
                     let both = own.iter().find(|key| opened.columns.iter().any(|column| column.name == **key));
                     if let Some(key) = both {
-                        let what = format!("the column `{}` is in the file and in the names of its folders", shorten(key));
+                        let what =
+                            format!("the column `{}` is in the file and in the names of its folders", shorten(key));
                         problems.push(differs(what));
                         continue;
                     }
@@ -136,7 +137,8 @@ impl Table {
                     keys = Some(own);
                 }
                 Some(keys) if *keys != own => {
-                    let what = format!("lies in folders of the columns {own:?}, other files in {keys:?}; it was not scanned");
+                    let what =
+                        format!("lies in folders of the columns {own:?}, other files in {keys:?}; it was not scanned");
                     problems.push(differs(what));
                     continue;
                 }
@@ -192,14 +194,6 @@ impl Table {
             }
         }
         problems
-    }
-
-    /// Types text columns as another table has them, by name: a batch is read as its reference was.
-    pub(crate) fn types_of(&mut self, other: &Self) {
-        for column in self.columns.iter_mut().filter(|column| column.text_file) {
-            let there = other.column(&column.name).and_then(|i| other.columns.get(i));
-            column.typed = there.map(|there| there.rule_type().clone()).filter(|t| *t != DataType::Utf8 && !t.is_nested());
-        }
     }
 
     /// Lets the contract say what the cells of CSV columns are.

@@ -61,7 +61,8 @@ fn open(source: &Source) -> Result<Opened, Refusal> {
         [_, _] if fortran => return Err(unsupported("stored by columns (fortran_order); store it by rows".to_owned())),
         shape => return Err(unsupported(format!("the shape {shape:?}; one and two dimensions are read"))),
     };
-    let expected = facts.expected.ok_or_else(|| (SkipCode::Malformed, "more elements than can be counted".to_owned()))?;
+    let expected =
+        facts.expected.ok_or_else(|| (SkipCode::Malformed, "more elements than can be counted".to_owned()))?;
     if expected > facts.available {
         let what = format!("{expected} bytes of numbers are announced, {} are there", facts.available);
         return Err((SkipCode::Truncated, what));

@@ -25,7 +25,8 @@ pub(super) fn check(file: &dyn ReadAt, range: Range<u64>, claimed: u64) -> Resul
     let mut buffer = Vec::new();
     while at < range.end {
         let malformed = |what: String| (SkipCode::Malformed, format!("page {number}: {what}"));
-        let (header, length) = header(file, at..range.end).map_err(|(code, what)| (code, format!("page {number}: {what}")))?;
+        let (header, length) =
+            header(file, at..range.end).map_err(|(code, what)| (code, format!("page {number}: {what}")))?;
         let body = at + length;
         let size = u64::try_from(header.compressed).map_err(|_| malformed("claims a negative size".to_owned()))?;
         let unpacked = u64::try_from(header.unpacked).map_err(|_| malformed("claims a negative size".to_owned()))?;

@@ -20,8 +20,7 @@ use super::provider::Sink;
 use super::source::{AtReader, Handle, Refusal, Source, io_problem};
 use crate::facts::Format;
 
-pub(super) const FORMAT: Entry =
-    Entry { format: Format::Parquet, extensions: &["parquet", "pq"], open };
+pub(super) const FORMAT: Entry = Entry { format: Format::Parquet, extensions: &["parquet", "pq"], open };
 
 const BATCH_ROWS: usize = 8_192;
 
@@ -66,8 +65,9 @@ impl Reader for ParquetFile {
             let name = || shorten(&column.column_path().string());
             let claimed = u64::try_from(column.uncompressed_size()).unwrap_or(0);
             let range = range(column).ok_or_else(|| malformed(&"a column lies outside the file"))?;
-            page::check(handle.bytes().as_ref(), range, claimed)
-                .map_err(|(code, what)| Stop::Problem(code, format!("row group {group}, column `{}`: {what}", name())))?;
+            page::check(handle.bytes().as_ref(), range, claimed).map_err(|(code, what)| {
+                Stop::Problem(code, format!("row group {group}, column `{}`: {what}", name()))
+            })?;
         }
         let mask = ProjectionMask::roots(schema, roots.iter().copied());
         let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(Chunks(handle.clone()), self.metadata.clone())
@@ -87,7 +87,8 @@ impl Reader for ParquetFile {
             row += count;
         }
         if row != end {
-            let what = format!("row group {group}: {} of {claimed} rows are there", (row + claimed).saturating_sub(end));
+            let what =
+                format!("row group {group}: {} of {claimed} rows are there", (row + claimed).saturating_sub(end));
             return Err(Stop::Problem(SkipCode::Truncated, what));
         }
         sink.count(claimed);

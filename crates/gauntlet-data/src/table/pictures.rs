@@ -14,11 +14,8 @@ use super::provider::Sink;
 use super::source::{Refusal, Source};
 use crate::facts::Format;
 
-pub(super) const FORMAT: Entry = Entry {
-    format: Format::Picture,
-    extensions: &["png", "jpg", "jpeg", "gif", "bmp", "webp", "tif", "tiff"],
-    open,
-};
+pub(super) const FORMAT: Entry =
+    Entry { format: Format::Picture, extensions: &["png", "jpg", "jpeg", "gif", "bmp", "webp", "tif", "tiff"], open };
 
 #[derive(Debug)]
 struct Picture {

@@ -73,7 +73,9 @@ impl FromStr for Query {
             && !variable.starts_with(|c: char| c.is_ascii_digit())
             && variable.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
         if !named {
-            return Err(wrong("the first part is the name of an environment variable, with the connection string in it"));
+            return Err(wrong(
+                "the first part is the name of an environment variable, with the connection string in it",
+            ));
         }
         let fits = match &what {
             What::Table(parts) => (1..=2).contains(&parts.len()) && parts.iter().all(|part| !part.is_empty()),
@@ -141,10 +143,7 @@ pub(super) fn open(query: &Query) -> Result<Table, String> {
     let path = query.to_string();
     let (columns, keeper, snapshot) = wait(async {
         let client = connect(query).await?;
-        client
-            .batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            .await
-            .map_err(|e| said(&e))?;
+        client.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await.map_err(|e| said(&e))?;
         let row = client.query_one("SELECT pg_export_snapshot()", &[]).await.map_err(|e| said(&e))?;
         let snapshot: String = row.try_get(0).map_err(|e| said(&e))?;
         // The line end keeps a comment at the end of a query from swallowing the bracket.
@@ -186,7 +185,8 @@ impl Reader for PostgresTable {
         // A pass that only counts asks for something, too.
         let list = if list.is_empty() { "1".to_owned() } else { list.join(", ") };
         let statement = format!("SELECT {list} FROM ({}\n) AS gauntlet_rows", self.query.inner());
-        let (_client, rows) = wait(self.stream(&statement)).map_err(|e| unreadable(e.to_string()))?.map_err(unreadable)?;
+        let (_client, rows) =
+            wait(self.stream(&statement)).map_err(|e| unreadable(e.to_string()))?.map_err(unreadable)?;
         pin_mut!(rows);
         let mut row = 0u64;
         loop {
@@ -321,11 +321,9 @@ fn selected(column: &tokio_postgres::Column) -> Selected {
     match plain {
         Some(stored) => Selected { name: column.name().to_owned(), expression: name, stored },
         // Numbers of any precision, documents, arrays and the rest: as the server writes them, typed by the contract.
-        None => Selected {
-            name: column.name().to_owned(),
-            expression: format!("{name}::text"),
-            stored: DataType::Utf8,
-        },
+        None => {
+            Selected { name: column.name().to_owned(), expression: format!("{name}::text"), stored: DataType::Utf8 }
+        }
     }
 }
 

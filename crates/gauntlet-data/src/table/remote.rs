@@ -15,7 +15,6 @@ use object_store::{GetOptions, GetRange, ObjectMeta, ObjectStore};
 use tokio::runtime::Runtime;
 use tokio::time::timeout;
 
-
 /// How long a server may stay silent.
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// Bytes of one request, and the most when a file is read in order.

@@ -81,7 +81,16 @@ impl Source {
         if compressed.is_some() {
             name.set_extension("");
         }
-        Self { path, origin, encrypted, compressed, identities: None, limits: limits.clone(), partitions: Vec::new(), name }
+        Self {
+            path,
+            origin,
+            encrypted,
+            compressed,
+            identities: None,
+            limits: limits.clone(),
+            partitions: Vec::new(),
+            name,
+        }
     }
 
     /// With keys for encrypted files.
@@ -166,10 +175,7 @@ impl Source {
 
     /// Hands the bytes to `read` in order, decrypted and decompressed. What `read` makes of them counts only when the
     /// file did not change meanwhile.
-    pub(crate) fn stream<T, E: From<Refusal>>(
-        &self,
-        read: impl FnOnce(&mut dyn Read) -> Result<T, E>,
-    ) -> Result<T, E> {
+    pub(crate) fn stream<T, E: From<Refusal>>(&self, read: impl FnOnce(&mut dyn Read) -> Result<T, E>) -> Result<T, E> {
         let handle = self.open_plain()?;
         let mut input = handle.reader();
         let out = match self.compressed {
