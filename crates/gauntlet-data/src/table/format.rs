@@ -50,6 +50,11 @@ pub(super) trait Reader: fmt::Debug + Send + Sync {
         1
     }
 
+    /// The row group that a row lies in, where files have such.
+    fn row_group(&self, _row: u64) -> Option<u64> {
+        None
+    }
+
     /// Hands the wanted columns of one piece to `sink`, in the order of `wanted`, with the numbers of their rows.
     ///
     /// # Errors

@@ -196,6 +196,12 @@ impl Table {
         problems
     }
 
+    /// The row group that a row of a file lies in, where files have such.
+    #[allow(dead_code, reason = "for results that name rows")]
+    pub(crate) fn row_group(&self, file: usize, row: u64) -> Option<u64> {
+        self.files.get(file)?.reader.row_group(row)
+    }
+
     /// Lets the contract say what the cells of CSV columns are.
     pub(crate) fn apply_types(&mut self, contract: &Contract) {
         for column in self.columns.iter_mut().filter(|column| column.text_file) {

@@ -47,6 +47,10 @@ impl Reader for ParquetFile {
         self.starts.len()
     }
 
+    fn row_group(&self, row: u64) -> Option<u64> {
+        self.starts.partition_point(|&start| start <= row).checked_sub(1).map(|group| group as u64)
+    }
+
     fn read(&self, group: usize, wanted: &[Wanted<'_>], sink: &Sink<'_>) -> Result<(), Stop> {
         let malformed =
             |error: &dyn std::fmt::Display| Stop::Problem(SkipCode::Malformed, format!("row group {group}: {error}"));

@@ -102,7 +102,7 @@ impl Scan {
     }
 
     /// Columns of the batches.
-    pub(crate) fn schema(&self) -> &Schema {
+    pub(crate) fn schema(&self) -> &SchemaRef {
         &self.schema
     }
 
