@@ -25,7 +25,7 @@ trap 'as_user "$bin/pg_ctl" -D "$work/db" -m immediate stop >/dev/null 2>&1 || t
     chmod 644 "$work/password"
     as_user "$bin/initdb" -D "$work/db" -U admin -A scram-sha-256 --pwfile="$work/password" -E UTF8 >/dev/null
     openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost \
-        -addext 'subjectAltName=DNS:localhost,IP:127.0.0.1' -keyout "$work/db/server.key" -out "$work/db/server.crt" 2>/dev/null
+        -addext 'subjectAltName=DNS:localhost,IP:127.0.0.1' -addext 'basicConstraints=critical,CA:FALSE' -keyout "$work/db/server.key" -out "$work/db/server.crt" 2>/dev/null
     cp "$work/db/server.crt" "$work/root.crt"
     [ "$(id -u)" != 0 ] || chown postgres "$work/db/server.key" "$work/db/server.crt"
     chmod 600 "$work/db/server.key"
