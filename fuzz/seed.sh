@@ -41,6 +41,14 @@ for folder in ../testdata "$@"; do
     done
     seeds=corpus/card
     put_all "$folder" '*.md'
+    # The first byte chooses the format.
+    seeds=corpus/tables
+    for pair in csv:000 tsv:001 jsonl:002 parquet:003 arrow:004 arrows:005 avro:006 npy:007 png:012; do
+        find "$folder" -type f -name "*.${pair%:*}" -size -64k >"$list"
+        while IFS= read -r file; do
+            { printf "\\${pair#*:}"; cat "$file"; } >"$seeds/$(sha256sum "$file" | cut -c1-40)"
+        done <"$list"
+    done
     # The first byte chooses the reader.
     seeds=corpus/import
     for pair in xml:0 sarif:1; do

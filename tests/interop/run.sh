@@ -74,3 +74,10 @@ data_venv=$cache/data-venv
 
 echo "== training runs, real and hostile"
 tests/interop/train.sh "$program"
+
+echo "== data in buckets, on web servers and in a database"
+tests/interop/data-remote.sh "$program"
+tests/interop/data-postgres.sh "$program"
+
+echo "== data files before a virus scanner"
+tests/interop/clamav.sh "$program"

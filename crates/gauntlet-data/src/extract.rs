@@ -1,15 +1,14 @@
 //! The extractor: one pass over the data files, whatever the number of questions.
 
+mod files;
 pub(crate) mod people;
 
 use std::num::NonZero;
 use std::sync::Arc;
 
-use gauntlet_core::{
-    Context, Extractor, Facts, Limits, Location, MaskKey, Masked, SkipCode, Target, TreeFile, display_path,
-};
+use gauntlet_core::{Context, Extractor, Facts, Limits, Location, MaskKey, Masked, SkipCode, Target, display_path};
 
-use crate::checks::{CONTRACT, MANIFEST, PERSONAL_DATA, SECRETS};
+use crate::checks::{CONTRACT, INGEST, MANIFEST, PERSONAL_DATA, PROTECTION, SECRETS};
 use crate::config::{DatasetConfig, side_file};
 use crate::contract::{Contract, Test, seconds};
 use crate::declared::side_schema;
@@ -20,12 +19,12 @@ use crate::facts::{
 use crate::manifest::Manifest;
 use crate::personal::Kind;
 use crate::scan::{self, Answers, Asked, FirstRows, MAX_CLASSES, Others, Questions, RuleAnswer, searched};
-use crate::table::{Problem, Table, family, format_of, place};
+use crate::table::{Problem, Source, Table, family, format_of, place};
 
 /// Raised whenever facts change.
 const VERSION: u32 = 2;
 /// The checks that this extractor serves.
-const CHECKS: [&str; 4] = [MANIFEST, CONTRACT, PERSONAL_DATA, SECRETS];
+const CHECKS: [&str; 6] = [MANIFEST, CONTRACT, PERSONAL_DATA, SECRETS, INGEST, PROTECTION];
 /// Those that look into cells.
 const CELLS: [&str; 2] = [PERSONAL_DATA, SECRETS];
 /// Threads of one scan at most.
@@ -82,9 +81,9 @@ impl<'a> Pass<'a> {
         let manifest = self.manifest();
         let contract = self.contract();
         self.schema();
-        let files = self.data_files(contract.is_some());
-        let read: Vec<_> = files.iter().filter(|(_, format)| *format != Format::Other).copied().collect();
-        let (mut table, mut problems) = Table::open(self.target.root, &read, self.context.limits);
+        let files = self.sources();
+        self.not_read(&files, contract.is_some());
+        let (mut table, mut problems) = self.table(&files);
         if let Some(contract) = &contract {
             table.apply_types(contract);
         }
@@ -115,7 +114,8 @@ impl<'a> Pass<'a> {
         self.others();
         self.people(manifest.as_ref(), &table, &answers);
         self.files(&files, &table, &answers, &problems, manifest.is_some());
-        if !read.is_empty() {
+        self.hygiene(&files, &table, &answers, &problems);
+        if !table.files.is_empty() || !problems.is_empty() {
             self.facts.push(
                 CONTRACT,
                 Location::default(),
@@ -168,72 +168,52 @@ impl<'a> Pass<'a> {
         content
     }
 
-    /// The data files with their formats. The side files may lie in the same folder and are no data.
-    fn data_files(&mut self, asked: bool) -> Vec<(&'a TreeFile, Format)> {
-        let sides: Vec<String> = [&self.config.manifest, &self.config.contract, &self.config.schema]
-            .into_iter()
-            .flatten()
-            .map(|s| s.path.clone())
-            .collect();
-        let mut out = Vec::new();
-        for file in &self.target.tree.files {
-            let path = display_path(&file.path).0;
-            if sides.contains(&path) {
-                self.skip_all(&path, SkipCode::Ignored, "the dataset's own description");
-                continue;
+    /// Files of other formats answer no question about cells.
+    fn not_read(&mut self, files: &[Source], asked: bool) {
+        for source in files.iter().filter(|source| format_of(source.name()) == Format::Other) {
+            let what = "no table format that is read";
+            for check in CELLS {
+                self.facts.coverage_mut(check).skip(&source.path, None, SkipCode::Unsupported, what);
             }
-            let format = format_of(&file.path);
-            if format == Format::Other {
-                let what = "only CSV, TSV and Parquet are read as tables";
-                for check in CELLS {
-                    self.facts.coverage_mut(check).skip(&path, None, SkipCode::Unsupported, what);
-                }
-                if asked {
-                    self.facts.coverage_mut(CONTRACT).skip(&path, None, SkipCode::Unsupported, what);
-                }
+            if asked {
+                self.facts.coverage_mut(CONTRACT).skip(&source.path, None, SkipCode::Unsupported, what);
             }
-            out.push((file, format));
         }
-        out
     }
 
     /// One fact a file; hashed when a manifest says what the hash has to be.
-    fn files(
-        &mut self,
-        files: &[(&TreeFile, Format)],
-        table: &Table,
-        answers: &Answers,
-        problems: &[Problem],
-        hash: bool,
-    ) {
-        for (file, format) in files {
-            let path = display_path(&file.path).0;
+    fn files(&mut self, files: &[Source], table: &Table, answers: &Answers, problems: &[Problem], hash: bool) {
+        for source in files {
+            let path = source.path.clone();
             let damaged = problems.iter().any(|p| p.path == path && p.rows == 0);
-            let index = table.files.iter().position(|f| f.tree.path == file.path).filter(|_| !damaged);
+            let index = table.files.iter().position(|f| f.path == path).filter(|_| !damaged);
             let rows = index.and_then(|i| answers.file_rows.get(i).copied());
-            let sha256 = if hash { self.hash(file, &path) } else { None };
+            let sha256 = if hash { self.hash(source) } else { None };
             if rows.is_some() {
                 for check in [PERSONAL_DATA, SECRETS, CONTRACT] {
                     self.facts.coverage_mut(check).looked_at += 1;
                 }
             }
-            let fact = FileFact { path, sha256, size: file.size, rows, format: *format };
-            self.facts.push(MANIFEST, Location::file(&file.path), &fact);
-            self.context.progress.file_done(file);
+            let location = match source.tree_file() {
+                Some(file) => Location::file(&file.path),
+                None => Location { path: Some(path.clone()), ..Location::default() },
+            };
+            let format = format_of(source.name());
+            let fact = FileFact { path, sha256, size: source.size(), rows, format };
+            self.facts.push(MANIFEST, location, &fact);
+            if let Some(file) = source.tree_file() {
+                self.context.progress.file_done(file);
+            }
         }
-    }
-
-    fn hash(&mut self, file: &TreeFile, path: &str) -> Option<String> {
-        let coverage = self.facts.coverage_mut(MANIFEST);
-        match file.sha256(self.target.root) {
-            Ok(hash) => {
-                coverage.looked_at += 1;
-                Some(hex::encode(hash))
+        // A table of a database is no file.
+        for (data, rows) in table.files.iter().zip(&answers.file_rows).filter(|(data, _)| data.source.is_none()) {
+            for check in [PERSONAL_DATA, SECRETS, CONTRACT] {
+                self.facts.coverage_mut(check).looked_at += 1;
             }
-            Err(error) => {
-                coverage.skip(path, None, SkipCode::Unreadable, error.to_string());
-                None
-            }
+            let location = Location { path: Some(data.path.clone()), ..Location::default() };
+            let path = data.path.clone();
+            let fact = FileFact { path, sha256: None, size: 0, rows: Some(*rows), format: Format::Sql };
+            self.facts.push(MANIFEST, location, &fact);
         }
     }
 
@@ -431,16 +411,16 @@ pub(crate) fn open_for_contract(target: &Target<'_>, limits: &Limits) -> Result<
         _ => return Err("the dataset has no contract".to_owned()),
     };
     let sides: Vec<&str> =
-        [&config.manifest, &config.contract].into_iter().flatten().map(|s| s.path.as_str()).collect();
-    let files: Vec<_> = target
+        [&config.manifest, &config.contract, &config.schema].into_iter().flatten().map(|s| s.path.as_str()).collect();
+    let files = target
         .tree
         .files
         .iter()
         .filter(|file| !sides.contains(&display_path(&file.path).0.as_str()))
-        .map(|file| (file, format_of(&file.path)))
-        .filter(|(_, format)| *format != Format::Other)
+        .filter(|file| format_of(&file.path) != Format::Other)
+        .map(|file| Source::local(target.root, file, limits))
         .collect();
-    let (mut table, mut problems) = Table::open(target.root, &files, limits);
+    let (mut table, mut problems) = Table::from_sources(files);
     table.apply_types(&contract);
     let (others, unopened) = crate::others::open(target.root, &config.references, limits);
     problems.extend(unopened);

@@ -1,5 +1,4 @@
-//! Gate: dataset manifests, contracts and personal data. Reads CSV and Parquet, each file once; leaves out distributions
-//! and drift.
+//! Gate: dataset manifests, contracts, personal data, ingest hygiene. Reads tables of many formats, wherever they lie.
 
 #![forbid(unsafe_code)]
 
@@ -9,6 +8,7 @@ pub mod contract;
 mod declared;
 mod extract;
 pub mod facts;
+mod ingest;
 mod lines;
 pub mod manifest;
 mod others;
@@ -30,7 +30,10 @@ pub use quarantine::{
     QuarantineError, QuarantineFile, QuarantineOptions, QuarantinePart, Quarantined, quarantine_by_manifest,
 };
 pub use scan::{ReportError, RowReport, row_report};
-pub use table::{is_table, table_columns};
+pub use table::{
+    FileDigest, IDENTITY_VARIABLE, Identities, IdentityError, Location, LocationError, OpenError, OpenOptions,
+    QueryError, digests, exercise, is_table, table_columns,
+};
 
 /// The data gate: one reader, one line a check.
 pub static GATE: Gate = Gate {
@@ -40,8 +43,16 @@ pub static GATE: Gate = Gate {
         &checks::contract::ContractCheck,
         &checks::personal_data::PersonalDataCheck,
         &checks::secrets::SecretsCheck,
+        &checks::ingest::IngestCheck,
+        &checks::protection::ProtectionCheck,
     ],
 };
+
+/// What the virus scanner at a socket or `HOST:PORT` says of itself and its signatures; `None` when it does not answer.
+#[must_use]
+pub fn scanner_version(clamd: &str) -> Option<String> {
+    ingest::clamd::Scanner { clamd: clamd.to_owned(), required: false, version: None }.version().ok()
+}
 
 #[cfg(test)]
 mod rule_tests;

@@ -20,7 +20,7 @@ mod stages;
 mod tally;
 mod unique;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, RecordBatch};
@@ -35,6 +35,7 @@ use datafusion::logical_expr::{AggregateUDF, Expr, ExprFunctionExt, lit};
 use datafusion::prelude::{SessionConfig, SessionContext};
 
 use crate::contract::Contract;
+use crate::ingest::formula::Danger;
 use crate::table::{POSITION, Problem, Scan, Table, raw_name, typed_name};
 pub(crate) use classes::{Classes, MAX_CLASSES};
 pub(crate) use people::{OLDEST, PeopleAnswers, PeopleQuestions, days};
@@ -81,6 +82,8 @@ pub(crate) struct Answers {
     pub(crate) rules: Vec<RuleAnswer>,
     /// Consent and age.
     pub(crate) people: PeopleAnswers,
+    /// Cells that a spreadsheet would run, by column and danger.
+    pub(crate) formulas: BTreeMap<(usize, Danger), FirstRows>,
     /// Personal data by column.
     pub(crate) personal: Vec<(usize, PersonalRows)>,
 }
@@ -123,13 +126,14 @@ async fn scan(table: &Arc<Table>, questions: &Questions<'_>) -> Result<Answers> 
     let mut rules = questions.contract.map(|c| rules::rules(table, c, questions.others)).unwrap_or_default();
     rules::verify(&context, &Scan::new(Arc::clone(table), (0..table.columns.len()).collect()), &mut rules)?;
     let columns = columns(table, questions, &rules);
-    let pass = Scan::new(Arc::clone(table), columns.clone());
+    let pass = Scan::watching(Arc::clone(table), columns.clone());
     let plan = aggregates(table, questions, &columns, &rules)?;
     let frame = context.read_table(pass.provider(questions.partitions)?)?.aggregate(Vec::new(), plan)?;
     let batches = frame.collect().await?;
     let row = batches.iter().find(|batch| batch.num_rows() == 1).ok_or_else(|| rows::internal("no result row"))?;
     let mut answers = read_answers(table, questions, &columns, rules, row)?;
     (answers.file_rows, answers.problems) = pass.finish();
+    answers.formulas = pass.formulas();
     stages::run(&context, table, questions.partitions, &mut answers).await?;
     answers.problems.sort();
     answers.problems.dedup();
