@@ -89,7 +89,7 @@ fn the_split_rejects_exactly_the_rows_that_the_check_counts() {
     assert_eq!(done.reasons["row-without-consent"], count("rows-without-consent", "ok"));
     assert_eq!(done.reasons["row-consent-expired"], count("rows-with-expired-consent", "until"));
     assert_eq!(done.reasons["row-without-age-verification"], count("rows-without-age-verification", "age"));
-    let clean = |i: &usize| i % 4 % 3 == 0 && i % 3 == 0 && [1, 2, 4].contains(&(i % 5));
+    let clean = |i: &usize| (i % 4).is_multiple_of(3) && i.is_multiple_of(3) && [1, 2, 4].contains(&(i % 5));
     assert_eq!(done.clean, (0..3_000).filter(clean).count() as u64);
     assert_eq!(done.clean + done.rejected, 3_000);
     // A manifest that asks nothing of rows, or of a column that is not there, rejects nobody by accident.

@@ -122,7 +122,7 @@ impl Expectation<'_> {
                 draft.top("rows", json!({"min": counts[0], "max": counts[1]}));
             }
             "expect_table_column_count_to_be_between" => {
-                draft.top("column_count", self.counts("min_value", "max_value"))
+                draft.top("column_count", self.counts("min_value", "max_value"));
             }
             "expect_table_column_count_to_equal" => draft.top("column_count", self.counts("value", "value")),
             "expect_table_columns_to_match_ordered_list" => {
@@ -223,7 +223,7 @@ impl Expectation<'_> {
                 match (over && low.is_some(), under && high.is_some()) {
                     (false, false) => about("range", inclusive),
                     (over, under) if (over || low.is_none()) && (under || high.is_none()) => {
-                        about("exclusive_range", exclusive)
+                        about("exclusive_range", exclusive);
                     }
                     // One end in, one out: one rule, so that a row counts once.
                     _ => match (low.as_ref().and_then(constant), high.as_ref().and_then(constant)) {
@@ -285,7 +285,7 @@ impl Expectation<'_> {
             "expect_column_mean_to_be_between" => self.statistic("mean", column, terms, draft),
             "expect_column_stdev_to_be_between" => self.statistic("stdev", column, terms, draft),
             "expect_column_proportion_of_unique_values_to_be_between" => {
-                self.statistic("distinct_share", column, terms, draft)
+                self.statistic("distinct_share", column, terms, draft);
             }
             "expect_column_unique_value_count_to_be_between" => self.statistic("distinct", column, terms, draft),
             "expect_column_median_to_be_between" if !self.strict() => {
