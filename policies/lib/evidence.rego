@@ -5,6 +5,7 @@ package gauntlet.lib
 required_by_kind := {
 	"source": {"source/secrets", "source/deserialization"},
 	"dataset": {"data/manifest", "data/personal-data"},
+	"image": {"trust/package", "trust/image"},
 }
 
 # The checks a subject must have evidence for: by its kind, and by what its project declares for it.

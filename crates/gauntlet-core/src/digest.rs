@@ -225,6 +225,24 @@ pub fn dir_hash<'a>(entries: impl IntoIterator<Item = (&'a [u8], &'a str)>) -> D
     Digest { algorithm: Algorithm::DirHash1, hex: hex::encode(hash.finalize()) }
 }
 
+/// What a model signature leaves out by default, at the top of the model only.
+pub const MODEL_IGNORED: [&str; 4] = [".git", ".gitattributes", ".github", ".gitignore"];
+
+/// The root digest that an OpenSSF model signature over whole files (method `files`, SHA-256) has for these files:
+/// SHA-256 over their raw digests in the order of their names. What is left out by default is left out here; `None`
+/// when nothing remains or a digest is no SHA-256.
+#[must_use]
+pub fn model_root<'a>(files: impl IntoIterator<Item = (&'a str, &'a str)>) -> Option<Digest> {
+    let top = |path: &'a str| path.split_once('/').map_or(path, |(top, _)| top);
+    let mut files: Vec<_> = files.into_iter().filter(|(path, _)| !MODEL_IGNORED.contains(&top(path))).collect();
+    files.sort_unstable();
+    let mut hash = Sha256::new();
+    for (_, hex) in &files {
+        hash.update(hex::decode(hex).ok().filter(|bytes| bytes.len() == 32)?);
+    }
+    (!files.is_empty()).then(|| Digest { algorithm: Algorithm::Sha256, hex: hex::encode(hash.finalize()) })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -34,7 +34,7 @@ pub use check::{Check, CheckInfo, Context, Extractor, Gate, Judgement, Judging, 
 pub use clock::{Clock, FixedClock, SystemClock, TimeError, parse_time};
 pub use config_error::ConfigError;
 pub use description::{ModelDescription, Port, TensorCount, TensorShape};
-pub use digest::{Algorithm, Digest, DigestError, DigestSet, dir_hash, sha256_hex};
+pub use digest::{Algorithm, Digest, DigestError, DigestSet, MODEL_IGNORED, dir_hash, model_root, sha256_hex};
 pub use facts::{Derived, Fact, FactRow, Facts};
 pub use finding::{Draft, Finding, Location};
 pub use fingerprint::seal;

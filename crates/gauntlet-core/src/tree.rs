@@ -12,7 +12,7 @@ use ignore::overrides::OverrideBuilder;
 use ignore::{DirEntry, WalkBuilder};
 use sha2::{Digest as _, Sha256};
 
-use crate::digest::{Digest, DigestSet, dir_hash};
+use crate::digest::{Digest, DigestSet, dir_hash, model_root};
 use crate::path::display_path;
 use crate::report::{SkipCode, SkipReason, Skipped};
 
@@ -318,6 +318,22 @@ impl Tree {
             .zip(hashes)
             .map(|(file, hash)| (file.path.as_os_str().as_bytes(), hash.as_deref().unwrap_or(UNREADABLE)));
         DigestSet::default().with(&dir_hash(files.chain(links.iter().map(|(p, h)| (p.as_slice(), h.as_str())))))
+    }
+
+    /// [`Tree::digest`] of a model. A folder has as `sha256` the root digest of its OpenSSF signature as well, so that evidence
+    /// and signature are found by each other; not where a link, an unreadable file or a name forbids such a signature.
+    #[must_use]
+    pub fn model_digest(&self, hashes: &[Option<String>]) -> DigestSet {
+        let digest = self.digest(hashes);
+        if self.single_file || !self.links.is_empty() {
+            return digest;
+        }
+        let named: Option<Vec<_>> =
+            self.files.iter().zip(hashes).map(|(file, hash)| Some((file.path.to_str()?, hash.as_deref()?))).collect();
+        match named.and_then(model_root) {
+            Some(root) => digest.with(&root),
+            None => digest,
+        }
     }
 }
 

@@ -194,7 +194,8 @@ pub(crate) fn subject(
         .zip(&tree.files)
         .map(|(hash, file)| hash.map_err(|why| anyhow::anyhow!("cannot read {}: {why}", file.path.display())))
         .collect::<anyhow::Result<Vec<String>>>()?;
-    let digest = tree.digest(&hashes.iter().cloned().map(Some).collect::<Vec<_>>());
+    let readable: Vec<_> = hashes.iter().cloned().map(Some).collect();
+    let digest = if kind == SubjectKind::Model { tree.model_digest(&readable) } else { tree.digest(&readable) };
     let name =
         path.canonicalize().ok().and_then(|full| full.file_name().map(|name| name.to_string_lossy().into_owned()));
     Ok((Subject { name: name.unwrap_or_default(), kind, digest }, tree, hashes))

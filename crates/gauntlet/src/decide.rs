@@ -163,6 +163,7 @@ pub(crate) fn subjects(plan: &Plan) -> Vec<SubjectItem> {
             .collect();
         items.push(SubjectItem { subject: task.subject.clone(), declared });
     }
+    items.extend(plan.images.iter().map(|image| SubjectItem { subject: image.clone(), declared: Vec::new() }));
     items
 }
 
@@ -197,13 +198,16 @@ fn record(
     evidence.record_decision(&statement, first)
 }
 
-/// A decision is about what would be deployed: the models, else the datasets, else the source.
+/// A decision is about what would be deployed: the models, else the datasets, else the source; and the images with them.
 fn decided_about(subjects: &[SubjectItem]) -> Vec<&Subject> {
-    [SubjectKind::Model, SubjectKind::Dataset, SubjectKind::Source]
+    let of = |kind| subjects.iter().map(|item| &item.subject).filter(move |s| s.kind == kind);
+    let mut about: Vec<&Subject> = [SubjectKind::Model, SubjectKind::Dataset, SubjectKind::Source]
         .into_iter()
-        .map(|kind| subjects.iter().map(|item| &item.subject).filter(|s| s.kind == kind).collect::<Vec<_>>())
+        .map(|kind| of(kind).collect::<Vec<_>>())
         .find(|found| !found.is_empty())
-        .unwrap_or_default()
+        .unwrap_or_default();
+    about.extend(of(SubjectKind::Image));
+    about
 }
 
 /// The newest decision about a subject for an environment, when it says the same.

@@ -11,6 +11,7 @@ mod exit;
 mod gates;
 mod gather;
 mod hashing;
+mod images;
 mod judge;
 mod keys;
 mod passphrase;

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use crate::gates::GATES;
 use crate::hashing::{KnownHashes, hash_tree};
+use crate::images;
 use crate::progress::Meter;
 
 /// One subject before one gate.
@@ -36,6 +37,8 @@ pub(crate) struct Task {
 pub(crate) struct Plan {
     /// In stage order.
     pub(crate) tasks: Vec<Task>,
+    /// Container images that the project declares; they are verified, not read by a gate.
+    pub(crate) images: Vec<Subject>,
     /// Files of all subjects, each counted once.
     pub(crate) files: u64,
     /// Their bytes.
@@ -52,7 +55,7 @@ pub(crate) fn of_project(
     meter: &Meter,
 ) -> anyhow::Result<Plan> {
     let wanted = |stage: Stage| stages.is_empty() || stages.contains(&stage);
-    let mut plan = Plan::default();
+    let mut plan = Plan { images: images::subjects(project), ..Plan::default() };
     let mut declared: Vec<PathBuf> = Vec::new();
     let expand = |path| expand_path(root, path).map_err(anyhow::Error::msg);
 
@@ -87,7 +90,7 @@ pub(crate) fn of_project(
     if wanted(Stage::Data) {
         for (name, dataset, paths) in datasets {
             meter.step(&format!("reading dataset {name}"));
-            let (tree, digest) = subject_files(root, &paths, project, known, meter)?;
+            let (tree, digest) = subject_files(root, &paths, project, known, meter, Tree::digest)?;
             plan.count(&tree);
             let config = json!({
                 "name": name,
@@ -106,7 +109,7 @@ pub(crate) fn of_project(
     if wanted(Stage::Artifact) {
         for (name, model, paths) in models {
             meter.step(&format!("reading model {name}"));
-            let (tree, digest) = subject_files(root, &paths, project, known, meter)?;
+            let (tree, digest) = subject_files(root, &paths, project, known, meter, Tree::model_digest)?;
             plan.count(&tree);
             let subject = Subject { name: format!("{project_name}/{name}"), kind: SubjectKind::Model, digest };
             for (stage, gate) in gates(&[Stage::Artifact]) {
@@ -229,12 +232,13 @@ fn subject_files(
     project: &Project,
     known: Option<&KnownHashes>,
     meter: &Meter,
+    digest: impl Fn(&Tree, &[Option<String>]) -> DigestSet,
 ) -> anyhow::Result<(Tree, DigestSet)> {
     let options = TreeOptions::default();
     if let [path] = paths {
         let tree = Tree::read(&root.join(path), &options, &project.limits)?;
         let hashes = hash_tree(&tree, known, meter);
-        let digest = tree.digest(&readable(&hashes));
+        let digest = digest(&tree, &readable(&hashes));
         let prefix = if tree.single_file { path.parent().unwrap_or(Path::new("")) } else { path };
         return Ok((rebase(note_unreadable(tree, &hashes), root, prefix), digest));
     }
@@ -253,7 +257,7 @@ fn subject_files(
     for file in &mut named.files {
         file.path = file.path.strip_prefix(folder).unwrap_or(&file.path).to_owned();
     }
-    let digest = named.digest(&readable(&hashes));
+    let digest = digest(&named, &readable(&hashes));
     Ok((note_unreadable(whole, &hashes), digest))
 }
 

@@ -4,6 +4,8 @@
 
 mod support;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use predicates::prelude::PredicateBooleanExt as _;
 use predicates::str::contains;
 use serde_json::{Value, json};
@@ -116,6 +118,16 @@ fn folders_and_foreign_models_have_documents_too() {
     assert_eq!(model["modelCard"]["modelParameters"]["architectureFamily"], "bert");
     assert_eq!(model["modelCard"]["modelParameters"]["modelArchitecture"], "BertForSequenceClassification");
     assert!(property(model, "gauntlet:digest:dirHash1").is_some());
+    // By this digest the document meets the folder's OpenSSF signature.
+    sandbox.gauntlet(["key", "generate", "release"]).assert().success();
+    let key = sandbox.config().join("keys/release.pem").display().to_string();
+    sandbox.gauntlet(["sign", &bert, "--key", &key, "--signature", "bert.sig"]).assert().success();
+    let bundle: Value = serde_json::from_slice(&std::fs::read(sandbox.project().join("bert.sig")).unwrap()).unwrap();
+    let payload = bundle["dsseEnvelope"]["payload"].as_str().unwrap();
+    let statement: Value = serde_json::from_slice(&BASE64_STANDARD.decode(payload).unwrap()).unwrap();
+    let hashes = model["hashes"].as_array().unwrap();
+    let root = hashes.iter().find(|hash| hash["alg"] == "SHA-256").unwrap();
+    assert_eq!(root["content"], statement["subject"][0]["digest"]["sha256"]);
     assert!(model["components"].as_array().unwrap().iter().any(|c| c["name"] == "model.safetensors"));
     let spdx = bom(&sandbox, &[&bert, "--format", "spdx"]);
     let graph = spdx["@graph"].as_array().unwrap();

@@ -40,9 +40,11 @@ impl Project {
             let message = "a project's name is made of letters, digits, `.`, `_` and `-`, at most 100";
             errors.push(project.project.error(file, message));
         }
-        for (what, names) in
-            [("dataset", project.datasets.keys().collect::<Vec<_>>()), ("model", project.models.keys().collect())]
-        {
+        for (what, names) in [
+            ("dataset", project.datasets.keys().collect::<Vec<_>>()),
+            ("model", project.models.keys().collect()),
+            ("image", project.images.keys().collect()),
+        ] {
             for name in names.into_iter().filter(|name| !valid_name(name)) {
                 let message =
                     format!("{what} `{name}`: a name is made of letters, digits, `.`, `_` and `-`, at most 100");
@@ -74,6 +76,7 @@ impl Project {
                 );
             }
         }
+        errors.extend(project.images.values().filter_map(|image| unpinned(file, &image.reference)));
         if let Some(training) = &project.training {
             check_training(file, training, &mut errors);
         }
@@ -83,6 +86,7 @@ impl Project {
     fn check_paths(&self, file: &str, root: &Path) -> Vec<ConfigError> {
         let datasets = self.datasets.values().flat_map(|d| [Some(&d.path), d.manifest.as_ref(), d.contract.as_ref()]);
         let models = self.models.values().flat_map(|m| [Some(&m.path), m.card.as_ref()]);
+        let images = self.images.values().flat_map(|i| std::iter::once(&i.layout).chain(&i.keys).map(Some));
         let sources = self.source.paths.iter().map(Some);
         let training = self.training.iter().flat_map(|t| {
             // What is no dataset's name is a path; outputs need not be there yet.
@@ -90,6 +94,7 @@ impl Project {
         });
         datasets
             .chain(models)
+            .chain(images)
             .chain(sources)
             .chain(training)
             .flatten()
@@ -120,15 +125,7 @@ fn check_training(file: &str, training: &TrainingConfig, errors: &mut Vec<Config
             errors.push(ConfigError::file(file, format!("training: `{name}` is no name of an environment variable")));
         }
     }
-    if let Some(image) = &training.image
-        && !image.value.rsplit_once("@sha256:").is_some_and(|(name, hex)| {
-            !name.is_empty() && hex.len() == 64 && hex.bytes().all(|b| b.is_ascii_hexdigit())
-        })
-    {
-        errors.push(
-            image.error(file, format!("image `{}` is not pinned: write name@sha256:<64 hex digits>", image.value)),
-        );
-    }
+    errors.extend(training.image.iter().filter_map(|image| unpinned(file, image)));
     if let Some(cost) = &training.limits.cost {
         let prices = [&training.prices.core_hour, &training.prices.gpu_hour];
         if prices.iter().all(|price| price.is_none()) {
@@ -138,6 +135,15 @@ fn check_training(file: &str, training: &TrainingConfig, errors: &mut Vec<Config
             errors.push(ConfigError::file(file, format!("training: price {price} and cost {cost} differ in currency")));
         }
     }
+}
+
+/// The complaint about an image that is not named by digest.
+fn unpinned(file: &str, image: &Located<String>) -> Option<ConfigError> {
+    let pinned = image.value.rsplit_once("@sha256:").is_some_and(|(name, hex)| {
+        !name.is_empty() && hex.len() == 64 && hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+    });
+    let message = || format!("image `{}` is not pinned: write name@sha256:<64 hex digits>", image.value);
+    (!pinned).then(|| image.error(file, message()))
 }
 
 /// A DNS name (labels of letters, digits and hyphens), with a port or without.

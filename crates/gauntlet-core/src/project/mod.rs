@@ -46,6 +46,9 @@ pub struct Project {
     /// Models by name.
     #[serde(default)]
     pub models: BTreeMap<String, ModelConfig>,
+    /// Container images by name: what trains, and what serves. Each is a subject whose signature is verified.
+    #[serde(default)]
+    pub images: BTreeMap<String, ImageConfig>,
     /// Which rules decide.
     #[serde(default)]
     pub policy: PolicyConfig,
@@ -129,6 +132,27 @@ pub struct ModelConfig {
     /// Whether whatever a pickle names and no allow list knows is of high severity.
     #[serde(default)]
     pub strict: bool,
+}
+
+/// One container image.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ImageConfig {
+    /// The image by digest: `registry/name@sha256:…`.
+    pub reference: Located<String>,
+    /// The OCI image layout that holds it together with its signature.
+    pub layout: Located<String>,
+    /// PEM files of the public keys whose signature counts. A trust policy, where there is one, decides instead.
+    #[serde(default)]
+    pub keys: Vec<Located<String>>,
+}
+
+impl ImageConfig {
+    /// The digest in the reference, `sha256:…`.
+    #[must_use]
+    pub fn digest(&self) -> &str {
+        self.reference.value.rsplit_once('@').map_or("", |(_, digest)| digest)
+    }
 }
 
 /// Which rules decide.

@@ -13,10 +13,8 @@ use crate::attestation::cosign::{ImageSignature, ImageSignatureError, PAYLOAD_TY
 use crate::dsse::IN_TOTO;
 use crate::keys::VerifyingKey;
 use crate::oms::bundle_envelope;
-use crate::statement::Statement;
+use crate::statement::{IMAGE_SIGNATURE, Statement};
 
-/// Predicate type of an image signature in a bundle.
-const SIGN_PREDICATE: &str = "https://sigstore.dev/cosign/sign/v1";
 /// Bytes of the largest payload or bundle that is read.
 const MAX_BYTES: usize = 1 << 20;
 /// Signatures that are tried; each may cost one check a key.
@@ -96,7 +94,7 @@ fn bundle(
     let statement: Statement = Statement::from_verified(&verified).map_err(|error| error.to_string())?;
     let named = |sha256: Option<&str>| sha256.is_some_and(|hex| hex.eq_ignore_ascii_case(image.hex()));
     let about = statement.subject.iter().any(|subject| named(subject.digest.get(Algorithm::Sha256)));
-    if statement.predicate_type != SIGN_PREDICATE || !about {
+    if statement.predicate_type != IMAGE_SIGNATURE || !about {
         return Ok(None);
     }
     let key_id = verified.signers.first().map(|key| key.key_id()).unwrap_or_default();

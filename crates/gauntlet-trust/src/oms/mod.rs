@@ -64,9 +64,6 @@ pub const PREDICATE_TYPE: &str = "https://model_signing/signature/v1.0";
 /// Bytes of the largest signature file that is read or written.
 pub const MAX_BUNDLE_BYTES: usize = 64 << 20;
 
-/// Left out at the top of every model, by convention of the format.
-const DEFAULT_IGNORED: [&str; 4] = [".git", ".gitattributes", ".github", ".gitignore"];
-
 /// How the bytes of files become resources.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Serialization {

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::path::Path;
 
-use super::{DEFAULT_IGNORED, UnsignedWhy};
+use gauntlet_core::MODEL_IGNORED;
+
+use super::UnsignedWhy;
 
 /// Whether `name` is a relative path with plain parts that stays inside the model on every system we run on.
 pub(crate) fn is_safe(name: &str) -> bool {
@@ -24,7 +26,7 @@ pub(super) struct Ignored(BTreeMap<String, UnsignedWhy>);
 
 impl Ignored {
     pub(super) fn new<'a>(paths: impl IntoIterator<Item = &'a str>) -> Self {
-        let paths = paths.into_iter().chain(DEFAULT_IGNORED);
+        let paths = paths.into_iter().chain(MODEL_IGNORED);
         Self(paths.map(|path| (path.to_owned(), UnsignedWhy::Ignored)).collect())
     }
 

@@ -48,6 +48,9 @@ pub use verification_summary::{
 pub use vulns::{Database, ScanMetadata, Scanner, Severity, VULNS, Vulnerabilities, Vulnerability};
 pub use waiver::{WAIVER, Waiver};
 
+/// The predicate type of a container image's signature, as cosign has written it since its version 3.
+pub const IMAGE_SIGNATURE: &str = "https://sigstore.dev/cosign/sign/v1";
+
 /// The statement type.
 pub const TYPE: &str = "https://in-toto.io/Statement/v1";
 

@@ -57,7 +57,7 @@ const FAMILIES: &[(&str, &[&str])] = &[
     ("approval", &[statement::APPROVAL]),
     ("waiver", &[statement::WAIVER]),
     ("revocation", &[statement::REVOCATION]),
-    ("signature", &["https://model_signing/signature/"]),
+    ("signature", &["https://model_signing/signature/", statement::IMAGE_SIGNATURE]),
     ("provenance", &[statement::PROVENANCE]),
     ("vulnerabilities", &["https://in-toto.io/attestation/vulns/"]),
     ("bom", &[statement::CYCLONEDX, "https://spdx.dev/Document"]),

@@ -216,7 +216,7 @@ pub(crate) fn on_disk(path: &Path, meter: &Meter) -> anyhow::Result<Subject> {
     }
     let name = path.canonicalize().ok().and_then(|p| p.file_name().map(|name| name.to_string_lossy().into_owned()));
     let name = name.unwrap_or_else(|| path.display().to_string());
-    Ok(Subject { name, kind: SubjectKind::Model, digest: tree.digest(&hashes) })
+    Ok(Subject { name, kind: SubjectKind::Model, digest: tree.model_digest(&hashes) })
 }
 
 fn written(time: Timestamp) -> String {

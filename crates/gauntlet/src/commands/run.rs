@@ -20,6 +20,7 @@ use crate::evidence::{Evidence, Recorded};
 use crate::exit::{Exit, UsageError};
 use crate::gates::GATES;
 use crate::hashing::KnownHashes;
+use crate::images::{self, Trusting};
 use crate::judge::{self, Bench};
 use crate::plan::{self, Task};
 use crate::progress::Meter;
@@ -82,6 +83,8 @@ pub(crate) fn run(args: &RunArgs, global: &Global, config: &UserConfig) -> anyho
         outcome.time(&reports, began.elapsed());
         recorded.extend(answers);
     }
+    let trusting = Trusting { policy: rules.policy(), environment: enforced.as_deref(), now };
+    recorded.extend(images::record(&project, &args.dir, &trusting, &evidence, &meter)?);
     known.store(&state.hashes(), &cache_key).context("cannot write the table of file hashes")?;
     let mut own = KeyStore::new(config.dir()).public_keys().context("cannot read your keys")?;
     own.push(key.verifying_key().clone());

@@ -25,6 +25,7 @@ use crate::commands::run;
 use crate::decide::{self, policy_input};
 use crate::evidence::Evidence;
 use crate::exit::{Exit, Refusal, UsageError};
+use crate::images::{self, Trusting};
 use crate::judge::Bench;
 use crate::keys;
 use crate::progress::Meter;
@@ -103,12 +104,17 @@ fn decide_here(
     for task in &prepared.plan.tasks {
         recorded.extend(run::answer(task, project, &bench, evidence, false)?);
     }
+    let trusting =
+        Trusting { policy: prepared.rules.policy(), environment: Some(&prepared.environment), now: evidence.now };
+    recorded.extend(images::record(project, &prepared.root, &trusting, evidence, meter)?);
+    let image_verified =
+        prepared.training.image.as_ref().is_some_and(|image| images::is_verified(project, &image.value, &recorded));
     let subjects = decide::subjects(&prepared.plan);
     let environment = prepared.rules.merged.environments.get(&prepared.environment).context("no such environment")?;
     let trust = prepared.rules.policy();
     let rulings = read_rulings(evidence.ledger, trust, keys, evidence.now)?;
     let input = policy_input(project, &prepared.rules, environment, &subjects, &recorded, &rulings, evidence)?
-        .with_training(training_input(prepared, identity)?);
+        .with_training(training_input(prepared, identity, image_verified)?);
     let policy = PolicySet::new(Pack::shipped(PACK).into_iter().collect());
     let mut outcome = evaluate(&policy, &serde_json::to_value(&input)?, &Options::default());
     outcome.violations.extend(trust.map(|t| stale_head(evidence.ledger, t, evidence.now)).transpose()?.flatten());
@@ -139,7 +145,7 @@ fn pending(prepared: &Prepared, identity: &Digest) -> Subject {
     }
 }
 
-fn training_input(prepared: &Prepared, identity: &Digest) -> anyhow::Result<TrainingInput> {
+fn training_input(prepared: &Prepared, identity: &Digest, image_verified: bool) -> anyhow::Result<TrainingInput> {
     let names =
         |dataset: bool| prepared.inputs.iter().filter(|i| i.dataset == dataset).map(|i| i.name.clone()).collect();
     let limits: BTreeMap<String, Value> = serde_json::from_value(serde_json::to_value(&prepared.limits)?)?;
@@ -156,8 +162,7 @@ fn training_input(prepared: &Prepared, identity: &Digest) -> anyhow::Result<Trai
         .to_owned(),
         pinned: prepared.pinned,
         image: prepared.training.image.as_ref().map(|image| image.value.clone()),
-        // No signature of an image is verified here: a run that declares one waits for a policy that knows better.
-        image_verified: false,
+        image_verified,
         limits: limits.into_iter().map(|(name, value)| (name, shown(value))).collect(),
         hosts: prepared.hosts(),
         identity: identity.clone(),

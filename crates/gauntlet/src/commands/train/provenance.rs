@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use gauntlet_core::{DigestSet, dir_hash};
+use gauntlet_core::{DigestSet, dir_hash, model_root};
 use gauntlet_train::record::{GitState, TrainingRecord};
 use gauntlet_trust::statement::{BuildDefinition, BuildMetadata, Builder, Provenance, RunDetails};
 use gauntlet_trust::statement::{ResourceDescriptor, Statement};
@@ -81,7 +81,14 @@ fn subjects(record: &TrainingRecord, prepared: &Prepared) -> Vec<ResourceDescrip
             many => {
                 let inner = many.iter().map(|f| (f.path.strip_prefix(output).unwrap_or(&f.path), f.digest.hex()));
                 let entries: Vec<_> = inner.map(|(path, hex)| (bytes(path), hex)).collect();
-                DigestSet::default().with(&dir_hash(entries.iter().map(|(path, hex)| (path.as_slice(), *hex))))
+                let digest =
+                    DigestSet::default().with(&dir_hash(entries.iter().map(|(path, hex)| (path.as_slice(), *hex))));
+                let names: Option<Vec<_>> =
+                    entries.iter().map(|(path, hex)| Some((std::str::from_utf8(path).ok()?, *hex))).collect();
+                match names.and_then(model_root) {
+                    Some(root) => digest.with(&root),
+                    None => digest,
+                }
             }
         };
         let model = project.models.iter().find(|(_, model)| Path::new(&model.path.value) == output.as_path());
