@@ -1,9 +1,14 @@
 //! The extractor: one pass over the data files, whatever the number of questions.
 
+mod profile;
+
+pub use profile::profile_facts;
+
 use std::num::NonZero;
 use std::sync::Arc;
 
 use gauntlet_core::{Context, Extractor, Facts, Location, MaskKey, Masked, SkipCode, Target, TreeFile, display_path};
+use gauntlet_sketch::SketchOptions;
 
 use crate::checks::{CONTRACT, MANIFEST, PERSONAL_DATA};
 use crate::config::{DatasetConfig, side_file};
@@ -14,6 +19,7 @@ use crate::facts::{
 };
 use crate::manifest::Manifest;
 use crate::personal::Kind;
+use crate::profiling::FileDigest;
 use crate::scan::{self, Answers, FirstRows, Questions, searched};
 use crate::table::{Problem, Table, family, format_of, place};
 
@@ -81,8 +87,15 @@ impl<'a> Pass<'a> {
             manifest.as_ref().and_then(|m| m.consent.column.as_deref().map(|c| (c, m.consent.allowed.as_slice())));
         let column = consent.and_then(|(name, allowed)| table.column(name).map(|i| (i, allowed)));
         let mut answers = Answers::default();
+        let usual = SketchOptions::default();
         if !table.files.is_empty() {
-            let questions = Questions { contract: contract.as_ref(), consent: column, partitions };
+            let questions = Questions {
+                contract: contract.as_ref(),
+                consent: column,
+                sketch: Some(&usual),
+                personal: true,
+                partitions,
+            };
             match scan::run(&table, &questions) {
                 Ok(found) => answers = found,
                 Err(error) => {
@@ -96,7 +109,10 @@ impl<'a> Pass<'a> {
         if let Some((name, _)) = consent {
             self.consent(name, column.is_some(), &answers, &table);
         }
-        self.files(&files, &table, &answers, &problems, manifest.is_some());
+        let hashes = self.files(&files, &table, &answers, &problems, manifest.is_some());
+        if let Some(profile) = answers.profile.take() {
+            self.profile(&profile, hashes.as_deref(), problems.is_empty());
+        }
         if !read.is_empty() {
             self.facts.push(
                 CONTRACT,
@@ -163,7 +179,7 @@ impl<'a> Pass<'a> {
         out
     }
 
-    /// One fact a file; hashed when a manifest says what the hash has to be.
+    /// One fact a file; hashed when a manifest says what the hash has to be. Gives the digests when all were made.
     fn files(
         &mut self,
         files: &[(&TreeFile, Format)],
@@ -171,7 +187,8 @@ impl<'a> Pass<'a> {
         answers: &Answers,
         problems: &[Problem],
         hash: bool,
-    ) {
+    ) -> Option<Vec<FileDigest>> {
+        let mut digests = Vec::new();
         for (file, format) in files {
             let path = display_path(&file.path).0;
             let damaged = problems.iter().any(|p| p.path == path && p.rows == 0);
@@ -182,10 +199,15 @@ impl<'a> Pass<'a> {
                 self.facts.coverage_mut(PERSONAL_DATA).looked_at += 1;
                 self.facts.coverage_mut(CONTRACT).looked_at += 1;
             }
+            if let Some(sha256) = &sha256 {
+                digests.push(FileDigest { path: path.clone(), sha256: sha256.clone(), size: file.size });
+            }
             let fact = FileFact { path, sha256, size: file.size, rows, format: *format };
             self.facts.push(MANIFEST, Location::file(&file.path), &fact);
             self.context.progress.file_done(file);
         }
+        digests.sort_by(|a, b| a.path.as_bytes().cmp(b.path.as_bytes()));
+        (hash && digests.len() == files.len()).then_some(digests)
     }
 
     fn hash(&mut self, file: &TreeFile, path: &str) -> Option<String> {

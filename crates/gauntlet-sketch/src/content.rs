@@ -80,13 +80,18 @@ impl RowSums {
 
     /// The sum of the rows' hashes.
     pub(crate) fn sum(&self) -> u128 {
+        self.rows().fold(0, u128::wrapping_add)
+    }
+
+    /// The hash of each row.
+    pub(crate) fn rows(&self) -> impl Iterator<Item = u128> + '_ {
         let row = |(&first, &second): (&u64, &u64)| {
             let mut bytes = [0; 16];
             bytes[..8].copy_from_slice(&first.to_le_bytes());
             bytes[8..].copy_from_slice(&second.to_le_bytes());
             xxh3_128(&bytes)
         };
-        self.first.iter().zip(&self.second).map(row).fold(0, u128::wrapping_add)
+        self.first.iter().zip(&self.second).map(row)
     }
 }
 

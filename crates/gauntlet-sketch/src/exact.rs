@@ -31,11 +31,14 @@ pub(crate) struct Exact {
 
 /// Where an entry stands by a 64-bit key that is cheaper than its hash. Open addressing, at most a quarter full.
 #[derive(Clone, Debug)]
-struct Lookup(Box<[(u64, u32); SLOTS]>);
+struct Lookup {
+    slots: Box<[(u64, u32); SLOTS]>,
+    keys: usize,
+}
 
 impl Lookup {
     fn new() -> Self {
-        Self(Box::new([(0, 0); SLOTS]))
+        Self { slots: Box::new([(0, 0); SLOTS]), keys: 0 }
     }
 
     #[inline(always)]
@@ -48,7 +51,7 @@ impl Lookup {
     fn find(&self, key: u64) -> u32 {
         let mut at = Self::start(key);
         loop {
-            let (held, place) = self.0[at & (SLOTS - 1)];
+            let (held, place) = self.slots[at & (SLOTS - 1)];
             if place == 0 || held == key {
                 return place;
             }
@@ -57,11 +60,16 @@ impl Lookup {
     }
 
     fn insert(&mut self, key: u64, place: u32) {
+        // There are no more keys than entries unless hashes collide; then the slow way is taken.
+        if self.keys >= 2 * EXACT_VALUES {
+            return;
+        }
+        self.keys += 1;
         let mut at = Self::start(key);
-        while self.0[at & (SLOTS - 1)].1 != 0 {
+        while self.slots[at & (SLOTS - 1)].1 != 0 {
             at += 1;
         }
-        self.0[at & (SLOTS - 1)] = (key, place);
+        self.slots[at & (SLOTS - 1)] = (key, place);
     }
 }
 
@@ -108,7 +116,6 @@ impl Exact {
         };
         if let Some(key) = key {
             let lookup = self.lookup.get_or_insert_with(Lookup::new);
-            // A text of a 64-bit collision may come with another key; there are never more keys than entries otherwise.
             if lookup.find(key) == 0 {
                 lookup.insert(key, at + 1);
             }

@@ -1,8 +1,8 @@
 //! Counts over fixed buckets: the buckets never depend on the data, so two histograms add exactly.
 //!
 //! Numbers: a bucket is sign, exponent and the first nine bits of the mantissa of an IEEE double, so its index is a shift
-//! of the bits and its middle is within 2^-10 (0.098 %) of every value in it; whole numbers up to 1,024 have a bucket
-//! each. Values below the smallest normal number fall into the bucket of zero. Dates and timestamps: a bucket is a day,
+//! of the bits and its middle is within 2^-10 (0.098 %) of every value in it; whole numbers below 1,024 have a
+//! bucket each. Values below the smallest normal number fall into the bucket of zero. Dates and timestamps: a bucket is a day,
 //! because 0.1 % of the time since 1970 is three weeks.
 
 use crate::codec::{DecodeError, Reader, Writer};
@@ -154,7 +154,7 @@ mod tests {
 
     #[test]
     fn small_whole_numbers_have_buckets_of_their_own() {
-        for n in -1024..=1024 {
+        for n in -1023..=1023 {
             let n = f64::from(n);
             assert_eq!(bounds(Kind::Integer, number_index(n)), (n, n));
         }

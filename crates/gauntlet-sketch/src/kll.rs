@@ -204,13 +204,10 @@ mod tests {
         let n = 100_000u64;
         for (k, bound) in [(200, 0.02), (1024, 0.0045)] {
             let mut parts: Vec<Kll> = (0..4).map(|_| Kll::new(k, 42)).collect();
-            let mut x = 1u64;
-            for _ in 0..n {
-                x = x * 48_271 % 100_003;
-                while x > n {
-                    x = x * 48_271 % 100_003;
-                }
-                parts[(x % 4) as usize].add((x - 1) as f64);
+            for i in 0..n {
+                // Coprime to n: every value once.
+                let value = i * 61_803 % n;
+                parts[(i % 4) as usize].add(value as f64);
             }
             let mut all = parts.remove(0);
             parts.iter().for_each(|part| all.merge(part));

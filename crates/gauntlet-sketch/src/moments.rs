@@ -245,11 +245,6 @@ impl PowerSums {
         self.by_exponent.len() * (4 * size_of::<Wide>() + 16)
     }
 
-    /// Exponent and power sums as hexadecimal, for the canonical form.
-    pub(crate) fn sums(&self) -> impl Iterator<Item = (u16, &[Wide; 4])> {
-        self.by_exponent.iter().map(|(&exponent, sums)| (exponent, sums))
-    }
-
     pub(crate) fn write(&self, out: &mut Writer) {
         out.count(self.count);
         out.count(self.by_exponent.len() as u64);

@@ -315,15 +315,15 @@ fn a_stored_profile_reads_back() {
 
 #[test]
 fn damaged_profiles_are_refused_without_a_panic() {
-    let table = table(2_500, 4);
+    let table = table(1_400, 4);
     let mut sketch = sketch(&table, &options());
-    feed(&mut sketch, 0, &table, 0, 2_500);
+    feed(&mut sketch, 0, &table, 0, 1_400);
     let state = sketch.to_state();
     let good = sketch.finish().to_bytes();
     assert_eq!(Profile::from_bytes(&good[..good.len() - 1]).unwrap_err(), DecodeError::Checksum);
     assert_eq!(Profile::from_bytes(b"{}").unwrap_err(), DecodeError::Magic);
     let mut next = noise(11);
-    for round in 0..4_000 {
+    for round in 0..800 {
         let mut bytes = good.clone();
         match round % 4 {
             0 => bytes.truncate(next() as usize % bytes.len()),

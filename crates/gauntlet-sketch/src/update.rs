@@ -306,7 +306,7 @@ impl ColumnSketch {
     fn texts<'a, A>(&mut self, array: &'a A, scratch: &mut Scratch, sums: &mut RowSums)
     where
         &'a A: ArrayAccessor,
-        <&'a A as ArrayAccessor>::Item: AsRef<[u8]> + 'a,
+        <&'a A as ArrayAccessor>::Item: AsRef<[u8]> + Copy + 'a,
     {
         scratch.rows.clear();
         match array.nulls().filter(|nulls| nulls.null_count() > 0) {
@@ -352,14 +352,14 @@ impl ColumnSketch {
     fn full_texts<'a, A>(&mut self, array: &'a A, run: &[u32], scratch: &mut Scratch, sums: &mut RowSums)
     where
         &'a A: ArrayAccessor,
-        <&'a A as ArrayAccessor>::Item: AsRef<[u8]> + 'a,
+        <&'a A as ArrayAccessor>::Item: AsRef<[u8]> + Copy + 'a,
     {
         let Body::Full(full) = &mut self.body else { return };
         let utf8 = self.kind == Kind::Text;
         scratch.first.clear();
         scratch.patterns.clear();
         full.count += run.len() as u64;
-        let mut range: Option<(u32, u32)> = None;
+        let mut range: Option<(<&'a A as ArrayAccessor>::Item, <&'a A as ArrayAccessor>::Item)> = None;
         let text = |row: u32| array.value(row as usize);
         for &row in run {
             let value = text(row);
@@ -375,15 +375,15 @@ impl ColumnSketch {
                 scratch.patterns.push(pattern_hash(buffer.get(..n).unwrap_or_default()));
             }
             range = Some(match range {
-                None => (row, row),
+                None => (value, value),
                 Some((low, high)) => (
-                    if bytes < text(low).as_ref() { row } else { low },
-                    if bytes > text(high).as_ref() { row } else { high },
+                    if bytes < low.as_ref() { value } else { low },
+                    if bytes > high.as_ref() { value } else { high },
                 ),
             });
         }
         if let Some((low, high)) = range {
-            full.widen_bytes(text(low).as_ref(), text(high).as_ref());
+            full.widen_bytes(low.as_ref(), high.as_ref());
         }
         full.watch_hashes(&scratch.first, self.watch.as_ref());
         let of = |i: usize| run.get(i).map(|&row| text(row));
@@ -470,15 +470,22 @@ fn value_of(repr: Repr, key: u64) -> Value {
 /// A text of up to seven bytes is its own key.
 #[inline(always)]
 fn short_key(bytes: &[u8]) -> Option<u64> {
-    if bytes.len() > 7 {
-        return None;
-    }
-    let mut key = [0; 8];
-    for (slot, &byte) in key.iter_mut().zip(bytes) {
-        *slot = byte;
-    }
-    key[7] = bytes.len() as u8;
-    Some(u64::from_le_bytes(key))
+    let word = |at: usize| -> Option<u64> {
+        Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?).into())
+    };
+    let length = bytes.len();
+    let content = match length {
+        0 => 0,
+        1..=3 => {
+            // First, middle and last byte: all of them.
+            let byte = |at: usize| bytes.get(at).copied().map_or(0, u64::from);
+            byte(0) | byte(length / 2) << 8 | byte(length - 1) << 16
+        }
+        // The second word overlaps the first; what is in both is shifted out.
+        4..=7 => word(0)? | word(length - 4)? >> (8 * (8 - length)) << 32,
+        _ => return None,
+    };
+    Some(content | (length as u64) << 56)
 }
 
 /// Puts the valid values' keys into `scratch`; true when one has none.
@@ -559,5 +566,30 @@ fn frequent(out: &mut Frequent, hashes: &[u64], scratch: &mut Scratch, value: im
         if let Some(&(hash, first)) = run.first() {
             out.add(hash, run.len() as u64, || value(first as usize));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn short_texts_have_keys_of_their_own() {
+        let mut keys = std::collections::BTreeSet::new();
+        let mut texts = std::collections::BTreeSet::new();
+        for length in 0..=7 {
+            for at in 0..length {
+                for byte in [0u8, 1, b'a', 0xff] {
+                    let mut text = vec![b'b'; length];
+                    text[at] = byte;
+                    keys.insert(short_key(&text).unwrap());
+                    texts.insert(text);
+                }
+            }
+            keys.insert(short_key(&vec![0; length]).unwrap());
+            texts.insert(vec![0; length]);
+        }
+        assert_eq!(keys.len(), texts.len());
+        assert_eq!(short_key(b"12345678"), None);
     }
 }

@@ -191,11 +191,6 @@ impl Value {
         Self::Bytes(kept.into(), kept.len() < bytes.len())
     }
 
-    /// Without negative zero and with one NaN.
-    pub(crate) fn float(value: f64) -> Self {
-        Self::Float(f64::from_bits(float_bits(value)))
-    }
-
     pub(crate) fn decimal(mut unscaled: i256, mut scale: i8) -> Self {
         let ten = i256::from_i128(10);
         if unscaled == i256::ZERO {
@@ -370,7 +365,7 @@ mod tests {
         assert_eq!(d(5, 3).label(), "0.005");
         assert_eq!(d(1200, 0).label(), "1200");
         assert_eq!(d(125, 2).number(), Some(1.25));
-        assert_eq!(Value::float(-0.0), Value::float(0.0));
+        assert_eq!(float_bits(-0.0), float_bits(0.0));
         assert_eq!(float_bits(f64::from_bits(0xfff8_0000_0000_0001)), f64::NAN.to_bits());
     }
 

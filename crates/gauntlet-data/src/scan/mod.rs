@@ -5,6 +5,7 @@ mod personal;
 mod profile;
 mod rows;
 mod rules;
+mod sketch;
 mod unique;
 
 use std::sync::Arc;
@@ -19,17 +20,22 @@ use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::functions_aggregate::expr_fn::count;
 use datafusion::logical_expr::{AggregateUDF, Expr, ExprFunctionExt, cast, lit};
 use datafusion::prelude::{SessionConfig, SessionContext};
+use gauntlet_sketch::SketchOptions;
 
 use crate::contract::Contract;
 use crate::personal::kind_of_name;
 use crate::table::{POSITION, Problem, Scan, Table, raw_name, typed_name};
 pub(crate) use personal::{PersonalRows, searched};
 pub(crate) use profile::{Profile, count_rows, profile};
-pub(crate) use rows::FirstRows;
+pub(crate) use rows::{FirstRows, internal};
 pub(crate) use rules::{Judged, Rule};
 
 /// Memory that sorting and grouping may take before they spill.
 const MEMORY: usize = 128 << 20;
+/// Memory that the summary of one column may take on average, in one piece of the scan.
+const SKETCH: usize = 512 << 10;
+/// Memory of all summaries at most; a table that needs more is refused.
+const MAX_SKETCHES: usize = 4 << 30;
 /// Disk that they may take then.
 const DISK: u64 = 100 << 30;
 const BATCH_ROWS: usize = 8_192;
@@ -41,6 +47,10 @@ pub(crate) struct Questions<'a> {
     pub(crate) contract: Option<&'a Contract>,
     /// Consent column (its index) and the values that count.
     pub(crate) consent: Option<(usize, &'a [String])>,
+    /// Whether cells are searched for personal data.
+    pub(crate) personal: bool,
+    /// Whether columns are summarised, and how.
+    pub(crate) sketch: Option<&'a SketchOptions>,
     /// Pieces that are read and aggregated in parallel.
     pub(crate) partitions: usize,
 }
@@ -62,6 +72,8 @@ pub(crate) struct Answers {
     pub(crate) consent: Option<FirstRows>,
     /// Personal data by column.
     pub(crate) personal: Vec<(usize, PersonalRows)>,
+    /// Summaries of all columns, and the content hash.
+    pub(crate) profile: Option<gauntlet_sketch::Profile>,
 }
 
 /// Runs the scan on threads of its own and waits for it.
@@ -78,11 +90,11 @@ pub(crate) fn run(table: &Arc<Table>, questions: &Questions<'_>) -> Result<Answe
 }
 
 async fn scan(table: &Arc<Table>, questions: &Questions<'_>) -> Result<Answers> {
-    let context = context(questions.partitions)?;
+    let context = context(table, questions)?;
     let rules = questions.contract.map(|contract| rules::rules(table, contract)).transpose()?.unwrap_or_default();
     let pass = Scan::new(Arc::clone(table), (0..table.columns.len()).collect());
     let plan = aggregates(table, questions, &rules)?;
-    let frame = context.read_table(pass.provider(questions.partitions)?)?.aggregate(Vec::new(), plan)?;
+    let frame = context.read_table(pass.provider_with_parts(questions.partitions)?)?.aggregate(Vec::new(), plan)?;
     let batches = frame.collect().await?;
     let row = batches.iter().find(|batch| batch.num_rows() == 1).ok_or_else(|| rows::internal("no result row"))?;
     let mut answers = read_answers(table, questions, rules, row)?;
@@ -100,19 +112,33 @@ async fn scan(table: &Arc<Table>, questions: &Questions<'_>) -> Result<Answers> 
     Ok(answers)
 }
 
-fn context(partitions: usize) -> Result<SessionContext> {
+fn context(table: &Table, questions: &Questions<'_>) -> Result<SessionContext> {
+    let partitions = questions.partitions.max(1);
+    let sketches = if questions.sketch.is_some() { table.columns.len().saturating_mul(partitions + 1) } else { 0 };
+    let sketches = sketches.saturating_mul(SKETCH).min(MAX_SKETCHES);
+    engine(partitions, MEMORY + sketches)
+}
+
+/// An engine whose groups and sorts spill to disk.
+pub(crate) fn spilling(partitions: usize) -> Result<SessionContext> {
+    engine(partitions.max(1), MEMORY)
+}
+
+fn engine(partitions: usize, memory: usize) -> Result<SessionContext> {
     let disk =
         DiskManagerBuilder::default().with_mode(DiskManagerMode::OsTmpDirectory).with_max_temp_directory_size(DISK);
     let runtime = RuntimeEnvBuilder::new()
-        .with_memory_pool(Arc::new(FairSpillPool::new(MEMORY)))
+        .with_memory_pool(Arc::new(FairSpillPool::new(memory)))
         .with_disk_manager_builder(disk)
         .build_arc()?;
-    let config = SessionConfig::new().with_target_partitions(partitions.max(1)).with_batch_size(BATCH_ROWS);
+    let config = SessionConfig::new().with_target_partitions(partitions).with_batch_size(BATCH_ROWS);
+    // Rows of a part stay together and in order.
+    let config = config.with_round_robin_repartition(false);
     Ok(SessionContext::new_with_config_rt(config, runtime))
 }
 
 /// A column of the plan. Names are ours, so they need no quoting.
-fn reference(name: String) -> Expr {
+pub(crate) fn reference(name: String) -> Expr {
     Expr::Column(Reference::from_name(name))
 }
 
@@ -141,7 +167,7 @@ fn aggregates(table: &Table, questions: &Questions<'_>, rules: &[Rule]) -> Resul
         if column.typed.is_some() {
             out.push(count(reference(typed_name(i))).alias(format!("u{i}")));
         }
-        if searched(&column.scanned) {
+        if questions.personal && searched(&column.scanned) {
             out.push(call(&personal::personal(kind_of_name(&column.name)), i, None)?.alias(format!("s{i}")));
         }
     }
@@ -149,6 +175,9 @@ fn aggregates(table: &Table, questions: &Questions<'_>, rules: &[Rule]) -> Resul
         if let Some(filter) = &rule.failing {
             out.push(call(&first_rows, rule.column, Some(filter.clone()))?.alias(format!("r{j}")));
         }
+    }
+    if let Some(options) = questions.sketch {
+        out.push(sketch::call(table, options)?.alias("z"));
     }
     if let Some((column, allowed)) = questions.consent {
         let value = cast(raw(column), DataType::Utf8);
@@ -166,7 +195,7 @@ fn read_answers(table: &Table, questions: &Questions<'_>, rules: Vec<Rule>, row:
         let values = number(row, &format!("k{i}"))?;
         answers.nulls.push(answers.rows - values);
         judged.push(if column.typed.is_some() { number(row, &format!("u{i}"))? } else { values });
-        if searched(&column.scanned) {
+        if questions.personal && searched(&column.scanned) {
             answers.personal.push((i, state(row, &format!("s{i}"))?));
         }
     }
@@ -181,6 +210,11 @@ fn read_answers(table: &Table, questions: &Questions<'_>, rules: Vec<Rule>, row:
             Judged::Values => judged[rule.column],
         };
         answers.rules.push((rule, evaluated, failing));
+    }
+    if let Some(options) = questions.sketch {
+        let column = row.column_by_name("z").and_then(|c| c.as_binary_opt::<i32>());
+        let bytes = column.filter(|c| c.len() == 1 && c.is_valid(0)).map(|c| c.value(0));
+        answers.profile = Some(sketch::profile(table, options, bytes)?);
     }
     if questions.consent.is_some() {
         answers.consent = Some(state(row, "q")?);

@@ -18,7 +18,7 @@ use crate::contract::Contract;
 use crate::facts::Format;
 use crate::manifest::DraftError;
 use csv::{CsvError, CsvReader, shorten};
-pub(crate) use provider::{POSITION, Scan, place, raw_name, typed_name};
+pub(crate) use provider::{Map, PART, POSITION, Scan, place, raw_name, typed_name};
 pub(crate) use types::{family, normal_type, typed};
 
 /// A file, or a part of one, that could not be read as it should.
@@ -123,6 +123,11 @@ impl Table {
     /// The column called `name`.
     pub(crate) fn column(&self, name: &str) -> Option<usize> {
         self.columns.iter().position(|column| column.name == name)
+    }
+
+    /// SHA-256 of a file's bytes.
+    pub(crate) fn sha256(&self, file: &DataFile) -> std::io::Result<[u8; 32]> {
+        file.tree.sha256(&self.root)
     }
 
     fn open_file(&self, file: &DataFile) -> std::io::Result<File> {
