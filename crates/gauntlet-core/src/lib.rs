@@ -15,6 +15,7 @@ mod digest;
 mod facts;
 mod finding;
 mod fingerprint;
+pub mod glob;
 mod masked;
 mod metric;
 mod nearest;

@@ -25,6 +25,15 @@ pub(crate) struct DatasetConfig {
     pub(crate) manifest: Option<SideRef>,
     #[serde(default)]
     pub(crate) contract: Option<SideRef>,
+    /// Where the data lies as gauntlet.yaml says it.
+    #[serde(default)]
+    pub(crate) path: Option<String>,
+    /// What the subject's digest was made of, where the data lies elsewhere.
+    #[serde(default)]
+    pub(crate) digests: Vec<crate::table::FileDigest>,
+    /// The virus scanner that is asked, if one is.
+    #[serde(default)]
+    pub(crate) antivirus: Option<crate::ingest::clamd::Scanner>,
 }
 
 fn train() -> String {

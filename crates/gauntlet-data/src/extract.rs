@@ -1,5 +1,6 @@
 //! The extractor: one pass over the data files, whatever the number of questions.
 
+mod files;
 mod profile;
 
 pub use profile::profile_facts;
@@ -7,10 +8,10 @@ pub use profile::profile_facts;
 use std::num::NonZero;
 use std::sync::Arc;
 
-use gauntlet_core::{Context, Extractor, Facts, Location, MaskKey, Masked, SkipCode, Target, TreeFile, display_path};
+use gauntlet_core::{Context, Extractor, Facts, Location, MaskKey, Masked, SkipCode, Target};
 use gauntlet_sketch::SketchOptions;
 
-use crate::checks::{CONTRACT, MANIFEST, PERSONAL_DATA};
+use crate::checks::{CONTRACT, INGEST, MANIFEST, PERSONAL_DATA, PROTECTION};
 use crate::config::{DatasetConfig, side_file};
 use crate::contract::Contract;
 use crate::facts::{
@@ -19,10 +20,13 @@ use crate::facts::{
 };
 use crate::manifest::Manifest;
 use crate::personal::Kind;
-use crate::profiling::FileDigest;
 use crate::scan::{self, Answers, FirstRows, Questions, searched};
-use crate::table::{Problem, Table, family, format_of, place};
+use crate::table::{FileDigest, Problem, Source, Table, family, format_of, place};
 
+/// Raised whenever facts change.
+const VERSION: u32 = 2;
+/// The checks that this extractor serves.
+const CHECKS: [&str; 5] = [MANIFEST, CONTRACT, PERSONAL_DATA, INGEST, PROTECTION];
 /// Threads of one scan at most.
 const MAX_PARTITIONS: usize = 64;
 /// Numbers up to this size identify nobody and are shown; everything else is masked.
@@ -38,7 +42,7 @@ impl Extractor for DataExtractor {
     }
 
     fn version(&self) -> u32 {
-        1
+        VERSION
     }
 
     fn extract(&self, target: &Target<'_>, context: &Context<'_>) -> Facts {
@@ -49,14 +53,14 @@ impl Extractor for DataExtractor {
 
 /// As [`DataExtractor::extract`], in a given number of pieces; the answer does not depend on it.
 pub(crate) fn extract(target: &Target<'_>, context: &Context<'_>, partitions: usize) -> Facts {
-    let mut facts = Facts::new("data", 1);
-    for check in [MANIFEST, CONTRACT, PERSONAL_DATA] {
+    let mut facts = Facts::new("data", VERSION);
+    for check in CHECKS {
         facts.coverage_mut(check);
     }
     match DatasetConfig::of(target.config) {
         Ok(config) => Pass { target, context, config, facts: &mut facts }.run(partitions),
         Err(error) => {
-            for check in [MANIFEST, CONTRACT, PERSONAL_DATA] {
+            for check in CHECKS {
                 facts.coverage_mut(check).skip("", None, SkipCode::Malformed, format!("configuration: {error}"));
             }
         }
@@ -76,9 +80,9 @@ impl<'a> Pass<'a> {
     fn run(mut self, partitions: usize) {
         let manifest = self.manifest();
         let contract = self.contract();
-        let files = self.data_files(contract.is_some());
-        let read: Vec<_> = files.iter().filter(|(_, format)| *format != Format::Other).copied().collect();
-        let (mut table, mut problems) = Table::open(self.target.root, &read, self.context.limits);
+        let files = self.sources();
+        self.not_read(&files, contract.is_some());
+        let (mut table, mut problems) = self.table(&files);
         if let Some(contract) = &contract {
             table.apply_types(contract);
         }
@@ -113,7 +117,8 @@ impl<'a> Pass<'a> {
         if let Some(profile) = answers.profile.take() {
             self.profile(&profile, hashes.as_deref(), problems.is_empty());
         }
-        if !read.is_empty() {
+        self.hygiene(&files, &table, &answers, &problems);
+        if !table.files.is_empty() || !problems.is_empty() {
             self.facts.push(
                 CONTRACT,
                 Location::default(),
@@ -155,73 +160,63 @@ impl<'a> Pass<'a> {
         content
     }
 
-    /// The data files with their formats. The side files may lie in the same folder and are no data.
-    fn data_files(&mut self, asked: bool) -> Vec<(&'a TreeFile, Format)> {
-        let sides: Vec<String> =
-            [&self.config.manifest, &self.config.contract].into_iter().flatten().map(|s| s.path.clone()).collect();
-        let mut out = Vec::new();
-        for file in &self.target.tree.files {
-            let path = display_path(&file.path).0;
-            if sides.contains(&path) {
-                self.skip_all(&path, SkipCode::Ignored, "the dataset's own description");
-                continue;
+    /// Files of other formats answer no question about cells.
+    fn not_read(&mut self, files: &[Source], asked: bool) {
+        for source in files.iter().filter(|source| format_of(source.name()) == Format::Other) {
+            let what = "no table format that is read";
+            self.facts.coverage_mut(PERSONAL_DATA).skip(&source.path, None, SkipCode::Unsupported, what);
+            if asked {
+                self.facts.coverage_mut(CONTRACT).skip(&source.path, None, SkipCode::Unsupported, what);
             }
-            let format = format_of(&file.path);
-            if format == Format::Other {
-                let what = "only CSV, TSV and Parquet are read as tables";
-                self.facts.coverage_mut(PERSONAL_DATA).skip(&path, None, SkipCode::Unsupported, what);
-                if asked {
-                    self.facts.coverage_mut(CONTRACT).skip(&path, None, SkipCode::Unsupported, what);
-                }
-            }
-            out.push((file, format));
         }
-        out
     }
 
     /// One fact a file; hashed when a manifest says what the hash has to be. Gives the digests when all were made.
     fn files(
         &mut self,
-        files: &[(&TreeFile, Format)],
+        files: &[Source],
         table: &Table,
         answers: &Answers,
         problems: &[Problem],
         hash: bool,
     ) -> Option<Vec<FileDigest>> {
         let mut digests = Vec::new();
-        for (file, format) in files {
-            let path = display_path(&file.path).0;
+        for source in files {
+            let path = source.path.clone();
             let damaged = problems.iter().any(|p| p.path == path && p.rows == 0);
-            let index = table.files.iter().position(|f| f.tree.path == file.path).filter(|_| !damaged);
+            let index = table.files.iter().position(|f| f.path == path).filter(|_| !damaged);
             let rows = index.and_then(|i| answers.file_rows.get(i).copied());
-            let sha256 = if hash { self.hash(file, &path) } else { None };
+            let sha256 = if hash { self.hash(source) } else { None };
             if rows.is_some() {
                 self.facts.coverage_mut(PERSONAL_DATA).looked_at += 1;
                 self.facts.coverage_mut(CONTRACT).looked_at += 1;
             }
             if let Some(sha256) = &sha256 {
-                digests.push(FileDigest { path: path.clone(), sha256: sha256.clone(), size: file.size });
+                let (path, sha256) = (path.clone(), sha256.clone());
+                digests.push(FileDigest { path, sha256, size: source.size(), version: source.version() });
             }
-            let fact = FileFact { path, sha256, size: file.size, rows, format: *format };
-            self.facts.push(MANIFEST, Location::file(&file.path), &fact);
-            self.context.progress.file_done(file);
+            let location = match source.tree_file() {
+                Some(file) => Location::file(&file.path),
+                None => Location { path: Some(path.clone()), ..Location::default() },
+            };
+            let format = format_of(source.name());
+            let fact = FileFact { path, sha256, size: source.size(), rows, format };
+            self.facts.push(MANIFEST, location, &fact);
+            if let Some(file) = source.tree_file() {
+                self.context.progress.file_done(file);
+            }
+        }
+        // A table of a database is no file.
+        for (data, rows) in table.files.iter().zip(&answers.file_rows).filter(|(data, _)| data.source.is_none()) {
+            self.facts.coverage_mut(PERSONAL_DATA).looked_at += 1;
+            self.facts.coverage_mut(CONTRACT).looked_at += 1;
+            let location = Location { path: Some(data.path.clone()), ..Location::default() };
+            let path = data.path.clone();
+            let fact = FileFact { path, sha256: None, size: 0, rows: Some(*rows), format: Format::Sql };
+            self.facts.push(MANIFEST, location, &fact);
         }
         digests.sort_by(|a, b| a.path.as_bytes().cmp(b.path.as_bytes()));
-        (hash && digests.len() == files.len()).then_some(digests)
-    }
-
-    fn hash(&mut self, file: &TreeFile, path: &str) -> Option<String> {
-        let coverage = self.facts.coverage_mut(MANIFEST);
-        match file.sha256(self.target.root) {
-            Ok(hash) => {
-                coverage.looked_at += 1;
-                Some(hex::encode(hash))
-            }
-            Err(error) => {
-                coverage.skip(path, None, SkipCode::Unreadable, error.to_string());
-                None
-            }
-        }
+        (hash && !files.is_empty() && digests.len() == files.len()).then_some(digests)
     }
 
     fn consent(&mut self, column: &str, present: bool, answers: &Answers, table: &Table) {
@@ -318,7 +313,7 @@ impl<'a> Pass<'a> {
     }
 
     fn skip_all(&mut self, path: &str, code: SkipCode, what: &str) {
-        for check in [MANIFEST, CONTRACT, PERSONAL_DATA] {
+        for check in CHECKS {
             self.facts.coverage_mut(check).skip(path, None, code, what);
         }
     }

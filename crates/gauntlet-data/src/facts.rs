@@ -15,12 +15,24 @@ pub const KEPT_ROWS: usize = 20;
 
 /// How a data file is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum Format {
     /// Comma- or tab-separated text.
     Csv,
+    /// A JSON object a line.
+    JsonLines,
     /// Apache Parquet.
     Parquet,
+    /// Arrow IPC, file or stream.
+    Arrow,
+    /// Avro object container.
+    Avro,
+    /// A NumPy array.
+    Npy,
+    /// A picture: one row.
+    Picture,
+    /// A table of a database.
+    Sql,
     /// Hashed, not read.
     Other,
 }

@@ -1,5 +1,4 @@
-//! Gate: dataset manifests, contracts and personal data. Reads CSV and Parquet, each file once; leaves out distributions
-//! and drift.
+//! Gate: dataset manifests, contracts, personal data, ingest hygiene. Reads tables of many formats, wherever they lie.
 
 #![forbid(unsafe_code)]
 
@@ -8,6 +7,7 @@ mod config;
 pub mod contract;
 mod extract;
 pub mod facts;
+mod ingest;
 mod lines;
 pub mod manifest;
 mod personal;
@@ -25,8 +25,12 @@ pub use gauntlet_sketch::{MAX_KLL, Profile, SketchOptions};
 pub use diff::{ColumnChange, Diff, DiffOptions, RowChange, RowPlace, diff};
 pub use personal::Kind;
 pub use profiling::{
-    FileDigest, Fingerprint, ProfileError, ReadOptions, file_set_sha256, fingerprint, is_profile, profile, read_profile,
-    sketch_sha256, write_profile,
+    Fingerprint, ProfileError, ReadOptions, file_set_sha256, fingerprint, is_profile, profile, read_profile, sketch_sha256,
+    write_profile,
+};
+pub use table::{
+    FileDigest, IDENTITY_VARIABLE, Identities, IdentityError, Location, LocationError, OpenError, OpenOptions, QueryError,
+    digests, exercise,
 };
 
 /// The data gate: one reader, one line a check.
@@ -36,8 +40,16 @@ pub static GATE: Gate = Gate {
         &checks::manifest::ManifestCheck,
         &checks::contract::ContractCheck,
         &checks::personal_data::PersonalDataCheck,
+        &checks::ingest::IngestCheck,
+        &checks::protection::ProtectionCheck,
     ],
 };
+
+/// What the virus scanner at a socket or `HOST:PORT` says of itself and its signatures; `None` when it does not answer.
+#[must_use]
+pub fn scanner_version(clamd: &str) -> Option<String> {
+    ingest::clamd::Scanner { clamd: clamd.to_owned(), required: false, version: None }.version().ok()
+}
 
 #[cfg(test)]
 mod tests;

@@ -2,18 +2,17 @@
 
 use std::fmt::Write as _;
 use std::num::NonZero;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
-use gauntlet_core::{Limits, Tree, TreeOptions, display_path, sha256_hex};
+use gauntlet_core::{display_path, sha256_hex};
 use gauntlet_sketch::{Profile, SketchOptions};
 use serde::Serialize;
 
 use crate::contract::Contract;
 use crate::facts::Format;
-use crate::manifest::DraftError;
 use crate::scan::{self, Questions};
-use crate::table::{Table, format_of, open_all};
+use crate::table::{FileDigest, Location, OpenError, OpenOptions, Table, digest_of_rows, format_of, open, sources};
 
 /// Largest stored profile that is read.
 const MAX_PROFILE: u64 = 1 << 30;
@@ -22,7 +21,7 @@ const MAX_PROFILE: u64 = 1 << 30;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProfileError {
-    /// A path does not exist or cannot be walked.
+    /// A file cannot be read to its end.
     #[error("{path}: {what}")]
     Unreadable {
         /// The file.
@@ -30,9 +29,9 @@ pub enum ProfileError {
         /// What is wrong.
         what: String,
     },
-    /// No file of a table format is among the paths.
-    #[error("no file of a format that is read as a table is there")]
-    NoTable,
+    /// A dataset cannot be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
     /// A stored profile cannot be read.
     #[error("{path}: {source}")]
     Profile {
@@ -49,19 +48,11 @@ pub enum ProfileError {
     Scan(String),
 }
 
-impl From<DraftError> for ProfileError {
-    fn from(error: DraftError) -> Self {
-        match error {
-            DraftError::Unreadable { path, what } => Self::Unreadable { path, what },
-            DraftError::NoTable => Self::NoTable,
-            other => Self::Scan(other.to_string()),
-        }
-    }
-}
-
 /// How a table is read.
 #[derive(Debug, Default)]
 pub struct ReadOptions<'a> {
+    /// Limits, keys, and whether text cells get types by themselves.
+    pub open: OpenOptions,
     /// Says what the cells of text files are.
     pub contract: Option<&'a Contract>,
     /// Threads; all cores without a number.
@@ -73,17 +64,6 @@ impl ReadOptions<'_> {
         let cores = || std::thread::available_parallelism().map_or(1, NonZero::get);
         self.partitions.unwrap_or_else(cores).clamp(1, 64)
     }
-}
-
-/// One file of a fingerprint.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct FileDigest {
-    /// Path as given, or below the folder given.
-    pub path: String,
-    /// Hex SHA-256 of the bytes.
-    pub sha256: String,
-    /// Bytes.
-    pub size: u64,
 }
 
 /// What identifies a dataset: its bytes, its content, its distributions.
@@ -101,35 +81,37 @@ pub struct Fingerprint {
     pub sketch_sha256: String,
 }
 
-/// The profile of the table that the files at these paths, or below them, form together. Nothing is left out: a row that
+/// The profile of the table that everything at these locations forms together. Nothing is left out: a row that
 /// cannot be read is an error.
 ///
 /// # Errors
 /// When there is no table, or it cannot be read to its end.
 pub fn profile(
-    paths: &[PathBuf],
+    locations: &[Location],
     read: &ReadOptions<'_>,
     sketch: &SketchOptions,
-    limits: &Limits,
 ) -> Result<Profile, ProfileError> {
-    let table = open_table(paths, read, limits)?;
+    let table = open_table(locations, read)?;
     profile_of(&table, read, sketch)
 }
 
-/// The fingerprint of the table that the files at these paths, or below them, form together.
+/// The fingerprint of the table that everything at these locations forms together.
 ///
 /// # Errors
 /// As [`profile`], and when a file cannot be hashed.
-pub fn fingerprint(paths: &[PathBuf], read: &ReadOptions<'_>, limits: &Limits) -> Result<Fingerprint, ProfileError> {
-    let table = open_table(paths, read, limits)?;
+pub fn fingerprint(locations: &[Location], read: &ReadOptions<'_>) -> Result<Fingerprint, ProfileError> {
+    let table = open_table(locations, read)?;
     let profile = profile_of(&table, read, &SketchOptions::default())?;
     let mut files = Vec::new();
     for file in &table.files {
-        let hash = table.sha256(file).map_err(|error| ProfileError::Unreadable {
-            path: file.path.clone(),
-            what: error.to_string(),
-        })?;
-        files.push(FileDigest { path: file.path.clone(), sha256: hex::encode(hash), size: file.tree.size });
+        let Some(source) = &file.source else {
+            files.push(digest_of_rows(&table)?);
+            continue;
+        };
+        let unreadable = |(_, what)| ProfileError::Unreadable { path: file.path.clone(), what };
+        let sha256 = hex::encode(source.sha256().map_err(unreadable)?);
+        let (path, version) = (file.path.clone(), source.version());
+        files.push(FileDigest { path, sha256, size: source.size(), version });
     }
     files.sort_by(|a, b| a.path.as_bytes().cmp(b.path.as_bytes()));
     Ok(Fingerprint {
@@ -189,27 +171,30 @@ pub fn is_profile(path: &Path) -> bool {
     file.is_some_and(|file| file.take(32).read_to_end(&mut head).is_ok()) && Profile::is_profile(&head)
 }
 
-/// Opens the table of some paths: files as they are, of folders every file of a table format.
-pub(crate) fn open_table(
-    paths: &[PathBuf],
-    read: &ReadOptions<'_>,
-    limits: &Limits,
-) -> Result<Arc<Table>, ProfileError> {
-    let mut files = Vec::new();
-    for path in paths {
-        let unreadable = |what: String| ProfileError::Unreadable { path: display_path(path).0, what };
-        if path.is_dir() {
-            let tree =
-                Tree::read(path, &TreeOptions::default(), limits).map_err(|error| unreadable(error.to_string()))?;
-            let found = tree.files.iter().filter(|file| format_of(&file.path) != Format::Other);
-            files.extend(found.map(|file| path.join(&file.path)));
-        } else if format_of(path) == Format::Other {
-            return Err(unreadable("no format that is read as a table".to_owned()));
-        } else {
-            files.push(path.clone());
+/// Opens everything at some locations as one table.
+pub(crate) fn open_table(locations: &[Location], read: &ReadOptions<'_>) -> Result<Arc<Table>, ProfileError> {
+    let table = match locations {
+        [location] => open(location, &read.open)?,
+        locations => {
+            let mut found = Vec::new();
+            for location in locations {
+                let sources = sources(location, &read.open)?;
+                if sources.is_empty() {
+                    let what = "a table of a database is a dataset by itself; give no other location".to_owned();
+                    return Err(ProfileError::Question(what));
+                }
+                found.extend(sources.into_iter().filter(|source| format_of(source.name()) != Format::Other));
+            }
+            let (table, problems) = Table::from_sources(found);
+            match problems.into_iter().next() {
+                Some(problem) => return Err(ProfileError::Unreadable { path: problem.path, what: problem.what }),
+                None if table.files.is_empty() => {
+                    return Err(OpenError::NoTable("these locations".to_owned()).into());
+                }
+                None => Arc::new(table),
+            }
         }
-    }
-    let table = open_all(Path::new("."), &files, limits)?;
+    };
     match (read.contract, Arc::try_unwrap(table)) {
         (Some(contract), Ok(mut table)) => {
             table.apply_types(contract);
@@ -247,19 +232,23 @@ mod tests {
     use crate::tests::{Project, parquet};
 
     fn read(partitions: usize) -> ReadOptions<'static> {
-        ReadOptions { contract: None, partitions: Some(partitions) }
+        ReadOptions { partitions: Some(partitions), ..ReadOptions::default() }
     }
 
-    fn print(paths: &[PathBuf], read: &ReadOptions<'_>) -> Fingerprint {
-        fingerprint(paths, read, &Limits::default()).unwrap()
+    fn data(project: &Project) -> [Location; 1] {
+        [project.root().join("data").to_str().unwrap().parse().unwrap()]
+    }
+
+    fn print(locations: &[Location], read: &ReadOptions<'_>) -> Fingerprint {
+        fingerprint(locations, read).unwrap()
     }
 
     #[test]
     fn a_profile_does_not_depend_on_threads() {
         let project = Project::new().file("a.parquet", parquet(5_000, 300)).file("b.parquet", parquet(2_000, 2_000));
-        let paths = [project.root().join("data")];
+        let paths = data(&project);
         let sketch = SketchOptions { kll: Some(200), ..SketchOptions::default() };
-        let bytes = |partitions| profile(&paths, &read(partitions), &sketch, &Limits::default()).unwrap().to_bytes();
+        let bytes = |partitions| profile(&paths, &read(partitions), &sketch).unwrap().to_bytes();
         let one = bytes(1);
         for partitions in [2, 7] {
             assert_eq!(bytes(partitions), one, "{partitions}");
@@ -275,7 +264,7 @@ mod tests {
     fn content_is_recognised_in_other_row_groups_files_and_formats() {
         let base = Project::new().file("a.parquet", parquet(1_000, 1_000));
         let chunks = Project::new().file("a.parquet", parquet(1_000, 7));
-        let of = |project: &Project| print(&[project.root().join("data")], &read(2));
+        let of = |project: &Project| print(&data(project), &read(2));
         let (one, other) = (of(&base), of(&chunks));
         assert_eq!((&one.content_hash, &one.sketch_sha256), (&other.content_hash, &other.sketch_sha256));
         assert_ne!(one.file_set_sha256, other.file_set_sha256);
@@ -294,8 +283,8 @@ mod tests {
             b"contract: 1\ncolumns:\n  id: {type: integer}\n  age: {type: integer}\n  charge: {type: float}\n",
         )
         .unwrap();
-        let typed = ReadOptions { contract: Some(&contract), partitions: Some(1) };
-        let paths = [text.root().join("data")];
+        let typed = ReadOptions { contract: Some(&contract), ..read(1) };
+        let paths = data(&text);
         assert_eq!(print(&paths, &typed).content_hash, one.content_hash);
         assert_eq!(print(&paths, &typed).sketch_sha256, one.sketch_sha256);
         assert_ne!(print(&paths, &read(1)).content_hash, one.content_hash);
@@ -310,7 +299,7 @@ mod tests {
         let ragged = Project::new().file("a.csv", "x,y\n1,2\n3\n");
         let none = Project::new().file("a.txt", "x\n");
         for (project, word) in [(broken, "a.parquet"), (ragged, "a.csv"), (none, "no file")] {
-            let error = fingerprint(&[project.root().join("data")], &read(2), &Limits::default()).unwrap_err();
+            let error = fingerprint(&data(&project), &read(2)).unwrap_err();
             assert!(error.to_string().contains(word), "{error}");
         }
     }
@@ -318,7 +307,7 @@ mod tests {
     #[test]
     fn a_table_without_rows_has_a_profile() {
         let project = Project::new().file("a.parquet", parquet(0, 10));
-        let profile = profile(&[project.root().join("data")], &read(2), &SketchOptions::default(), &Limits::default());
+        let profile = profile(&data(&project), &read(2), &SketchOptions::default());
         let profile = profile.unwrap();
         assert_eq!((profile.rows(), profile.columns.len()), (0, 4));
         assert_eq!(profile.column("id").unwrap().sketch.quantile(0.5), None);

@@ -29,10 +29,4 @@ pub mod tlog;
 pub mod trust_policy;
 pub mod x509;
 
-/// A stranger's text for a message: quoted, with control characters escaped, at most 80 characters of it.
-fn shown(text: &str) -> String {
-    match text.char_indices().nth(80) {
-        Some((end, _)) => format!("{:?}…", &text[..end]),
-        None => format!("{text:?}"),
-    }
-}
+use gauntlet_remote::shown;

@@ -4,13 +4,15 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use gauntlet_core::project::{ModelConfig, Risk, expand_path};
+use gauntlet_core::project::{ModelConfig, Risk, expand_path, is_address};
 use gauntlet_core::{
-    DigestSet, Gate, Limits, Project, SkipCode, SkipReason, Skipped, Stage, Subject, SubjectKind, Tree, TreeOptions,
-    sha256_hex,
+    Digest, DigestSet, Gate, Limits, Project, SkipCode, SkipReason, Skipped, Stage, Subject, SubjectKind, Tree,
+    TreeOptions, dir_hash, sha256_hex,
 };
+use gauntlet_data::FileDigest;
 use serde_json::{Value, json};
 
+use crate::exit::UsageError;
 use crate::gates::GATES;
 use crate::hashing::{KnownHashes, hash_tree};
 use crate::images;
@@ -61,7 +63,7 @@ pub(crate) fn of_project(
 
     let mut datasets = Vec::new();
     for (name, dataset) in &project.datasets {
-        let paths = expand(&dataset.path)?;
+        let paths = if is_address(&dataset.path.value) { Vec::new() } else { expand(&dataset.path)? };
         declared.extend(paths.iter().cloned());
         datasets.push((name, dataset, paths));
     }
@@ -90,10 +92,19 @@ pub(crate) fn of_project(
     if wanted(Stage::Data) {
         for (name, dataset, paths) in datasets {
             meter.step(&format!("reading dataset {name}"));
-            let (tree, digest) = subject_files(root, &paths, project, known, meter, Tree::digest)?;
+            let (tree, digest, digests) = if is_address(&dataset.path.value) {
+                let (digest, digests) = elsewhere(&dataset.path.value, project)?;
+                (Tree { root: root.to_owned(), ..Tree::default() }, digest, digests)
+            } else {
+                let (tree, digest) = subject_files(root, &paths, project, known, meter, Tree::digest)?;
+                (tree, digest, Vec::new())
+            };
             plan.count(&tree);
             let config = json!({
                 "name": name,
+                "path": dataset.path.value,
+                "digests": digests,
+                "antivirus": antivirus(project),
                 "label": dataset.label,
                 "purpose": "train",
                 "manifest": dataset.manifest.as_ref().map(|m| side_file(root, &m.value)).transpose()?,
@@ -223,6 +234,31 @@ fn source_tree(project: &Project, root: &Path, declared: Vec<PathBuf>) -> anyhow
         tree.skipped.retain(|skipped| paths.iter().any(|p| Path::new(&skipped.path).starts_with(p)));
     }
     Ok(tree)
+}
+
+/// The digests of a dataset that does not lie in the project: of its one file, else of all as of a folder's.
+fn elsewhere(address: &str, project: &Project) -> anyhow::Result<(DigestSet, Vec<FileDigest>)> {
+    let location: gauntlet_data::Location =
+        address.parse().map_err(|error| UsageError::new(format!("dataset {address}: {error}")))?;
+    let options = gauntlet_data::OpenOptions { limits: project.limits.clone(), ..Default::default() };
+    let files = gauntlet_data::digests(&location, &options)?;
+    let digest = match files.as_slice() {
+        [file] => DigestSet::default().with(&format!("sha256:{}", file.sha256).parse::<Digest>()?),
+        files => DigestSet::default().with(&dir_hash(files.iter().map(|f| (f.path.as_bytes(), f.sha256.as_str())))),
+    };
+    Ok((digest, files))
+}
+
+/// The virus scanner as the data gate wants it. New signatures are a new question, so its version is asked here.
+fn antivirus(project: &Project) -> Value {
+    match &project.ingest.clamd {
+        Some(clamd) => {
+            let version = gauntlet_data::scanner_version(clamd);
+            json!({"clamd": clamd, "required": project.ingest.required, "version": version})
+        }
+        None if project.ingest.required => json!({"clamd": "", "required": true, "version": null}),
+        None => Value::Null,
+    }
 }
 
 /// Files of a dataset or model, with paths relative to the project, and the digests it has wherever it lies.

@@ -12,7 +12,6 @@ pub(crate) mod lenient;
 pub(crate) mod location;
 pub(crate) mod msgpack;
 pub(crate) mod mxnet;
-pub(crate) mod npy;
 pub(crate) mod openvino;
 pub(crate) mod paddle;
 pub(crate) mod pbtxt;
@@ -28,3 +27,5 @@ pub(crate) mod torch7;
 pub(crate) mod torchscript;
 pub(crate) mod xml;
 pub(crate) mod yaml;
+
+pub(crate) use gauntlet_npy as npy;

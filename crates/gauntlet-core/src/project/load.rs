@@ -4,6 +4,7 @@ use std::path::{Component, Path, PathBuf};
 
 use super::{Project, TrainingConfig};
 use crate::config_error::ConfigError;
+use crate::glob;
 use crate::nearest::nearest;
 use crate::yaml::{self, Located};
 
@@ -84,7 +85,11 @@ impl Project {
     }
 
     fn check_paths(&self, file: &str, root: &Path) -> Vec<ConfigError> {
-        let datasets = self.datasets.values().flat_map(|d| [Some(&d.path), d.manifest.as_ref(), d.contract.as_ref()]);
+        let datasets = self.datasets.values().flat_map(|d| {
+            // Only data may lie elsewhere: what describes and judges it is part of the project.
+            let path = Some(&d.path).filter(|path| !is_address(&path.value));
+            [path, d.manifest.as_ref(), d.contract.as_ref()]
+        });
         let models = self.models.values().flat_map(|m| [Some(&m.path), m.card.as_ref()]);
         let images = self.images.values().flat_map(|i| std::iter::once(&i.layout).chain(&i.keys).map(Some));
         let sources = self.source.paths.iter().map(Some);
@@ -101,6 +106,12 @@ impl Project {
             .filter_map(|path| expand_path(root, path).map_err(|message| path.error(file, message)).err())
             .collect()
     }
+}
+
+/// Whether what stands for a path is the address of something that lies elsewhere: `s3://…`, `sql://…`.
+#[must_use]
+pub fn is_address(path: &str) -> bool {
+    path.split_once("://").is_some_and(|(scheme, _)| scheme.bytes().all(|b| b.is_ascii_alphanumeric()))
 }
 
 /// What can be said about `training` without the disk.
@@ -165,18 +176,22 @@ fn valid_variable(name: &str) -> bool {
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
 
-/// The paths that a configured path (file, folder, or a glob in its last part) stands for, relative to `root`; at least one.
+/// The paths that a configured path (file, folder, or a glob) stands for, relative to `root`; at least one.
 ///
 /// # Errors
 /// What is wrong with it: absolute, leaving the project, or nothing there.
 pub fn expand_path(root: &Path, path: &Located<String>) -> Result<Vec<PathBuf>, String> {
     let given = Path::new(&path.value);
+    if is_address(&path.value) {
+        return Err(format!("`{}` lies elsewhere; here a path in the project's folder is needed", path.value));
+    }
     if path.value.is_empty() || given.is_absolute() || given.components().any(|c| matches!(c, Component::ParentDir)) {
         return Err(format!("path `{}` must stay inside the project's folder", path.value));
     }
-    let found = match given.file_name().and_then(|n| n.to_str()) {
-        Some(pattern) if pattern.contains(['*', '?']) => matches_in(root, given, pattern)?,
-        _ => vec![given.components().filter(|c| !matches!(c, Component::CurDir)).collect()],
+    let found = if glob::is_pattern(&path.value) {
+        glob::expand(root, given)?
+    } else {
+        vec![given.components().filter(|c| !matches!(c, Component::CurDir)).collect()]
     };
     let inside = root.canonicalize().map_err(|e| format!("cannot read {}: {e}", root.display()))?;
     for path in &found {
@@ -187,44 +202,6 @@ pub fn expand_path(root: &Path, path: &Located<String>) -> Result<Vec<PathBuf>, 
         }
     }
     Ok(found)
-}
-
-fn matches_in(root: &Path, given: &Path, pattern: &str) -> Result<Vec<PathBuf>, String> {
-    let folder = given.parent().unwrap_or(Path::new(""));
-    let entries = std::fs::read_dir(root.join(folder)).map_err(|_| missing(root, folder))?;
-    let mut found: Vec<PathBuf> = entries
-        .filter_map(Result::ok)
-        .filter(|entry| entry.file_name().to_str().is_some_and(|name| glob(pattern.as_bytes(), name.as_bytes())))
-        .map(|entry| folder.join(entry.file_name()))
-        .collect();
-    found.sort();
-    if found.is_empty() { Err(format!("no file matches `{}`", given.display())) } else { Ok(found) }
-}
-
-/// `*` and `?` matching in linear space, backtracking to the last star only.
-fn glob(pattern: &[u8], name: &[u8]) -> bool {
-    let (mut p, mut n, mut star) = (0, 0, None);
-    while n < name.len() {
-        match pattern.get(p) {
-            Some(b'*') => {
-                star = Some((p, n));
-                p += 1;
-            }
-            Some(&c) if c == b'?' || c == name[n] => {
-                p += 1;
-                n += 1;
-            }
-            _ => match star {
-                Some((at, from)) => {
-                    p = at + 1;
-                    n = from + 1;
-                    star = Some((at, from + 1));
-                }
-                None => return false,
-            },
-        }
-    }
-    pattern[p..].iter().all(|c| *c == b'*')
 }
 
 fn missing(root: &Path, path: &Path) -> String {
@@ -352,19 +329,6 @@ mod tests {
     }
 
     proptest! {
-        #[test]
-        fn glob_agrees_with_a_naive_one(pattern in "[ab*?]{0,8}", name in "[ab]{0,8}") {
-            fn naive(p: &[u8], n: &[u8]) -> bool {
-                match (p.first(), n.first()) {
-                    (None, None) => true,
-                    (Some(b'*'), _) => naive(&p[1..], n) || (!n.is_empty() && naive(p, &n[1..])),
-                    (Some(&c), Some(&d)) => (c == b'?' || c == d) && naive(&p[1..], &n[1..]),
-                    _ => false,
-                }
-            }
-            prop_assert_eq!(glob(pattern.as_bytes(), name.as_bytes()), naive(pattern.as_bytes(), name.as_bytes()));
-        }
-
         #[test]
         fn any_bytes_parse_or_are_refused(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
             let _ = Project::parse("x", &bytes);

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::yaml::Located;
 
-pub use load::{FILE_NAME, expand_path, valid_host};
+pub use load::{FILE_NAME, expand_path, is_address, valid_host};
 pub use quota::{ByteSize, Cores, Money, QuotaError, Span};
 pub use training::{MetricsConfig, Prices, Runner, TrainingConfig, TrainingLimits};
 
@@ -58,6 +58,9 @@ pub struct Project {
     /// Where the log of all evidence is; absent: in the project's state folder, for this machine alone.
     #[serde(default)]
     pub ledger: LedgerConfig,
+    /// What data files are looked at with besides what ships with the program.
+    #[serde(default)]
+    pub ingest: IngestConfig,
     /// What reading one untrusted file may cost.
     #[serde(default)]
     pub limits: Limits,
@@ -103,11 +106,22 @@ impl Default for SourceConfig {
     }
 }
 
+/// How data files are looked at when they come in.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct IngestConfig {
+    /// ClamAV's daemon that scans every data file: the path of its socket, or `HOST:PORT`.
+    pub clamd: Option<String>,
+    /// Whether data that was not scanned for viruses may not pass.
+    pub required: bool,
+}
+
 /// One dataset.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DatasetConfig {
-    /// A CSV or Parquet file, a folder of them, or a glob such as `data/*.parquet`.
+    /// A file or folder of any format that is read, a glob such as `data/year=*/*.parquet`, or an address: `s3://`, `gs://`,
+    /// `az://`, `https://`, or `sql://VARIABLE/TABLE` with the connection in an environment variable.
     pub path: Located<String>,
     /// Where the data comes from, its licence, its consent.
     #[serde(default)]

@@ -1,8 +1,10 @@
 //! The checks: facts to findings, without files.
 
 pub(crate) mod contract;
+pub(crate) mod ingest;
 pub(crate) mod manifest;
 pub(crate) mod personal_data;
+pub(crate) mod protection;
 
 use gauntlet_core::{Fact, Facts, Judgement, Location, RuleInfo, Severity, SkipCode};
 
@@ -14,6 +16,10 @@ pub(crate) const MANIFEST: &str = "data/manifest";
 pub(crate) const CONTRACT: &str = "data/contract";
 /// `data/personal-data`
 pub(crate) const PERSONAL_DATA: &str = "data/personal-data";
+/// `data/ingest`
+pub(crate) const INGEST: &str = "data/ingest";
+/// `data/protection`
+pub(crate) const PROTECTION: &str = "data/protection";
 
 /// A rule of the first version.
 const fn rule(

@@ -3,13 +3,11 @@
 mod columns;
 mod rows;
 
-use std::path::PathBuf;
-
-use gauntlet_core::Limits;
 use gauntlet_sketch::SketchOptions;
 use serde::Serialize;
 
 use crate::profiling::{ProfileError, ReadOptions, open_table, profile_of, sketch_sha256};
+use crate::table::{Location, Table};
 pub use columns::ColumnChange;
 pub use rows::{RowChange, RowPlace};
 
@@ -49,18 +47,17 @@ pub struct Diff {
     pub rows: Option<RowChange>,
 }
 
-/// Compares the table of some paths with that of others.
+/// Compares the table at some locations with that at others.
 ///
 /// # Errors
 /// When a table cannot be read to its end, or a key column is missing or has another type on the other side.
 pub fn diff(
-    from: &[PathBuf],
-    to: &[PathBuf],
+    from: &[Location],
+    to: &[Location],
     read: &ReadOptions<'_>,
     options: &DiffOptions,
-    limits: &Limits,
 ) -> Result<Diff, ProfileError> {
-    let tables = (open_table(from, read, limits)?, open_table(to, read, limits)?);
+    let tables = (open_table(from, read)?, open_table(to, read)?);
     let usual = SketchOptions::default();
     let common = rows::common(&tables.0, &tables.1);
     let key = rows::key(&tables.0, &tables.1, &common, &options.key)?;
@@ -81,7 +78,7 @@ pub fn diff(
         }
         Some(rows)
     };
-    let names = |table: &crate::table::Table, other: &crate::table::Table| -> Vec<String> {
+    let names = |table: &Table, other: &Table| -> Vec<String> {
         let both = table.columns.iter().filter(|column| other.column(&column.name).is_some());
         both.map(|column| column.name.clone()).collect()
     };
@@ -94,14 +91,17 @@ mod tests {
     use super::*;
     use crate::tests::{Project, parquet};
 
+    fn data(project: &Project) -> [Location; 1] {
+        [project.root().join("data").to_str().unwrap().parse().unwrap()]
+    }
+
     fn csv(rows: &[&str]) -> Project {
         Project::new().file("t.csv", format!("id,plan,note\n{}\n", rows.join("\n")))
     }
 
     fn compare(from: &Project, to: &Project, key: &[&str]) -> Diff {
         let options = DiffOptions { key: key.iter().map(|&name| name.to_owned()).collect() };
-        let path = |project: &Project| vec![project.root().join("data")];
-        diff(&path(from), &path(to), &ReadOptions::default(), &options, &Limits::default()).unwrap()
+        diff(&data(from), &data(to), &ReadOptions::default(), &options).unwrap()
     }
 
     #[test]
@@ -156,8 +156,8 @@ mod tests {
     fn a_key_that_is_not_there_is_an_error_with_a_hint() {
         let project = csv(&["1,a,b"]);
         let options = DiffOptions { key: vec!["ids".to_owned()] };
-        let path = [project.root().join("data")];
-        let error = super::diff(&path, &path, &ReadOptions::default(), &options, &Limits::default()).unwrap_err();
+        let path = data(&project);
+        let error = super::diff(&path, &path, &ReadOptions::default(), &options).unwrap_err();
         assert!(error.to_string().contains("did you mean `id`?"), "{error}");
     }
 }

@@ -14,7 +14,8 @@ use super::{Pass, masked};
 use crate::checks::{CONTRACT, MANIFEST};
 use crate::facts::profile::{BarFact, FingerprintFact, NumbersFact, ProfileFact, TextFact, TopFact};
 use crate::personal::Search;
-use crate::profiling::{FileDigest, file_set_sha256, sketch_sha256};
+use crate::profiling::{file_set_sha256, sketch_sha256};
+use crate::table::FileDigest;
 
 /// Bars of a histogram.
 const BARS: usize = 40;

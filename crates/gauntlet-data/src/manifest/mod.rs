@@ -40,9 +40,24 @@ pub struct Manifest {
     /// With whose consent.
     #[serde(default)]
     pub consent: Consent,
+    /// Which column says that a person's age was verified.
+    #[serde(default)]
+    pub age_verification: Option<AgeVerification>,
     /// Which columns hold personal data.
     #[serde(default)]
     pub personal_data: PersonalData,
+    /// How confidential the columns are.
+    #[serde(default)]
+    pub classification: Classification,
+    /// Who answers for the data.
+    #[serde(default)]
+    pub owners: Vec<Owner>,
+    /// Who may read the data.
+    #[serde(default)]
+    pub access: Access,
+    /// How the data is protected where it lies and on its way.
+    #[serde(default)]
+    pub protection: Protection,
     /// What is to be predicted.
     #[serde(default)]
     pub label: Option<Label>,
@@ -126,6 +141,9 @@ pub struct License {
     /// Where its text is.
     #[serde(default)]
     pub url: Option<String>,
+    /// The uses that it permits, where its owner lists them; a purpose that is not in the list is refused.
+    #[serde(default)]
+    pub purposes: Vec<String>,
 }
 
 /// Why the data of people may be used.
@@ -147,9 +165,124 @@ pub struct Consent {
     /// What the data may be used for.
     #[serde(default)]
     pub purposes: Vec<String>,
-    /// Last day on which it may be used, `YYYY-MM-DD`.
+    /// Last day on which it may be used, `YYYY-MM-DD`; `never` where the basis is not `consent`.
     #[serde(default)]
     pub expires: Option<String>,
+    /// Column with the last day of each row's consent. A row without a day fails.
+    #[serde(default)]
+    pub expires_column: Option<String>,
+}
+
+/// Proof, row by row, that a person is old enough. One of `allowed` and `minimum` is needed.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AgeVerification {
+    /// The column. A row without a value fails.
+    pub column: String,
+    /// Values of that column that count as verified.
+    #[serde(default)]
+    pub allowed: Vec<String>,
+    /// Smallest age, where the column holds ages in years.
+    #[serde(default)]
+    pub minimum: Option<u32>,
+}
+
+/// How confidential something is. Ordered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Class {
+    /// Anybody may read it.
+    Public,
+    /// For the organisation.
+    Internal,
+    /// About people.
+    Personal,
+    /// Special categories of personal data (GDPR article 9), and what harms like them.
+    Sensitive,
+    /// Credentials: whoever reads it can act as somebody else.
+    Secret,
+}
+
+impl Class {
+    /// All classes, from public to secret; the place in the list is what policies compare.
+    pub const ALL: [Self; 5] = [Self::Public, Self::Internal, Self::Personal, Self::Sensitive, Self::Secret];
+
+    /// The word as it is written in a manifest.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Public => "public",
+            Self::Internal => "internal",
+            Self::Personal => "personal",
+            Self::Sensitive => "sensitive",
+            Self::Secret => "secret",
+        }
+    }
+
+    /// Place among [`Class::ALL`], from 0.
+    #[must_use]
+    pub fn rank(self) -> u8 {
+        self as u8
+    }
+
+    /// The class that `word` names.
+    #[must_use]
+    pub fn named(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|class| class.as_str().eq_ignore_ascii_case(word.trim()))
+    }
+}
+
+/// How confidential the columns are.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Classification {
+    /// Of every column that is not listed.
+    #[serde(default)]
+    pub default: Option<Class>,
+    /// Column to class.
+    #[serde(default)]
+    pub columns: BTreeMap<String, Class>,
+}
+
+/// Somebody who answers for the data.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Owner {
+    /// Person or team.
+    pub name: String,
+    /// For what: `data`, `legal`, `security`, …
+    #[serde(default)]
+    pub role: Option<String>,
+    /// How to reach them.
+    #[serde(default)]
+    pub contact: Option<String>,
+}
+
+/// Who may read the data.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Access {
+    /// Roles that may read it.
+    #[serde(default)]
+    pub roles: Vec<String>,
+    /// How one obtains access, in words or as a URI.
+    #[serde(default)]
+    pub conditions: Option<String>,
+}
+
+/// How the data is protected where it lies and on its way.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Protection {
+    /// How it came here and goes on: `https`, `sftp`, `tls`, `local` or `none`.
+    #[serde(default)]
+    pub transport: Option<String>,
+    /// How it is encrypted where it lies: `age`, `disk`, `bucket` or `none`.
+    #[serde(default)]
+    pub encryption: Option<String>,
+    /// Public keys (`age1…`) that parts with personal data are encrypted to when they are written.
+    #[serde(default)]
+    pub recipients: Vec<String>,
 }
 
 /// Personal data that the owner knows of.
@@ -201,6 +334,20 @@ pub struct Fingerprint {
 }
 
 impl Manifest {
+    /// The class that the manifest gives `column`; `None` when it says nothing.
+    ///
+    /// A column declared as personal data is at least personal.
+    #[must_use]
+    pub fn class_of(&self, column: &str) -> Option<Class> {
+        let listed = self.classification.columns.get(column).copied();
+        let personal = self.personal_data.columns.contains_key(column).then_some(Class::Personal);
+        match (listed, personal) {
+            (Some(listed), Some(personal)) => Some(listed.max(personal)),
+            (Some(class), None) | (None, Some(class)) => Some(class),
+            (None, None) => self.classification.default,
+        }
+    }
+
     /// Reads a manifest; `file` names it in errors.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ mod rules;
 mod sketch;
 mod unique;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, RecordBatch};
@@ -23,6 +24,7 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 use gauntlet_sketch::SketchOptions;
 
 use crate::contract::Contract;
+use crate::ingest::formula::Danger;
 use crate::personal::kind_of_name;
 use crate::table::{POSITION, Problem, Scan, Table, raw_name, typed_name};
 pub(crate) use personal::{PersonalRows, searched};
@@ -70,6 +72,8 @@ pub(crate) struct Answers {
     pub(crate) rules: Vec<(Rule, u64, FirstRows)>,
     /// Rows without consent.
     pub(crate) consent: Option<FirstRows>,
+    /// Cells that a spreadsheet would run, by column and danger.
+    pub(crate) formulas: BTreeMap<(usize, Danger), FirstRows>,
     /// Personal data by column.
     pub(crate) personal: Vec<(usize, PersonalRows)>,
     /// Summaries of all columns, and the content hash.
@@ -92,13 +96,14 @@ pub(crate) fn run(table: &Arc<Table>, questions: &Questions<'_>) -> Result<Answe
 async fn scan(table: &Arc<Table>, questions: &Questions<'_>) -> Result<Answers> {
     let context = context(table, questions)?;
     let rules = questions.contract.map(|contract| rules::rules(table, contract)).transpose()?.unwrap_or_default();
-    let pass = Scan::new(Arc::clone(table), (0..table.columns.len()).collect());
+    let pass = Scan::watching(Arc::clone(table), (0..table.columns.len()).collect());
     let plan = aggregates(table, questions, &rules)?;
     let frame = context.read_table(pass.provider_with_parts(questions.partitions)?)?.aggregate(Vec::new(), plan)?;
     let batches = frame.collect().await?;
     let row = batches.iter().find(|batch| batch.num_rows() == 1).ok_or_else(|| rows::internal("no result row"))?;
     let mut answers = read_answers(table, questions, rules, row)?;
     (answers.file_rows, answers.problems) = pass.finish();
+    answers.formulas = pass.formulas();
     for (rule, evaluated, failing) in &mut answers.rules {
         if rule.unique {
             let nulls;

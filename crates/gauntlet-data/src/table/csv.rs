@@ -5,8 +5,16 @@ use std::io::Read;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, StringBuilder};
+use gauntlet_core::SkipCode;
 
+use super::format::{self, Entry, Opened, Reader, Stop, Wanted};
+use super::provider::Sink;
 use super::record::{Field, Step, split};
+use super::source::{Refusal, Source, io_problem};
+use crate::facts::Format;
+
+pub(super) const COMMA: Entry = Entry { format: Format::Csv, extensions: &["csv"], open: open_comma };
+pub(super) const TAB: Entry = Entry { format: Format::Csv, extensions: &["tsv", "tab"], open: open_tab };
 
 /// Rows of one batch.
 const BATCH_ROWS: usize = 8_192;
@@ -18,9 +26,56 @@ const BATCH_BYTES: usize = 8 << 20;
 pub(crate) const MAX_RECORD: usize = 16 << 20;
 /// Most columns of a table.
 pub(crate) const MAX_COLUMNS: usize = 4_096;
-const BLOCK: usize = 256 << 10;
+pub(super) const BLOCK: usize = 256 << 10;
 /// Row numbers kept of what does not fit.
 const KEPT: usize = 20;
+
+#[derive(Debug)]
+struct CsvFile {
+    source: Source,
+    delimiter: u8,
+    width: usize,
+}
+
+fn open_comma(source: &Source) -> Result<Opened, Refusal> {
+    open(source, b',')
+}
+
+fn open_tab(source: &Source) -> Result<Opened, Refusal> {
+    open(source, b'\t')
+}
+
+fn open(source: &Source, delimiter: u8) -> Result<Opened, Refusal> {
+    let header: Vec<String> =
+        source.stream_head(|input| Ok(CsvReader::new(input, delimiter).map_err(|e| e.refusal())?.header))?;
+    let columns = header.iter().map(|name| format::text_column(name)).collect();
+    let reader = Arc::new(CsvFile { source: source.clone(), delimiter, width: header.len() });
+    Ok(Opened { reader, columns, open_ended: false })
+}
+
+impl Reader for CsvFile {
+    fn read(&self, _: usize, wanted: &[Wanted<'_>], sink: &Sink<'_>) -> Result<(), Stop> {
+        self.source.stream(|input| {
+            let mut reader = CsvReader::new(input, self.delimiter).map_err(|e| e.refusal())?;
+            if reader.header().len() != self.width {
+                return Err(Stop::Problem(SkipCode::Changed, "the header changed between two reads".to_owned()));
+            }
+            let outcome = loop {
+                match reader.next_batch() {
+                    Ok(Some(batch)) => {
+                        let arrays = wanted.iter().filter_map(|w| batch.columns.get(w.index).map(Arc::clone));
+                        sink.rows(batch.rows, arrays.collect())?;
+                    }
+                    Ok(None) => break Ok(()),
+                    Err(error) => break Err(Stop::from(error.refusal())),
+                }
+            };
+            sink.count(reader.rows());
+            reader.misfits.tell("the header", sink);
+            outcome
+        })
+    }
+}
 
 /// Why a CSV file could not be read to the end.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +101,16 @@ pub(crate) enum CsvError {
     },
 }
 
+impl CsvError {
+    pub(super) fn refusal(&self) -> Refusal {
+        match self {
+            Self::Io(error) => io_problem(error),
+            Self::Malformed { .. } => (SkipCode::Malformed, self.to_string()),
+            Self::Limit { .. } => (SkipCode::Limit, self.to_string()),
+        }
+    }
+}
+
 /// Rows that did not fit the header.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Misfits {
@@ -56,7 +121,17 @@ pub(crate) struct Misfits {
 }
 
 impl Misfits {
-    fn add(&mut self, row: u64, what: String) {
+    /// Tells the scan what did not fit `what`.
+    pub(super) fn tell(&self, what: &str, sink: &Sink<'_>) {
+        if self.count > 0 {
+            let first: Vec<_> = self.first.iter().take(3).map(|(row, what)| format!("row {row}: {what}")).collect();
+            let first = first.join("; ");
+            let what = format!("rows that do not fit {what} and were not checked: {} ({first})", self.count);
+            sink.misfits(self.count, what);
+        }
+    }
+
+    pub(super) fn add(&mut self, row: u64, what: String) {
         self.count += 1;
         if self.first.len() < KEPT {
             self.first.push((row, what));
@@ -227,7 +302,9 @@ impl<R: Read> CsvReader<R> {
         }
         if let Some(at) = memchr::memchr(0, &self.buffer[before..]) {
             let line = self.line + newlines(&self.buffer[..before + at]);
-            return Err(CsvError::Malformed { line, what: "a NUL byte; this is no text".to_owned() });
+            let wide = line == 1 && [&b"\xFF\xFE"[..], b"\xFE\xFF"].iter().any(|mark| self.buffer.starts_with(mark));
+            let what = if wide { "UTF-16; store the file as UTF-8" } else { "a NUL byte; this is no text" };
+            return Err(CsvError::Malformed { line, what: what.to_owned() });
         }
         Ok(())
     }
@@ -242,7 +319,7 @@ impl<R: Read> CsvReader<R> {
     }
 }
 
-fn newlines(bytes: &[u8]) -> u64 {
+pub(super) fn newlines(bytes: &[u8]) -> u64 {
     memchr::memchr_iter(b'\n', bytes).count() as u64
 }
 

@@ -1,24 +1,48 @@
 //! The files of a dataset as one table: which columns it has, and which pieces it is read in.
 
+mod arrow_ipc;
+mod avro;
 pub(crate) mod csv;
+mod digest;
+mod encrypted;
+mod exercise;
+mod format;
+mod json_lines;
+mod location;
+mod npy;
+mod page;
 mod parquet;
+mod partition;
+mod pictures;
+mod postgres;
 mod provider;
 mod record;
+mod remote;
+mod source;
 mod types;
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ::parquet::arrow::arrow_reader::ArrowReaderMetadata;
 use arrow::datatypes::DataType;
-use gauntlet_core::{Limits, SkipCode, Tree, TreeFile, TreeOptions, display_path, open_regular};
+use gauntlet_core::{Limits, SkipCode, Tree, TreeFile, TreeOptions};
 
 use crate::contract::Contract;
 use crate::facts::Format;
 use crate::manifest::DraftError;
-use csv::{CsvError, CsvReader, shorten};
+use csv::shorten;
+pub use exercise::exercise;
+pub use encrypted::{IDENTITY_VARIABLE, Identities, IdentityError};
+pub(crate) use format::format_of;
+use format::Reader;
+pub(crate) use partition::keys as partition_keys;
+pub use location::{Location, LocationError, OpenError, OpenOptions};
+pub(crate) use location::{open, open_lenient, sources};
+pub(crate) use digest::rows as digest_of_rows;
+pub use digest::{FileDigest, digests};
+pub use postgres::QueryError;
 pub(crate) use provider::{Map, PART, POSITION, Scan, place, raw_name, typed_name};
+pub(crate) use source::{Origin, Refusal, Source, io_problem};
 pub(crate) use types::{family, normal_type, typed};
 
 /// A file, or a part of one, that could not be read as it should.
@@ -37,25 +61,17 @@ pub(crate) struct Problem {
 }
 
 /// One readable file of the table.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct DataFile {
-    /// As it was walked.
-    pub(crate) tree: TreeFile,
+    /// Where its bytes are; `None` for a table of a database.
+    pub(crate) source: Option<Source>,
     /// For people.
     pub(crate) path: String,
-    body: Body,
-}
-
-#[derive(Debug)]
-enum Body {
-    Csv {
-        delimiter: u8,
-    },
-    /// `starts` holds the number of the first row of each row group.
-    Parquet {
-        metadata: ArrowReaderMetadata,
-        starts: Vec<u64>,
-    },
+    reader: Arc<dyn Reader>,
+    /// Its values in the columns that come from folders `k=v`, in the order of the table's.
+    partitions: Vec<Option<String>>,
+    /// Columns are a set of names that another file may add to.
+    open_ended: bool,
 }
 
 /// One column of the table.
@@ -82,35 +98,108 @@ impl Column {
 /// The files of a dataset that could be opened and agree about their columns.
 #[derive(Debug)]
 pub(crate) struct Table {
-    root: PathBuf,
     pub(crate) files: Vec<DataFile>,
+    /// Columns of the files, then those that come from folders `k=v`.
     pub(crate) columns: Vec<Column>,
+    /// How many come from folders.
+    partitions: usize,
 }
 
 impl Table {
     /// Opens every file far enough to know its columns. A file that cannot be opened or has other columns than the first
     /// one is a problem and no part of the table.
-    pub(crate) fn open(root: &Path, files: &[(&TreeFile, Format)], limits: &Limits) -> (Self, Vec<Problem>) {
-        let mut table = Self { root: root.to_owned(), files: Vec::new(), columns: Vec::new() };
+    pub(crate) fn from_sources(sources: Vec<Source>) -> (Self, Vec<Problem>) {
+        let mut table = Self { files: Vec::new(), columns: Vec::new(), partitions: 0 };
+        let mut keys: Option<Vec<String>> = None;
         let mut problems = Vec::new();
-        for (file, format) in files {
-            let path = display_path(&file.path).0;
+        for source in sources {
+            let path = source.path.clone();
             let problem = |code, what| Problem { path: path.clone(), code, what, rows: 0, schema: false };
-            match open(root, file, *format, limits) {
-                Err((code, what)) => problems.push(problem(code, what)),
-                Ok((body, columns)) => {
-                    if table.files.is_empty() {
-                        table.columns = columns;
-                    } else if let Some(what) = difference(&table.columns, &columns) {
-                        let what = format!("{what} than {}; the file was not scanned", table.files[0].path);
-                        problems.push(Problem { schema: true, ..problem(SkipCode::Malformed, what) });
+            let differs = |what: String| Problem { schema: true, ..problem(SkipCode::Malformed, what) };
+            let opened = match format::open(&source) {
+                Ok(opened) => opened,
+                Err((code, what)) => {
+                    problems.push(problem(code, what));
+                    continue;
+                }
+            };
+            let own: Vec<String> = source.partitions.iter().map(|(key, _)| key.clone()).collect();
+            match &keys {
+                None => {
+                    let both = own.iter().find(|key| opened.columns.iter().any(|column| column.name == **key));
+                    if let Some(key) = both {
+                        let what = format!("the column `{}` is in the file and in the names of its folders", shorten(key));
+                        problems.push(differs(what));
                         continue;
                     }
-                    table.files.push(DataFile { tree: (*file).clone(), path, body });
+                    table.columns = opened.columns;
+                    keys = Some(own);
+                }
+                Some(keys) if *keys != own => {
+                    let what = format!("lies in folders of the columns {own:?}, other files in {keys:?}; it was not scanned");
+                    problems.push(differs(what));
+                    continue;
+                }
+                Some(_) if opened.open_ended && table.files.iter().all(|file| file.open_ended) => {
+                    let new: Vec<Column> =
+                        opened.columns.into_iter().filter(|c| table.column(&c.name).is_none()).collect();
+                    table.columns.extend(new);
+                }
+                Some(_) => {
+                    if let Some(what) = difference(&table.columns, &opened.columns) {
+                        let first = table.files.first().map_or("the first file", |file| file.path.as_str());
+                        problems.push(differs(format!("{what} than {first}; the file was not scanned")));
+                        continue;
+                    }
                 }
             }
+            let partitions = source.partitions.iter().map(|(_, value)| value.clone()).collect();
+            let open_ended = opened.open_ended;
+            table.files.push(DataFile { source: Some(source), path, reader: opened.reader, partitions, open_ended });
         }
+        let keys = keys.unwrap_or_default();
+        table.partitions = keys.len();
+        table.columns.extend(keys.iter().map(|key| format::text_column(key)));
         (table, problems)
+    }
+
+    /// How many columns the files themselves have.
+    fn own_columns(&self) -> usize {
+        self.columns.len() - self.partitions
+    }
+
+    /// Gives text columns the narrowest type that all their values have, by one pass over the data. What could not be read is
+    /// returned, and nothing typed then.
+    pub(crate) fn infer_types(&mut self) -> Vec<Problem> {
+        if !self.columns.iter().any(|column| column.text_file) {
+            return Vec::new();
+        }
+        let plain = Self { files: self.files.clone(), columns: self.columns.clone(), partitions: self.partitions };
+        let plain = Arc::new(plain);
+        let pass = Scan::new(Arc::clone(&plain), (0..plain.columns.len()).collect());
+        let mut guesses: Vec<types::Guess> = plain.columns.iter().map(|_| types::Guess::default()).collect();
+        pass.for_each(&mut |batch| {
+            for ((guess, column), array) in guesses.iter_mut().zip(&plain.columns).zip(batch.columns().iter().skip(1)) {
+                if column.text_file {
+                    guess.look(array);
+                }
+            }
+        });
+        let (_, problems) = pass.finish();
+        if problems.is_empty() {
+            for (column, guess) in self.columns.iter_mut().zip(guesses).filter(|(column, _)| column.text_file) {
+                column.typed = guess.narrowest();
+            }
+        }
+        problems
+    }
+
+    /// Types text columns as another table has them, by name: a batch is read as its reference was.
+    pub(crate) fn types_of(&mut self, other: &Self) {
+        for column in self.columns.iter_mut().filter(|column| column.text_file) {
+            let there = other.column(&column.name).and_then(|i| other.columns.get(i));
+            column.typed = there.map(|there| there.rule_type().clone()).filter(|t| *t != DataType::Utf8 && !t.is_nested());
+        }
     }
 
     /// Lets the contract say what the cells of CSV columns are.
@@ -124,15 +213,6 @@ impl Table {
     pub(crate) fn column(&self, name: &str) -> Option<usize> {
         self.columns.iter().position(|column| column.name == name)
     }
-
-    /// SHA-256 of a file's bytes.
-    pub(crate) fn sha256(&self, file: &DataFile) -> std::io::Result<[u8; 32]> {
-        file.tree.sha256(&self.root)
-    }
-
-    fn open_file(&self, file: &DataFile) -> std::io::Result<File> {
-        open_regular(&self.root, &file.tree)
-    }
 }
 
 /// The table that the files at these paths (relative to `root`) form; files of other formats are left out.
@@ -140,85 +220,24 @@ impl Table {
 /// # Errors
 /// When there is no table, or a file of it cannot be opened.
 pub(crate) fn open_all(root: &Path, files: &[PathBuf], limits: &Limits) -> Result<Arc<Table>, DraftError> {
-    let mut walked = Vec::new();
+    let mut found = Vec::new();
     for file in files.iter().filter(|file| format_of(file) != Format::Other) {
-        let unreadable = |what: String| DraftError::Unreadable { path: display_path(file).0, what };
+        let path = gauntlet_core::display_path(file).0;
+        let unreadable = |what: String| DraftError::Unreadable { path: path.clone(), what };
         let tree =
             Tree::read(&root.join(file), &TreeOptions::default(), limits).map_err(|e| unreadable(e.to_string()))?;
-        let Some(found) = tree.files.into_iter().next().filter(|_| tree.single_file) else {
+        let Some(walked) = tree.files.into_iter().next().filter(|_| tree.single_file) else {
             return Err(unreadable("is no single file".to_owned()));
         };
-        walked.push((TreeFile { path: file.clone(), ..found }, format_of(file)));
+        let identities = Identities::from_environment().map_err(|e| unreadable(e.to_string()))?;
+        let walked = TreeFile { path: file.clone(), ..walked };
+        found.push(Source::local(root, &walked, limits).with_identities(identities));
     }
-    let borrowed: Vec<_> = walked.iter().map(|(file, format)| (file, *format)).collect();
-    let (table, problems) = Table::open(root, &borrowed, limits);
+    let (table, problems) = Table::from_sources(found);
     match problems.into_iter().next() {
         Some(problem) => Err(DraftError::Unreadable { path: problem.path, what: problem.what }),
         None if table.files.is_empty() => Err(DraftError::NoTable),
         None => Ok(Arc::new(table)),
-    }
-}
-
-/// The format that a file's name announces.
-pub(crate) fn format_of(path: &Path) -> Format {
-    match path.extension().and_then(|e| e.to_str()).map(str::to_ascii_lowercase).as_deref() {
-        Some("csv" | "tsv") => Format::Csv,
-        Some("parquet" | "pq") => Format::Parquet,
-        _ => Format::Other,
-    }
-}
-
-fn open(
-    root: &Path,
-    file: &TreeFile,
-    format: Format,
-    limits: &Limits,
-) -> Result<(Body, Vec<Column>), (SkipCode, String)> {
-    let handle = open_regular(root, file).map_err(|error| io_problem(&error))?;
-    match format {
-        Format::Csv => {
-            let tsv = file.path.extension().is_some_and(|e| e.eq_ignore_ascii_case("tsv"));
-            let delimiter = if tsv { b'\t' } else { b',' };
-            let reader = CsvReader::new(handle, delimiter).map_err(|error| csv_problem(&error))?;
-            let column = |name: &String| Column {
-                name: name.clone(),
-                stored: DataType::Utf8,
-                scanned: DataType::Utf8,
-                typed: None,
-                text_file: true,
-            };
-            Ok((Body::Csv { delimiter }, reader.header().iter().map(column).collect()))
-        }
-        Format::Parquet => {
-            let (metadata, starts) = parquet::open(&handle, file.size, limits)?;
-            let columns = metadata
-                .schema()
-                .fields()
-                .iter()
-                .map(|field| Column {
-                    name: field.name().clone(),
-                    stored: field.data_type().clone(),
-                    scanned: normal_type(field.data_type()),
-                    typed: None,
-                    text_file: false,
-                })
-                .collect();
-            Ok((Body::Parquet { metadata, starts }, columns))
-        }
-        Format::Other => Err((SkipCode::Unsupported, "no table format that is read".to_owned())),
-    }
-}
-
-fn io_problem(error: &std::io::Error) -> (SkipCode, String) {
-    let code = if error.to_string().contains("changed while") { SkipCode::Changed } else { SkipCode::Unreadable };
-    (code, error.to_string())
-}
-
-fn csv_problem(error: &CsvError) -> (SkipCode, String) {
-    match error {
-        CsvError::Io(error) => io_problem(error),
-        CsvError::Malformed { .. } => (SkipCode::Malformed, error.to_string()),
-        CsvError::Limit { .. } => (SkipCode::Limit, error.to_string()),
     }
 }
 

@@ -1,23 +1,25 @@
 //! Hands the table to the engine in pieces. Every row carries its place, so that a rule can name it however the pieces
 //! were spread over threads. A piece that cannot be read is noted and never an error of the whole scan.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use ::parquet::arrow::ProjectionMask;
-use ::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use arrow::array::{ArrayRef, RecordBatch, UInt32Array, UInt64Array};
-use arrow::compute::cast;
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray, UInt32Array, UInt64Array, new_null_array};
+use arrow::compute::{CastOptions, cast_with_options, concat_batches};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::catalog::streaming::StreamingTable;
-use datafusion::error::Result;
+use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_plan::stream::RecordBatchReceiverStream;
 use datafusion::physical_plan::streaming::PartitionStream;
 use gauntlet_core::SkipCode;
 
-use super::csv::CsvReader;
-use super::{Body, DataFile, Problem, Table, csv_problem, io_problem, parquet, typed};
+use super::format::{Stop, Wanted, panic_text};
+use super::{DataFile, Problem, Table, typed};
+use crate::ingest::formula;
+use crate::scan::FirstRows;
 
 /// Name of the column with the place of a row.
 pub(crate) const POSITION: &str = "p";
@@ -27,7 +29,9 @@ pub(crate) const PART: &str = "part";
 /// table alone, so what is summarised by part does not depend on how many threads read.
 const MAX_PARTS: usize = 64;
 const ROW_BITS: u32 = 40;
-const PARQUET_BATCH: usize = 8_192;
+/// Batches of formats with few rows a file (pictures) are joined up to here before they go to the engine.
+const JOINED_ROWS: usize = 2_048;
+const JOINED_BYTES: usize = 64 << 10;
 
 /// Name of column `i` as stored. Names of the data never reach the engine: they may be anything.
 pub(crate) fn raw_name(i: usize) -> String {
@@ -51,30 +55,35 @@ pub(crate) struct Scan {
     columns: Vec<usize>,
     schema: SchemaRef,
     log: Mutex<Log>,
+    /// Whether text cells are looked at for formulas of spreadsheets.
+    watching: bool,
 }
 
 #[derive(Debug, Default)]
 struct Log {
     rows: Vec<u64>,
     problems: Vec<Problem>,
+    formulas: BTreeMap<(usize, formula::Danger), FirstRows>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Unit {
     file: usize,
-    group: Option<usize>,
-}
-
-/// Why a unit ended early.
-enum Stop {
-    /// The engine wants no more.
-    Closed,
-    Problem(SkipCode, String),
+    piece: usize,
 }
 
 impl Scan {
     /// A pass over the columns with these indices.
     pub(crate) fn new(table: Arc<Table>, columns: Vec<usize>) -> Arc<Self> {
+        Arc::new(Self::made(table, columns, false))
+    }
+
+    /// As [`Scan::new`], and text cells are looked at for formulas of spreadsheets.
+    pub(crate) fn watching(table: Arc<Table>, columns: Vec<usize>) -> Arc<Self> {
+        Arc::new(Self::made(table, columns, true))
+    }
+
+    fn made(table: Arc<Table>, columns: Vec<usize>, watching: bool) -> Self {
         let mut fields = vec![Field::new(POSITION, DataType::UInt64, false)];
         for &i in &columns {
             fields.push(Field::new(raw_name(i), table.columns[i].scanned.clone(), true));
@@ -82,8 +91,8 @@ impl Scan {
                 fields.push(Field::new(typed_name(i), typed.clone(), true));
             }
         }
-        let log = Mutex::new(Log { rows: vec![0; table.files.len()], problems: Vec::new() });
-        Arc::new(Self { schema: Arc::new(Schema::new(fields)), table, columns, log })
+        let log = Mutex::new(Log { rows: vec![0; table.files.len()], ..Log::default() });
+        Self { schema: Arc::new(Schema::new(fields)), table, columns, log, watching }
     }
 
     /// The table for the engine, in at most `partitions` pieces.
@@ -120,9 +129,14 @@ impl Scan {
         Ok(Arc::new(StreamingTable::try_new(Arc::clone(&schema), pieces.collect())?))
     }
 
+    /// Columns of the batches.
+    pub(crate) fn schema(&self) -> &Schema {
+        &self.schema
+    }
+
     /// Reads everything in order on this thread, without the engine.
     pub(crate) fn for_each(&self, look: &mut dyn FnMut(RecordBatch)) {
-        let look = std::cell::RefCell::new(look);
+        let look = RefCell::new(look);
         let send = |batch| {
             (look.borrow_mut())(batch);
             true
@@ -138,14 +152,8 @@ impl Scan {
     }
 
     fn units(&self) -> Vec<Unit> {
-        let mut units = Vec::new();
-        for (file, data) in self.table.files.iter().enumerate() {
-            match &data.body {
-                Body::Csv { .. } => units.push(Unit { file, group: None }),
-                Body::Parquet { starts, .. } => units.extend((0..starts.len()).map(|g| Unit { file, group: Some(g) })),
-            }
-        }
-        units
+        let files = self.table.files.iter().enumerate();
+        files.flat_map(|(file, data)| (0..data.reader.pieces()).map(move |piece| Unit { file, piece })).collect()
     }
 
     /// Rows of each file and what could not be read, once the engine is done.
@@ -156,26 +164,28 @@ impl Scan {
         (log.rows.clone(), problems)
     }
 
+    /// Cells that a spreadsheet would run, by column and danger, once the engine is done.
+    pub(crate) fn formulas(&self) -> BTreeMap<(usize, formula::Danger), FirstRows> {
+        std::mem::take(&mut self.log.lock().unwrap_or_else(PoisonError::into_inner).formulas)
+    }
+
     fn note(&self, file: &DataFile, code: SkipCode, what: String, rows: u64) {
         let problem = Problem { path: file.path.clone(), code, what, rows, schema: false };
         self.log.lock().unwrap_or_else(PoisonError::into_inner).problems.push(problem);
     }
 
-    fn count(&self, file: usize, rows: u64) {
-        if let Some(sum) = self.log.lock().unwrap_or_else(PoisonError::into_inner).rows.get_mut(file) {
-            *sum += rows;
-        }
-    }
-
     /// Reads one unit; false when the engine wants no more.
     fn read(&self, unit: Unit, send: &dyn Fn(RecordBatch) -> bool) -> bool {
         let Some(file) = self.table.files.get(unit.file) else { return true };
-        let result = catch_unwind(AssertUnwindSafe(|| match (&file.body, unit.group) {
-            (Body::Csv { delimiter }, _) => self.read_csv(unit.file, file, *delimiter, send),
-            (Body::Parquet { .. }, Some(group)) => self.read_group(unit.file, file, group, send),
-            (Body::Parquet { .. }, None) => Ok(()),
-        }));
-        match result {
+        let own = self.table.own_columns();
+        let wanted: Vec<Wanted<'_>> = self
+            .columns
+            .iter()
+            .filter(|&&i| i < own)
+            .filter_map(|&index| self.table.columns.get(index).map(|c| Wanted { index, name: c.name.as_str() }))
+            .collect();
+        let sink = Sink { scan: self, index: unit.file, file, send };
+        match catch_unwind(AssertUnwindSafe(|| file.reader.read(unit.piece, &wanted, &sink))) {
             Ok(Ok(())) => true,
             Ok(Err(Stop::Closed)) => false,
             Ok(Err(Stop::Problem(code, what))) => {
@@ -183,115 +193,101 @@ impl Scan {
                 true
             }
             Err(panic) => {
-                self.note(file, SkipCode::Malformed, parquet::panic_text(panic.as_ref()), 0);
+                self.note(file, SkipCode::Malformed, panic_text(panic.as_ref()), 0);
                 true
             }
         }
     }
+}
 
-    fn read_csv(
-        &self,
-        index: usize,
-        file: &DataFile,
-        delimiter: u8,
-        send: &dyn Fn(RecordBatch) -> bool,
-    ) -> Result<(), Stop> {
-        let handle = self.table.open_file(file).map_err(|e| stop(io_problem(&e)))?;
-        let mut reader = CsvReader::new(&handle, delimiter).map_err(|e| stop(csv_problem(&e)))?;
-        if reader.header().len() != self.table.columns.len() {
-            return Err(Stop::Problem(SkipCode::Changed, "the header changed between two reads".to_owned()));
-        }
-        let outcome = loop {
-            match reader.next_batch() {
-                Ok(Some(batch)) => {
-                    let arrays = self.columns.iter().map(|&i| Arc::clone(&batch.columns[i])).collect();
-                    let places = batch.rows.into_iter().map(|row| (index as u64) << ROW_BITS | row);
-                    if !send(self.batch(places.collect(), arrays)?) {
-                        return Err(Stop::Closed);
-                    }
-                }
-                Ok(None) => break Ok(()),
-                Err(error) => break Err(stop(csv_problem(&error))),
-            }
-        };
-        self.count(index, reader.rows());
-        let misfits = &reader.misfits;
-        if misfits.count > 0 {
-            let first: Vec<_> = misfits.first.iter().take(3).map(|(row, what)| format!("row {row}: {what}")).collect();
-            let what = format!(
-                "rows that do not fit the header and were not checked: {} ({})",
-                misfits.count,
-                first.join("; ")
-            );
-            self.note(file, SkipCode::Malformed, what, misfits.count);
-        }
-        outcome?;
-        file.tree.unchanged(&handle).map_err(|e| stop(io_problem(&e)))
+/// Where a reader puts what it read.
+pub(crate) struct Sink<'a> {
+    scan: &'a Scan,
+    index: usize,
+    file: &'a DataFile,
+    send: &'a dyn Fn(RecordBatch) -> bool,
+}
+
+impl Sink<'_> {
+    /// Takes the wanted columns of some rows. `rows` are their numbers in the file, from 0.
+    ///
+    /// # Errors
+    /// That the engine wants no more, or what does not fit the columns of the table.
+    pub(super) fn rows(&self, rows: impl IntoIterator<Item = u64>, arrays: Vec<ArrayRef>) -> Result<(), Stop> {
+        let places: Vec<u64> = rows.into_iter().map(|row| (self.index as u64) << ROW_BITS | row).collect();
+        let batch = self.batch(places, arrays)?;
+        if (self.send)(batch) { Ok(()) } else { Err(Stop::Closed) }
     }
 
-    fn read_group(
-        &self,
-        index: usize,
-        file: &DataFile,
-        group: usize,
-        send: &dyn Fn(RecordBatch) -> bool,
-    ) -> Result<(), Stop> {
-        let Body::Parquet { metadata, starts } = &file.body else { return Ok(()) };
-        let malformed =
-            |error: &dyn std::fmt::Display| Stop::Problem(SkipCode::Malformed, format!("row group {group}: {error}"));
-        let handle = self.table.open_file(file).map_err(|e| stop(io_problem(&e)))?;
-        let own = handle.try_clone().map_err(|e| stop(io_problem(&e)))?;
-        let mut roots = self.columns.clone();
-        roots.sort_unstable();
-        let mask = ProjectionMask::roots(metadata.parquet_schema(), roots.iter().copied());
-        let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(handle, metadata.clone())
-            .with_row_groups(vec![group])
-            .with_projection(mask)
-            .with_batch_size(PARQUET_BATCH)
-            .build()
-            .map_err(|e| malformed(&e))?;
-        let mut row = starts.get(group).copied().unwrap_or(0);
-        let claimed = metadata.metadata().row_group(group).num_rows().cast_unsigned();
-        let end = row + claimed;
-        for batch in reader {
-            let batch = batch.map_err(|e| malformed(&e))?;
-            let count = batch.num_rows() as u64;
-            let places = (row..row + count).map(|row| (index as u64) << ROW_BITS | row);
-            let mut arrays = Vec::with_capacity(self.columns.len());
-            for &i in &self.columns {
-                let at = roots.partition_point(|&r| r < i);
-                arrays.push(cast(batch.column(at), &self.table.columns[i].scanned).map_err(|e| malformed(&e))?);
-            }
-            if !send(self.batch(places.collect(), arrays)?) {
-                return Err(Stop::Closed);
-            }
-            row += count;
+    /// Says how many rows the file, or a piece of it, has.
+    pub(super) fn count(&self, rows: u64) {
+        let mut log = self.scan.log.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(sum) = log.rows.get_mut(self.index) {
+            *sum += rows;
         }
-        if row != end {
-            let what = format!("row group {group}: {} of {claimed} rows are there", row + claimed - end);
-            return Err(Stop::Problem(SkipCode::Truncated, what));
-        }
-        self.count(index, claimed);
-        file.tree.unchanged(&own).map_err(|e| stop(io_problem(&e)))
+    }
+
+    /// Says that rows of the file are no rows of the table.
+    pub(super) fn misfits(&self, count: u64, what: String) {
+        self.scan.note(self.file, SkipCode::Malformed, what, count);
     }
 
     fn batch(&self, places: Vec<u64>, arrays: Vec<ArrayRef>) -> Result<RecordBatch, Stop> {
         let malformed = |error: arrow::error::ArrowError| Stop::Problem(SkipCode::Malformed, error.to_string());
-        let mut out: Vec<ArrayRef> = vec![Arc::new(UInt64Array::from(places))];
-        for (&i, array) in self.columns.iter().zip(arrays) {
-            let cells = match &self.table.columns[i].typed {
-                Some(to) => Some(typed(&array, to).map_err(malformed)?),
-                None => None,
+        let (table, count, own) = (&self.scan.table, places.len(), self.scan.table.own_columns());
+        let mut arrays = arrays.into_iter();
+        let mut out: Vec<ArrayRef> = Vec::with_capacity(self.scan.columns.len() + 1);
+        let numbers = UInt64Array::from(places);
+        for &i in &self.scan.columns {
+            let Some(column) = table.columns.get(i) else { continue };
+            let array = if i < own {
+                arrays.next().ok_or_else(|| Stop::Problem(SkipCode::Malformed, "a column is missing".to_owned()))?
+            } else {
+                constant(self.file.partitions.get(i - own).and_then(Option::as_deref), count)
             };
+            let array = if *array.data_type() == column.scanned {
+                array
+            } else {
+                // A value that does not fit must not become a null in silence.
+                let strict = CastOptions { safe: false, ..CastOptions::default() };
+                cast_with_options(&array, &column.scanned, &strict).map_err(malformed)?
+            };
+            if self.scan.watching && column.text_file {
+                self.watch(i, &numbers, &array);
+            }
+            let cells = column.typed.as_ref().map(|to| typed(&array, to)).transpose().map_err(malformed)?;
             out.push(array);
             out.extend(cells);
         }
-        RecordBatch::try_new(Arc::clone(&self.schema), out).map_err(malformed)
+        out.insert(0, Arc::new(numbers));
+        RecordBatch::try_new(Arc::clone(&self.scan.schema), out).map_err(malformed)
+    }
+
+    fn watch(&self, column: usize, places: &UInt64Array, array: &ArrayRef) {
+        let Some(texts) = array.as_string_opt::<i32>() else { return };
+        let mut seen: BTreeMap<(usize, formula::Danger), FirstRows> = BTreeMap::new();
+        for (i, text) in texts.iter().enumerate() {
+            if let Some((text, danger)) = text.and_then(|t| formula::danger(t).map(|d| (t, d))) {
+                let rows = seen.entry((column, danger)).or_default();
+                rows.count += 1;
+                rows.keep(places.value(i), || text.to_owned());
+            }
+        }
+        if !seen.is_empty() {
+            let mut log = self.scan.log.lock().unwrap_or_else(PoisonError::into_inner);
+            for (key, rows) in seen {
+                log.formulas.entry(key).or_default().merge(rows);
+            }
+        }
     }
 }
 
-fn stop((code, what): (SkipCode, String)) -> Stop {
-    Stop::Problem(code, what)
+/// One value in every row.
+fn constant(value: Option<&str>, count: usize) -> ArrayRef {
+    match value {
+        Some(value) => Arc::new(StringArray::from_iter_values(std::iter::repeat_n(value, count))),
+        None => new_null_array(&DataType::Utf8, count),
+    }
 }
 
 /// What becomes of a batch of a part.
@@ -323,12 +319,41 @@ impl PartitionStream for Piece {
         let (sender, scan, parts) = (builder.tx(), Arc::clone(&self.scan), self.parts.clone());
         let map = Arc::clone(&self.map.0);
         builder.spawn_blocking(move || {
+            let put = |number, batch| sender.blocking_send(map(number, batch)).is_ok();
             for (number, units) in parts {
-                let send = |batch: RecordBatch| sender.blocking_send(map(number, batch)).is_ok();
+                let small = RefCell::new((Vec::new(), 0));
+                let flush = || {
+                    let (batches, _): (Vec<RecordBatch>, usize) = std::mem::take(&mut *small.borrow_mut());
+                    match batches.as_slice() {
+                        [] => true,
+                        [batch] => put(number, batch.clone()),
+                        batches => match concat_batches(&scan.schema, batches) {
+                            Ok(batch) => put(number, batch),
+                            // An error ends the whole scan: rows that were read must not get lost.
+                            Err(error) => sender.blocking_send(Err(DataFusionError::from(error))).is_ok(),
+                        },
+                    }
+                };
+                let send = |batch: RecordBatch| {
+                    if batch.num_rows() >= JOINED_ROWS || batch.get_array_memory_size() > JOINED_BYTES {
+                        return flush() && put(number, batch);
+                    }
+                    let full = {
+                        let mut held = small.borrow_mut();
+                        held.1 += batch.num_rows();
+                        held.0.push(batch);
+                        held.1 >= JOINED_ROWS
+                    };
+                    !full || flush()
+                };
                 for unit in units {
                     if !scan.read(unit, &send) {
                         return Ok(());
                     }
+                }
+                // Parts do not share a batch: batches are those of the part, whoever reads it.
+                if !flush() {
+                    return Ok(());
                 }
             }
             Ok(())

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, BooleanArray};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray};
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, TimeUnit};
 use arrow::error::ArrowError;
@@ -52,6 +52,34 @@ pub(super) fn contract_type(rules: &ColumnRules) -> Option<DataType> {
     }
 }
 
+/// What the texts of a column could all be.
+#[derive(Debug)]
+pub(super) struct Guess {
+    left: Vec<DataType>,
+    values: bool,
+}
+
+impl Default for Guess {
+    /// Narrowest first.
+    fn default() -> Self {
+        let timestamp = DataType::Timestamp(TimeUnit::Microsecond, None);
+        let left = vec![DataType::Int64, DataType::Float64, DataType::Boolean, DataType::Date32, timestamp];
+        Self { left, values: false }
+    }
+}
+
+impl Guess {
+    pub(super) fn look(&mut self, texts: &ArrayRef) {
+        self.values |= texts.null_count() < texts.len();
+        self.left.retain(|to| typed(texts, to).is_ok_and(|cells| cells.null_count() == texts.null_count()));
+    }
+
+    /// `None` for text, and where there was no value to tell by.
+    pub(super) fn narrowest(self) -> Option<DataType> {
+        self.left.into_iter().next().filter(|_| self.values)
+    }
+}
+
 /// Texts as values of `to`; a text that is none becomes null, which the caller tells from a null in the text.
 pub(crate) fn typed(texts: &ArrayRef, to: &DataType) -> Result<ArrayRef, ArrowError> {
     if *to == DataType::Boolean {
@@ -69,7 +97,7 @@ pub(crate) fn typed(texts: &ArrayRef, to: &DataType) -> Result<ArrayRef, ArrowEr
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow::array::{Array, StringArray};
+    use arrow::array::StringArray;
 
     #[test]
     fn texts_are_read_strictly() {

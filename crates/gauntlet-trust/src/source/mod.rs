@@ -3,8 +3,6 @@
 //! Nothing that a source says is believed: names are checked before a disk is touched, sizes are bounds and not facts,
 //! and every byte counts only once its digest is the signed one.
 
-mod address;
-mod guard;
 mod remote;
 
 use std::io;
@@ -12,7 +10,7 @@ use std::ops::Range;
 
 use gauntlet_core::{LimitHit, Limits};
 
-pub use address::{Address, AddressError};
+pub use gauntlet_remote::{Address, AddressError};
 pub use remote::{Remote, RemoteOptions};
 
 /// One object of a source.
@@ -74,6 +72,15 @@ pub enum SourceError {
     /// The server or the connection failed.
     #[error("{0}")]
     Failed(String),
+}
+
+impl From<gauntlet_remote::StoreError> for SourceError {
+    fn from(error: gauntlet_remote::StoreError) -> Self {
+        match error {
+            gauntlet_remote::StoreError::UnsafeName(name) => Self::UnsafeName(name),
+            other => Self::Failed(other.to_string()),
+        }
+    }
 }
 
 impl From<SourceError> for io::Error {

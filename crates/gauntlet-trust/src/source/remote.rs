@@ -7,22 +7,18 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use gauntlet_core::{Limit, Limits};
-use object_store::aws::AmazonS3Builder;
-use object_store::http::HttpBuilder;
+use gauntlet_remote::Scheme;
 use object_store::path::Path;
-use object_store::{BackoffConfig, GetOptions, GetRange, ObjectStore, RetryConfig};
+use object_store::{GetOptions, GetRange, ObjectStore};
 use tokio::runtime::Runtime;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::address::Scheme;
-use super::guard::Guard;
 use super::{Address, Entry, Source, SourceError, Take};
 use crate::shown;
 
 /// A stream that is slower than this (bytes a second, after the first timeout) is given up: a server that hands out a
 /// byte now and then is not waited for.
 const SLOWEST: u64 = 16 << 10;
-const RETRIES: usize = 2;
 
 /// How to talk to a server.
 #[derive(Clone, Copy, Debug)]
@@ -66,10 +62,15 @@ impl Remote {
             .enable_all()
             .build()
             .map_err(|error| SourceError::Failed(error.to_string()))?;
-        let (store, lists) = match address.scheme {
-            Scheme::S3 => (bucket(&address.place, options)?, true),
-            Scheme::Http => (web(&address.place, options)?, false),
+        let lists = match address.scheme {
+            Scheme::S3 => true,
+            Scheme::Http => false,
+            Scheme::Google | Scheme::Azure => {
+                let what = "models are read from s3:// and https://; gs:// and az:// hold datasets".to_owned();
+                return Err(SourceError::Failed(what));
+            }
         };
+        let store = gauntlet_remote::connect(address, options.timeout)?;
         let mut remote = Self {
             runtime,
             store,
@@ -212,56 +213,11 @@ impl Source for Remote {
     }
 }
 
-fn bucket(name: &str, options: &RemoteOptions) -> Result<Arc<dyn ObjectStore>, SourceError> {
-    let given = |key: &str| std::env::var_os(key).is_some_and(|value| !value.is_empty());
-    let credentials = [
-        "AWS_ACCESS_KEY_ID",
-        "AWS_WEB_IDENTITY_TOKEN_FILE",
-        "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
-        "AWS_CONTAINER_CREDENTIALS_FULL_URI",
-    ];
-    let allow_http = std::env::var("AWS_ALLOW_HTTP").is_ok_and(|value| matches!(value.as_str(), "1" | "true"));
-    let mut builder = AmazonS3Builder::from_env()
-        .with_bucket_name(name)
-        .with_retry(retry(options))
-        .with_http_connector(Guard { allow_http });
-    if !credentials.into_iter().any(given) {
-        builder = builder.with_skip_signature(true);
-    }
-    Ok(Arc::new(builder.build().map_err(failed)?))
-}
-
-fn web(origin: &str, options: &RemoteOptions) -> Result<Arc<dyn ObjectStore>, SourceError> {
-    let allow_http = origin.starts_with("http://");
-    let builder =
-        HttpBuilder::new().with_url(origin).with_retry(retry(options)).with_http_connector(Guard { allow_http });
-    Ok(Arc::new(builder.build().map_err(failed)?))
-}
-
-fn retry(options: &RemoteOptions) -> RetryConfig {
-    RetryConfig { backoff: BackoffConfig::default(), max_retries: RETRIES, retry_timeout: options.timeout }
-}
-
 fn path(parts: &[String]) -> Result<Path, SourceError> {
     let text = parts.join("/");
     Path::parse(&text).map_err(|_| SourceError::UnsafeName(shown(&text)))
 }
 
-/// The cause that a person can act on lies at the bottom of the chain; the layers above repeat each other.
 fn failed(error: object_store::Error) -> SourceError {
-    if let object_store::Error::InvalidPath { source } = &error {
-        return SourceError::UnsafeName(shown(&source.to_string()));
-    }
-    let top: &dyn std::error::Error = &error;
-    let mut texts: Vec<String> = Vec::new();
-    let mut cause = Some(top);
-    while let Some(error) = cause {
-        let text = error.to_string();
-        if !texts.iter().any(|before| before.contains(&text)) {
-            texts.push(text);
-        }
-        cause = error.source();
-    }
-    // What a server sends back as an error is a stranger's text of any length.
-    SourceError::Failed(texts.join(": ").chars().filter(|c| !c.is_control()).take(400).collect())
+    gauntlet_remote::StoreError::from(error).into()
 }

@@ -4,8 +4,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use gauntlet_core::Limits;
-use gauntlet_data::{ColumnChange, Diff, DiffOptions, ReadOptions, RowChange, RowPlace};
+use gauntlet_data::{ColumnChange, Diff, DiffOptions, RowChange, RowPlace};
 
 use super::table;
 use crate::cli::Global;
@@ -14,16 +13,15 @@ use crate::terminal;
 
 #[derive(Debug, Args)]
 pub(crate) struct DiffArgs {
-    /// Data file or folder before.
-    from: PathBuf,
-    /// Data file or folder after.
-    to: PathBuf,
+    /// File, folder, pattern or address of the table before.
+    from: String,
+    /// The table after.
+    to: String,
     /// Columns whose values together identify a row: tells changed rows from those that are new or gone.
     #[arg(long, value_name = "COLUMN", num_args = 1.., value_delimiter = ',')]
     key: Vec<String>,
-    /// Contract whose types the cells of text files have.
-    #[arg(long, value_name = "FILE")]
-    contract: Option<PathBuf>,
+    #[command(flatten)]
+    read: table::ReadArgs,
     /// End with 1 when the content differs, as `git diff --exit-code` does.
     #[arg(long)]
     exit_code: bool,
@@ -43,11 +41,10 @@ enum Format {
 }
 
 pub(crate) fn run(args: &DiffArgs, global: &Global) -> anyhow::Result<Exit> {
-    let contract = table::contract(args.contract.as_deref())?;
-    let read = ReadOptions { contract: contract.as_ref(), partitions: global.jobs.map(Into::into) };
     let options = DiffOptions { key: args.key.clone() };
     let (from, to) = (std::slice::from_ref(&args.from), std::slice::from_ref(&args.to));
-    let diff = gauntlet_data::diff(from, to, &read, &options, &Limits::default()).map_err(table::error)?;
+    let (from, to) = (table::locations(from)?, table::locations(to)?);
+    let diff = args.read.with(global, |read| gauntlet_data::diff(&from, &to, read, &options))?;
     let text = match args.format {
         Format::Json => serde_json::to_string_pretty(&diff)? + "\n",
         Format::Human if global.quiet => String::new(),

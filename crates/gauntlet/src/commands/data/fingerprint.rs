@@ -1,10 +1,6 @@
 //! `gauntlet data fingerprint`: what identifies a dataset, by bytes and by content.
 
-use std::path::PathBuf;
-
 use clap::{Args, ValueEnum};
-use gauntlet_core::Limits;
-use gauntlet_data::ReadOptions;
 
 use super::table;
 use crate::cli::Global;
@@ -13,12 +9,11 @@ use crate::terminal;
 
 #[derive(Debug, Args)]
 pub(crate) struct FingerprintArgs {
-    /// Data files or folders that form one table.
-    #[arg(required = true)]
-    paths: Vec<PathBuf>,
-    /// Contract whose types the cells of text files have; without it every cell of a text file is a text.
-    #[arg(long, value_name = "FILE")]
-    contract: Option<PathBuf>,
+    /// Files, folders, patterns or addresses that form one table.
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<String>,
+    #[command(flatten)]
+    read: table::ReadArgs,
     /// How to print the fingerprint.
     #[arg(long, short, value_enum, default_value_t, value_name = "FORMAT")]
     format: Format,
@@ -32,9 +27,8 @@ enum Format {
 }
 
 pub(crate) fn run(args: &FingerprintArgs, global: &Global) -> anyhow::Result<Exit> {
-    let contract = table::contract(args.contract.as_deref())?;
-    let read = ReadOptions { contract: contract.as_ref(), partitions: global.jobs.map(Into::into) };
-    let print = gauntlet_data::fingerprint(&args.paths, &read, &Limits::default()).map_err(table::error)?;
+    let locations = table::locations(&args.paths)?;
+    let print = args.read.with(global, |read| gauntlet_data::fingerprint(&locations, read))?;
     let text = match args.format {
         Format::Json => serde_json::to_string_pretty(&print)? + "\n",
         Format::Human => {

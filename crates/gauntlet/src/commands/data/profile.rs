@@ -1,13 +1,13 @@
 //! `gauntlet data profile`: summarises the columns of a table, and stores the summary for later comparisons.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
-use gauntlet_core::{Limits, MaskKey};
+use gauntlet_core::MaskKey;
 use gauntlet_data::facts::profile::{NumbersFact, ProfileFact};
-use gauntlet_data::{Profile, ReadOptions, SketchOptions};
+use gauntlet_data::{Profile, SketchOptions};
 use serde::Serialize;
 
 use super::table;
@@ -17,12 +17,11 @@ use crate::terminal;
 
 #[derive(Debug, Args)]
 pub(crate) struct ProfileArgs {
-    /// Data files or folders that form one table, or one stored profile.
-    #[arg(required = true)]
-    paths: Vec<PathBuf>,
-    /// Contract whose types the cells of text files have.
-    #[arg(long, value_name = "FILE")]
-    contract: Option<PathBuf>,
+    /// Files, folders, patterns or addresses that form one table, or one stored profile.
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<String>,
+    #[command(flatten)]
+    read: table::ReadArgs,
     /// Also keep a quantile sketch of bounded rank error for each numeric column: 200, or 1024 for Kolmogorov-Smirnov tests.
     #[arg(long, value_name = "K")]
     kll: Option<u16>,
@@ -56,20 +55,19 @@ struct View<'a> {
 
 pub(crate) fn run(args: &ProfileArgs, global: &Global) -> anyhow::Result<Exit> {
     let profile = match args.paths.as_slice() {
-        [path] if gauntlet_data::is_profile(path) => {
-            if args.kll.is_some() || args.contract.is_some() {
-                return Err(UsageError::new("--kll and --contract are for data; this is a stored profile").into());
+        [path] if gauntlet_data::is_profile(Path::new(path)) => {
+            if args.kll.is_some() || args.read.given() {
+                return Err(UsageError::new("--kll, --contract and --infer-types are for data; this is a stored profile").into());
             }
-            gauntlet_data::read_profile(path)?
+            gauntlet_data::read_profile(Path::new(path))?
         }
         paths => {
             if args.kll.is_some_and(|k| !(8..=gauntlet_data::MAX_KLL).contains(&k)) {
                 return Err(UsageError::new(format!("--kll is from 8 to {}", gauntlet_data::MAX_KLL)).into());
             }
-            let contract = table::contract(args.contract.as_deref())?;
-            let read = ReadOptions { contract: contract.as_ref(), partitions: global.jobs.map(Into::into) };
             let sketch = SketchOptions { kll: args.kll, ..SketchOptions::default() };
-            gauntlet_data::profile(paths, &read, &sketch, &Limits::default()).map_err(table::error)?
+            let locations = table::locations(paths)?;
+            args.read.with(global, |read| gauntlet_data::profile(&locations, read, &sketch))?
         }
     };
     if let Some(path) = &args.output {

@@ -1,30 +1,69 @@
 //! What the commands about tables have in common.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use gauntlet_data::ProfileError;
+use clap::Args;
 use gauntlet_data::contract::Contract;
+use gauntlet_data::{Location, OpenError, OpenOptions, ProfileError, ReadOptions};
 
+use crate::cli::Global;
 use crate::exit::UsageError;
 
-/// Reads the contract that types text files.
-pub(crate) fn contract(path: Option<&Path>) -> anyhow::Result<Option<Contract>> {
-    let Some(path) = path else { return Ok(None) };
-    let name = path.display().to_string();
-    let bytes = std::fs::read(path).map_err(|error| UsageError::new(format!("{name}: {error}")))?;
-    match Contract::parse(&name, &bytes) {
-        Ok(contract) => Ok(Some(contract)),
-        Err(errors) => Err(errors.into_iter().next().map_or_else(|| anyhow::anyhow!("{name} is no contract"), Into::into))
-            .with_context(|| format!("cannot read the contract {name}")),
+/// How tables are read.
+#[derive(Debug, Args)]
+pub(crate) struct ReadArgs {
+    /// Contract whose types the cells of text files (CSV, JSON Lines, folders k=v) have; without it they are texts.
+    #[arg(long, value_name = "FILE")]
+    contract: Option<PathBuf>,
+    /// Give text columns the narrowest type that all their values have.
+    #[arg(long, conflicts_with = "contract")]
+    infer_types: bool,
+}
+
+impl ReadArgs {
+    /// Hands the options to `work`.
+    pub(crate) fn with<T>(
+        &self,
+        global: &Global,
+        work: impl FnOnce(&ReadOptions<'_>) -> Result<T, ProfileError>,
+    ) -> anyhow::Result<T> {
+        let contract = self.contract.as_deref().map(contract).transpose()?;
+        let open = OpenOptions { infer_types: self.infer_types, ..OpenOptions::default() };
+        let partitions = global.jobs.map(Into::into);
+        work(&ReadOptions { open, contract: contract.as_ref(), partitions }).map_err(error)
+    }
+
+    /// Whether any of them was given.
+    pub(crate) fn given(&self) -> bool {
+        self.contract.is_some() || self.infer_types
     }
 }
 
+/// Reads locations.
+pub(crate) fn locations(texts: &[String]) -> anyhow::Result<Vec<Location>> {
+    let parse = |text: &String| text.parse().map_err(|error| UsageError::new(format!("{text}: {error}")).into());
+    texts.iter().map(parse).collect()
+}
+
+fn contract(path: &Path) -> anyhow::Result<Contract> {
+    let name = path.display().to_string();
+    let bytes = std::fs::read(path).map_err(|error| UsageError::new(format!("{name}: {error}")))?;
+    Contract::parse(&name, &bytes)
+        .map_err(|errors| match errors.into_iter().next() {
+            Some(error) => anyhow::Error::from(error),
+            None => anyhow::anyhow!("it is none"),
+        })
+        .with_context(|| format!("cannot read the contract {name}"))
+}
+
 /// A question that the tables cannot answer is wrong usage; a file that cannot be read is not.
-pub(crate) fn error(error: ProfileError) -> anyhow::Error {
+fn error(error: ProfileError) -> anyhow::Error {
     match error {
         ProfileError::Question(what) => UsageError::new(what).into(),
-        ProfileError::NoTable => UsageError::new(ProfileError::NoTable.to_string()).into(),
+        ProfileError::Open(error @ (OpenError::NoTable(_) | OpenError::Location(_) | OpenError::Pattern(_))) => {
+            UsageError::new(error.to_string()).into()
+        }
         other => other.into(),
     }
 }

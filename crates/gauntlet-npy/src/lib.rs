@@ -1,9 +1,12 @@
-//! NumPy's `.npy` header, read by its own small literal parser and never evaluated.
+//! NumPy's `.npy` header, read by its own small literal parser and never evaluated. Numbers behind it are the caller's.
+
+#![forbid(unsafe_code)]
 
 use gauntlet_limits::ReadAt;
 use serde::{Deserialize, Serialize};
 
-pub(crate) const MAGIC: &[u8] = b"\x93NUMPY";
+/// How every file begins.
+pub const MAGIC: &[u8] = b"\x93NUMPY";
 /// NumPy refuses longer headers, too, unless told otherwise (10,000 bytes); structured types may need more.
 const MAX_HEADER: u64 = 1 << 20;
 /// Dimensions kept.
@@ -11,7 +14,7 @@ const DIMENSIONS: usize = 32;
 
 /// What an `.npy` header says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct NpyFacts {
+pub struct NpyFacts {
     /// Format version.
     pub version: (u8, u8),
     /// The element type as written, cut.
@@ -30,20 +33,28 @@ pub(crate) struct NpyFacts {
 
 /// Why the header cannot be read.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum NpyError {
+pub enum NpyError {
+    /// The medium failed.
     #[error("{0}")]
     Io(#[from] std::io::Error),
+    /// The header does not follow the format.
     #[error("npy header: {0}")]
     Malformed(&'static str),
 }
 
 /// Reads the header at the start of `source`.
-pub(crate) fn read(source: &dyn ReadAt) -> Result<NpyFacts, NpyError> {
+///
+/// # Errors
+/// [`NpyError`].
+pub fn read(source: &dyn ReadAt) -> Result<NpyFacts, NpyError> {
     read_text(source).map(|(facts, _)| facts)
 }
 
 /// [`read`], and whether elements lie in Fortran's order; the shape must be whole.
-pub(crate) fn read_with_order(source: &dyn ReadAt) -> Result<(NpyFacts, bool), NpyError> {
+///
+/// # Errors
+/// [`NpyError`], also above 31 dimensions.
+pub fn read_with_order(source: &dyn ReadAt) -> Result<(NpyFacts, bool), NpyError> {
     let (facts, header) = read_text(source)?;
     if facts.shape.len() >= DIMENSIONS {
         return Err(NpyError::Malformed("too many dimensions"));
@@ -56,7 +67,8 @@ pub(crate) fn read_with_order(source: &dyn ReadAt) -> Result<(NpyFacts, bool), N
 }
 
 /// An element type in the spelling of safetensors; empty when its numbers are not read.
-pub(crate) fn dtype(descr: &str) -> &'static str {
+#[must_use]
+pub fn dtype(descr: &str) -> &'static str {
     match descr.trim_matches(['\'', '"']) {
         "<f8" => "F64",
         "<f4" => "F32",

@@ -20,8 +20,8 @@ const CONNECT: Duration = Duration::from_secs(10);
 
 /// Makes the guarded client.
 #[derive(Debug)]
-pub(super) struct Guard {
-    pub(super) allow_http: bool,
+pub(crate) struct Guard {
+    pub(crate) allow_http: bool,
 }
 
 impl HttpConnector for Guard {

@@ -1,4 +1,4 @@
-//! Addresses of models: `s3://BUCKET/KEY`, `https://HOST/PATH`, `http://HOST/PATH`.
+//! Addresses: `s3://BUCKET/KEY`, `gs://BUCKET/KEY`, `az://CONTAINER/KEY`, `https://HOST/PATH`, `http://HOST/PATH`.
 
 use std::str::FromStr;
 
@@ -6,23 +6,34 @@ use reqwest::Url;
 
 use crate::shown;
 
-/// Where a model lies. A folder ends in `/`; without it, a bucket is asked which of the two it is.
+/// Where something lies. A folder ends in `/`; without it, a bucket is asked which of the two it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Address {
-    pub(super) scheme: Scheme,
+    /// What is asked there.
+    pub scheme: Scheme,
     /// Bucket, or scheme, host and port.
-    pub(super) place: String,
+    pub place: String,
     /// Decoded parts of the path, without empty ones.
-    pub(super) path: Vec<String>,
+    pub path: Vec<String>,
     /// The address ends in `/`.
-    pub(super) folder: bool,
+    pub folder: bool,
 }
 
+/// Who is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Scheme {
+pub enum Scheme {
+    /// A bucket of S3 or of what speaks like it.
     S3,
+    /// A bucket of Google Cloud Storage.
+    Google,
+    /// A container of Azure Blob Storage; the account is the environment's.
+    Azure,
+    /// A web server.
     Http,
 }
+
+/// How addresses begin.
+const SCHEMES: [&str; 5] = ["s3://", "gs://", "az://", "https://", "http://"];
 
 /// What is wrong with an address.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -36,13 +47,26 @@ impl Address {
     /// Whether `text` is meant as an address rather than as a path.
     #[must_use]
     pub fn is_meant(text: &str) -> bool {
-        ["s3://", "https://", "http://"].iter().any(|scheme| text.starts_with(scheme))
+        SCHEMES.iter().any(|scheme| text.starts_with(scheme))
     }
 
     /// The base name of what lies there; the bucket or host for the whole of one.
     #[must_use]
     pub fn name(&self) -> &str {
         self.path.last().unwrap_or(&self.place)
+    }
+
+    /// As it is written.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        let place = match self.scheme {
+            Scheme::S3 => format!("s3://{}", self.place),
+            Scheme::Google => format!("gs://{}", self.place),
+            Scheme::Azure => format!("az://{}", self.place),
+            Scheme::Http => self.place.clone(),
+        };
+        let end = if self.folder && !self.path.is_empty() { "/" } else { "" };
+        format!("{place}/{}{end}", self.path.join("/"))
     }
 
     /// The folder above, and the base name; `None` for a whole bucket or host.
@@ -72,10 +96,14 @@ impl FromStr for Address {
         }
         let host = url.host_str().filter(|host| !host.is_empty()).ok_or_else(|| wrong("it names no host or bucket"))?;
         let (scheme, place) = match url.scheme() {
-            "s3" if url.port().is_none() => (Scheme::S3, host.to_owned()),
-            "s3" => return Err(wrong("a bucket has no port; name the server in AWS_ENDPOINT_URL")),
+            "s3" | "gs" | "az" if url.port().is_some() => {
+                return Err(wrong("a bucket has no port; name the server in the environment (AWS_ENDPOINT_URL)"));
+            }
+            "s3" => (Scheme::S3, host.to_owned()),
+            "gs" => (Scheme::Google, host.to_owned()),
+            "az" => (Scheme::Azure, host.to_owned()),
             "http" | "https" => (Scheme::Http, url.origin().ascii_serialization()),
-            _ => return Err(wrong("s3://, https:// and http:// are read")),
+            _ => return Err(wrong("s3://, gs://, az://, https:// and http:// are read")),
         };
         let mut path = Vec::new();
         for part in url.path().split('/').filter(|part| !part.is_empty()) {
@@ -149,7 +177,7 @@ mod tests {
             "https://h/%+1",
             "ftp://h/x",
             "file:///etc/passwd",
-            "gs://b/x",
+            "abfs://b/x",
             "https://",
         ] {
             assert!(text.parse::<Address>().is_err(), "{text}");
