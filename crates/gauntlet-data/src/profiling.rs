@@ -218,8 +218,8 @@ pub(crate) fn profile_of(
         personal: false,
         partitions: read.partitions(),
     };
-    let answers =
-        scan::run(table, &questions).map_err(|error| ProfileError::Scan(error.to_string().chars().take(300).collect()))?;
+    let answers = scan::run(table, &questions)
+        .map_err(|error| ProfileError::Scan(error.to_string().chars().take(300).collect()))?;
     if let Some(problem) = answers.problems.into_iter().next() {
         return Err(ProfileError::Unreadable { path: problem.path, what: problem.what });
     }

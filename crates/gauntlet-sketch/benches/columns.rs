@@ -32,7 +32,9 @@ fn columns() -> Vec<(&'static str, ArrayRef)> {
         ("flags", Arc::new(BooleanArray::from_iter(values(2).iter().map(|v| Some(*v == 1))))),
         (
             "categories",
-            Arc::new(StringArray::from_iter_values(values(4).iter().map(|v| ["basic", "plus", "pro", "family"][*v as usize]))),
+            Arc::new(StringArray::from_iter_values(
+                values(4).iter().map(|v| ["basic", "plus", "pro", "family"][*v as usize]),
+            )),
         ),
         ("texts", Arc::new(StringArray::from_iter_values(values(u64::MAX).iter().map(|v| notes(*v))))),
     ]

@@ -106,8 +106,7 @@ impl Big {
 
     pub(crate) fn plus(&self, other: &Self) -> Self {
         if self.negative == other.negative {
-            let (long, short) =
-                if self.limbs.len() >= other.limbs.len() { (self, other) } else { (other, self) };
+            let (long, short) = if self.limbs.len() >= other.limbs.len() { (self, other) } else { (other, self) };
             let mut limbs = Vec::with_capacity(long.limbs.len() + 1);
             let mut carry = false;
             for (i, &limb) in long.limbs.iter().enumerate() {

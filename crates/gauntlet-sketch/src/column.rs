@@ -285,4 +285,3 @@ impl Ordered {
 pub(crate) fn pattern_hash(pattern: &[u8]) -> u64 {
     xxhash_rust::xxh3::xxh3_64(pattern)
 }
-

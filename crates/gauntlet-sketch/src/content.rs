@@ -126,7 +126,9 @@ impl fmt::Display for ContentHash {
 
 /// Not a content hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("is no content hash: `gch1:`, 32 hexadecimal digits, the number of rows and 32 more digits, with colons between")]
+#[error(
+    "is no content hash: `gch1:`, 32 hexadecimal digits, the number of rows and 32 more digits, with colons between"
+)]
 pub struct ContentHashError;
 
 impl FromStr for ContentHash {

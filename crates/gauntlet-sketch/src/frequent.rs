@@ -58,8 +58,11 @@ impl Frequent {
 
     /// Values by falling count (then by hash): hash, value, lower and upper count.
     pub(crate) fn top(&self, n: usize) -> Vec<(u64, Value, u64, u64)> {
-        let mut out: Vec<_> =
-            self.items.iter().map(|(&hash, (count, value))| (hash, value.clone(), *count, count + self.error)).collect();
+        let mut out: Vec<_> = self
+            .items
+            .iter()
+            .map(|(&hash, (count, value))| (hash, value.clone(), *count, count + self.error))
+            .collect();
         out.sort_by(|a, b| b.2.cmp(&a.2).then(a.0.cmp(&b.0)));
         out.truncate(n);
         out

@@ -114,4 +114,21 @@ mod tests {
             assert!(error <= 0.065 * f64::from(n), "{n}: {}", hll.estimate());
         }
     }
+
+    #[test]
+    fn errors_are_no_larger_than_those_of_another_implementation() {
+        let n = 40_000u32;
+        let (mut ours, mut theirs) = (0.0, 0.0);
+        for trial in 0..24u32 {
+            let mut hll = Hll::new();
+            let mut other = datasketches::hll::HllSketch::new(12, datasketches::hll::HllType::Hll8).unwrap();
+            for i in 0..n {
+                hll.add(Hash::int(Kind::Integer, i128::from(trial) << 32 | i128::from(i)).0);
+                other.update(u64::from(trial) << 32 | u64::from(i));
+            }
+            ours += (hll.estimate() / f64::from(n) - 1.0).powi(2);
+            theirs += (other.composite_estimate() / f64::from(n) - 1.0).powi(2);
+        }
+        assert!(ours.sqrt() < 1.5 * theirs.sqrt(), "{} {}", ours.sqrt(), theirs.sqrt());
+    }
 }

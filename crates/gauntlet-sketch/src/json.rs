@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-
 use serde_json::{Number, Value as Json};
 
 use crate::column::{Body, ColumnSketch};

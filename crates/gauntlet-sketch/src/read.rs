@@ -27,7 +27,11 @@ pub enum Distinct {
 impl Distinct {
     /// The number, rounded where it is an estimate.
     #[must_use]
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an estimate is positive and below 2^64")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "an estimate is positive and below 2^64"
+    )]
     pub fn number(self) -> u64 {
         match self {
             Self::Exact(n) => n,
@@ -167,12 +171,7 @@ impl ColumnSketch {
         let Body::Exact(exact) = &self.body else { return None };
         let mut out: Vec<Counted> = exact
             .by_hash()
-            .map(|(entry, count)| Counted {
-                value: entry.value.clone(),
-                hash: entry.hash.0,
-                low: count,
-                high: count,
-            })
+            .map(|(entry, count)| Counted { value: entry.value.clone(), hash: entry.hash.0, low: count, high: count })
             .collect();
         out.sort_by(|a, b| a.value.order(&b.value).then(a.hash.cmp(&b.hash)));
         Some(out)

@@ -209,15 +209,7 @@ impl TableSketch {
         let (rows, sum, columns) = read_columns(&mut input)?;
         input.finish()?;
         let options = options.clone().sound();
-        Ok(Self {
-            columns,
-            open: None,
-            rows,
-            sum,
-            scratch: Box::default(),
-            sums: RowSums::default(),
-            options,
-        })
+        Ok(Self { columns, open: None, rows, sum, scratch: Box::default(), sums: RowSums::default(), options })
     }
 
     /// The finished profile.

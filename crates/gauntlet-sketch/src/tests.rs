@@ -48,9 +48,8 @@ fn noise(seed: u64) -> impl FnMut() -> u64 {
 /// A bit of everything, some columns with few values and some with many.
 fn table(rows: usize, seed: u64) -> Table {
     let mut next = noise(seed);
-    let mut of = |range: u64| -> Vec<Option<u64>> {
-        (0..rows).map(|_| (next() % 11 != 0).then(|| next() % range)).collect()
-    };
+    let mut of =
+        |range: u64| -> Vec<Option<u64>> { (0..rows).map(|_| (next() % 11 != 0).then(|| next() % range)).collect() };
     let special = [f64::NAN, -0.0, 0.0, f64::INFINITY, f64::NEG_INFINITY, 5e-320, 1e300];
     let float = |v: u64| if v % 50 == 0 { special[(v / 50 % 7) as usize] } else { (v as f64 - 3e5) / 7.0 };
     let word = |v: u64| match v % 5 {
@@ -72,7 +71,12 @@ fn table(rows: usize, seed: u64) -> Table {
                 of(1 << 50).into_iter().map(|v| v.map(|v| v as i64 - (1 << 40))),
             )),
         ),
-        ("plan", Arc::new(StringArray::from_iter(of(4).into_iter().map(|v| v.map(|v| ["a", "bb", "", "dddddddddd"][v as usize]))))),
+        (
+            "plan",
+            Arc::new(StringArray::from_iter(
+                of(4).into_iter().map(|v| v.map(|v| ["a", "bb", "", "dddddddddd"][v as usize])),
+            )),
+        ),
         ("notes", Arc::new(StringArray::from_iter(of(u64::MAX).into_iter().map(|v| v.map(word))))),
         (
             "price",
@@ -215,7 +219,8 @@ fn a_cell_that_is_no_value_is_neither_null_nor_lost() {
 
 #[test]
 fn lists_and_structs_are_hashed_by_their_values() {
-    let list = |rows: Vec<Option<Vec<Option<f64>>>>| content(&one(ListArray::from_iter_primitive::<Float64Type, _, _>(rows)));
+    let list =
+        |rows: Vec<Option<Vec<Option<f64>>>>| content(&one(ListArray::from_iter_primitive::<Float64Type, _, _>(rows)));
     let base = list(vec![Some(vec![Some(1.0), None]), None]);
     assert_eq!(base, list(vec![None, Some(vec![Some(1.0), None])]));
     assert_ne!(base, list(vec![Some(vec![Some(1.0)]), None]));
@@ -231,9 +236,10 @@ fn check_numbers(values: &[Option<i64>]) -> Result<(), TestCaseError> {
     prop_assert_eq!(sketch.values(), sorted.len() as u64);
     prop_assert_eq!(sketch.zeros(), sorted.iter().filter(|v| **v == 0).count() as u64);
     prop_assert_eq!(sketch.negatives(), sorted.iter().filter(|v| **v < 0).count() as u64);
-    prop_assert_eq!(sketch.range(), sorted.first().map(|&low| {
-        (Value::Int(low.into()), Value::Int((*sorted.last().unwrap()).into()))
-    }));
+    prop_assert_eq!(
+        sketch.range(),
+        sorted.first().map(|&low| { (Value::Int(low.into()), Value::Int((*sorted.last().unwrap()).into())) })
+    );
     let n = sorted.len();
     for p in [0.0, 0.01, 0.25, 0.5, 0.9, 1.0] {
         let Some(got) = sketch.quantile(p) else { continue };
@@ -351,7 +357,8 @@ fn damaged_profiles_are_refused_without_a_panic() {
                 // What is accepted can be asked everything.
                 let _json = profile.canonical_json();
                 for column in &profile.columns {
-                    let _all = (column.sketch.quantile(0.5), column.sketch.top(), column.sketch.range(), column.sketch.text());
+                    let _all =
+                        (column.sketch.quantile(0.5), column.sketch.top(), column.sketch.range(), column.sketch.text());
                 }
             }
         }

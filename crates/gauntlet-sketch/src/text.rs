@@ -19,11 +19,7 @@ impl Shape {
     /// `text` is UTF-8, or bytes that count as characters.
     pub(crate) fn of(text: &[u8], utf8: bool) -> Self {
         let ascii = text.is_ascii();
-        let chars = if ascii || !utf8 {
-            text.len()
-        } else {
-            text.iter().filter(|&&b| b & 0xc0 != 0x80).count()
-        };
+        let chars = if ascii || !utf8 { text.len() } else { text.iter().filter(|&&b| b & 0xc0 != 0x80).count() };
         let digits = text.iter().filter(|b| b.is_ascii_digit()).count();
         Self { chars: chars as u64, digits: digits as u64, ascii }
     }
@@ -118,16 +114,7 @@ impl TextStats {
     }
 
     fn fields(&self) -> [u64; 8] {
-        [
-            self.count,
-            self.shortest,
-            self.longest,
-            self.chars,
-            self.ascii,
-            self.digits,
-            self.numeric,
-            self.empty,
-        ]
+        [self.count, self.shortest, self.longest, self.chars, self.ascii, self.digits, self.numeric, self.empty]
     }
 
     /// For the canonical form.

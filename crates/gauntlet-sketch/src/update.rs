@@ -376,10 +376,9 @@ impl ColumnSketch {
             }
             range = Some(match range {
                 None => (value, value),
-                Some((low, high)) => (
-                    if bytes < low.as_ref() { value } else { low },
-                    if bytes > high.as_ref() { value } else { high },
-                ),
+                Some((low, high)) => {
+                    (if bytes < low.as_ref() { value } else { low }, if bytes > high.as_ref() { value } else { high })
+                }
             });
         }
         if let Some((low, high)) = range {
@@ -470,9 +469,7 @@ fn value_of(repr: Repr, key: u64) -> Value {
 /// A text of up to seven bytes is its own key.
 #[inline(always)]
 fn short_key(bytes: &[u8]) -> Option<u64> {
-    let word = |at: usize| -> Option<u64> {
-        Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?).into())
-    };
+    let word = |at: usize| -> Option<u64> { Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?).into()) };
     let length = bytes.len();
     let content = match length {
         0 => 0,

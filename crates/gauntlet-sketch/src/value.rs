@@ -89,13 +89,7 @@ impl Kind {
     pub fn is_numeric(self) -> bool {
         matches!(
             self,
-            Self::Integer
-                | Self::Float
-                | Self::Decimal
-                | Self::Date
-                | Self::Timestamp
-                | Self::Time
-                | Self::Duration
+            Self::Integer | Self::Float | Self::Decimal | Self::Date | Self::Timestamp | Self::Time | Self::Duration
         )
     }
 

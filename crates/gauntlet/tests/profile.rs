@@ -13,7 +13,8 @@ const CONTRACT: &str = "contract: 1\ncolumns:\n  id: {type: integer}\n  fee: {ty
 fn table(rows: std::ops::Range<u32>) -> String {
     let mut out = "id,fee,plan,mail\n".to_owned();
     for i in rows {
-        let _ = writeln!(out, "{i},{},{},person{i}@example.org", f64::from(i % 50) / 4.0, ["basic", "pro"][i as usize % 2]);
+        let _ =
+            writeln!(out, "{i},{},{},person{i}@example.org", f64::from(i % 50) / 4.0, ["basic", "pro"][i as usize % 2]);
     }
     out
 }
@@ -77,7 +78,10 @@ fn a_difference_is_told_by_rows_and_columns() {
     let sandbox = Sandbox::new();
     sandbox.write("a.csv", table(0..1_000));
     sandbox.write("b.csv", table(100..1_200).replace("\n150,", "\n150,9"));
-    assert!(text(&sandbox, &["data", "diff", "a.csv", "a.csv", "--exit-code"], 0).starts_with("the same content: 1000 rows"));
+    assert!(
+        text(&sandbox, &["data", "diff", "a.csv", "a.csv", "--exit-code"], 0)
+            .starts_with("the same content: 1000 rows")
+    );
     let shown = text(&sandbox, &["data", "diff", "a.csv", "b.csv", "--key", "id"], 0);
     assert!(shown.contains("899 the same, 1 changed, 100 gone, 200 new"), "{shown}");
     assert!(shown.contains("first changed: b.csv row 50") && shown.contains("fee: 1 cells changed"), "{shown}");

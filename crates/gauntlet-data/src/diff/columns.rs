@@ -35,7 +35,11 @@ pub struct ColumnChange {
 pub(super) fn changes(from: &Profile, to: &Profile) -> Vec<ColumnChange> {
     let gone_or_other = from.columns.iter().filter_map(|a| match to.column(&a.name) {
         None => {
-            let change = ColumnChange { column: a.name.clone(), from_type: Some(a.data_type.clone()), ..ColumnChange::default() };
+            let change = ColumnChange {
+                column: a.name.clone(),
+                from_type: Some(a.data_type.clone()),
+                ..ColumnChange::default()
+            };
             Some(change)
         }
         Some(b) => change(a, b),

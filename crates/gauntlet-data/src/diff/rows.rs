@@ -84,10 +84,13 @@ pub(super) fn key(
         if let Some(at) = common.iter().position(|column| column.name == *name) {
             return Ok(at);
         }
-        let types = |table: &Table| table.column(name).and_then(|i| table.columns.get(i)).map(|c| c.rule_type().to_string());
+        let types =
+            |table: &Table| table.column(name).and_then(|i| table.columns.get(i)).map(|c| c.rule_type().to_string());
         let what = match (types(from), types(to)) {
             (Some(a), Some(b)) => {
-                format!("key column `{name}` is {a} in the first table and {b} in the second; with --contract a text file gets types")
+                format!(
+                    "key column `{name}` is {a} in the first table and {b} in the second; with --contract a text file gets types"
+                )
             }
             (None, _) => format!("the first table has no key column `{name}`{}", hint(from, name)),
             (_, None) => format!("the second table has no key column `{name}`{}", hint(to, name)),
@@ -182,10 +185,8 @@ async fn group(
 /// Turns batches of cells into batches of hashes.
 fn hashing(scan: &Arc<Scan>, common: &[Common], key: &[usize], compared: &[usize], second: bool) -> Map {
     let table = Arc::clone(scan.table());
-    let columns: Vec<(String, usize)> = common
-        .iter()
-        .map(|column| (column.name.clone(), if second { column.at.1 } else { column.at.0 }))
-        .collect();
+    let columns: Vec<(String, usize)> =
+        common.iter().map(|column| (column.name.clone(), if second { column.at.1 } else { column.at.0 })).collect();
     let (key, compared) = (key.to_vec(), compared.to_vec());
     let schema = schema(compared.len());
     // Threads take turns with hashers: one each, in the end.
@@ -270,12 +271,10 @@ impl Groups {
 
     fn add(&mut self, batch: &RecordBatch, compared: &[usize]) -> Result<()> {
         let shape = || internal("the result of the comparison has another shape");
-        let number = |name: &str| {
-            batch.column_by_name(name).and_then(|c| c.as_primitive_opt::<Int64Type>()).ok_or_else(shape)
-        };
-        let places = |name: &str| {
-            batch.column_by_name(name).and_then(|c| c.as_primitive_opt::<UInt64Type>()).ok_or_else(shape)
-        };
+        let number =
+            |name: &str| batch.column_by_name(name).and_then(|c| c.as_primitive_opt::<Int64Type>()).ok_or_else(shape);
+        let places =
+            |name: &str| batch.column_by_name(name).and_then(|c| c.as_primitive_opt::<UInt64Type>()).ok_or_else(shape);
         let (na, nb) = (number("na")?, number("nb")?);
         let (fa, fb) = (places("fa")?, places("fb")?);
         let mut differences = Vec::with_capacity(compared.len());

@@ -10,6 +10,9 @@
 use gauntlet_core::{Location, MaskKey, Masked};
 use gauntlet_sketch::{ColumnSketch, Counted, Distinct, Kind, Profile, Step, TOP_PATTERNS, Value, quantile_of};
 
+use jiff::Span;
+use jiff::civil::Date;
+
 use super::{Pass, masked};
 use crate::checks::{CONTRACT, MANIFEST};
 use crate::facts::profile::{BarFact, FingerprintFact, NumbersFact, ProfileFact, TextFact, TopFact};
@@ -102,7 +105,10 @@ fn numbers(sketch: &ColumnSketch, steps: &[Step], mask: &MaskKey) -> NumbersFact
     let finite = |x: f64| x.is_finite().then_some(x);
     let (negative_infinity, positive_infinity) = sketch.infinities();
     let (min, max) = sketch.range().map_or((None, None), |(low, high)| (Some(low), Some(high)));
-    let shown = |value: Value| masked(&value.label(), true, mask);
+    let shown = |value: Value| match month(sketch.kind(), &value) {
+        Some(month) => month,
+        None => masked(&value.label(), true, mask),
+    };
     let quantile = |p: f64| quantile_of(steps, p).and_then(finite).map(|x| (p, x));
     NumbersFact {
         nan: sketch.nans(),
@@ -120,6 +126,19 @@ fn numbers(sketch: &ColumnSketch, steps: &[Step], mask: &MaskKey) -> NumbersFact
     }
 }
 
+/// A date or point in time, no closer than the month: the day may be somebody's birthday.
+fn month(kind: Kind, value: &Value) -> Option<String> {
+    let Value::Int(number) = value else { return None };
+    let days = match kind {
+        Kind::Date => *number,
+        Kind::Timestamp => number.div_euclid(86_400_000_000_000),
+        _ => return None,
+    };
+    let days = i32::try_from(days).ok()?;
+    let date = Date::constant(1970, 1, 1).checked_add(Span::new().try_days(days).ok()?).ok()?;
+    Some(date.strftime("%Y-%m").to_string())
+}
+
 fn text(sketch: &ColumnSketch) -> Option<TextFact> {
     let text = sketch.text().filter(|_| sketch.kind() == Kind::Text)?;
     Some(TextFact {
@@ -135,7 +154,8 @@ fn text(sketch: &ColumnSketch) -> Option<TextFact> {
 /// A bar for each value while they are few; else bars of one width between the quantiles .001 and .999, and one on either
 /// side for what lies beyond.
 pub(crate) fn bars(steps: &[Step]) -> Vec<BarFact> {
-    let finite: Vec<Step> = steps.iter().copied().filter(|step| step.low.is_finite() && step.high.is_finite()).collect();
+    let finite: Vec<Step> =
+        steps.iter().copied().filter(|step| step.low.is_finite() && step.high.is_finite()).collect();
     if finite.len() <= BARS {
         return finite.iter().map(|step| BarFact { low: step.low, high: step.high, count: step.count }).collect();
     }
@@ -174,9 +194,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn days_are_shown_by_month() {
+        assert_eq!(month(Kind::Date, &Value::Int(18_624)).as_deref(), Some("2020-12"));
+        assert_eq!(month(Kind::Timestamp, &Value::Int(-1)).as_deref(), Some("1969-12"));
+        assert_eq!(month(Kind::Date, &Value::Int(i128::MAX)), None);
+        assert_eq!(month(Kind::Integer, &Value::Int(5)), None);
+    }
+
+    #[test]
     fn bars_hold_every_value_once() {
-        let steps: Vec<Step> =
-            (0..500).map(|i| Step { low: f64::from(i), high: f64::from(i), count: u64::from(i % 7 == 0) + 1 }).collect();
+        let steps: Vec<Step> = (0..500)
+            .map(|i| Step { low: f64::from(i), high: f64::from(i), count: u64::from(i % 7 == 0) + 1 })
+            .collect();
         let bars = bars(&steps);
         let all: u64 = steps.iter().map(|step| step.count).sum();
         assert_eq!(bars.iter().map(|bar| bar.count).sum::<u64>(), all);

@@ -71,9 +71,9 @@ pub struct NumbersFact {
     pub zero: u64,
     /// Numbers below zero.
     pub negative: u64,
-    /// Smallest finite number, masked where it is long.
+    /// Smallest finite number, masked where it is long; of dates and times the month.
     pub min: Option<String>,
-    /// Largest finite number, masked where it is long.
+    /// Largest finite number, masked where it is long; of dates and times the month.
     pub max: Option<String>,
     /// Mean of the finite numbers.
     pub mean: Option<f64>,

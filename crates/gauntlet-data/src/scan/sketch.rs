@@ -48,10 +48,7 @@ pub(super) fn call(table: &Table, options: &SketchOptions) -> Result<Expr> {
     let parameters = serde_json::to_string(&Parameters { columns, options: options.clone() })
         .map_err(|error| DataFusionError::External(error.into()))?;
     // As a dictionary: a plain text would be copied for every row.
-    let parameters = ScalarValue::Dictionary(
-        Box::new(DataType::Int32),
-        Box::new(ScalarValue::Utf8(Some(parameters))),
-    );
+    let parameters = ScalarValue::Dictionary(Box::new(DataType::Int32), Box::new(ScalarValue::Utf8(Some(parameters))));
     let mut all = vec![reference(PART.to_owned()), lit(parameters)];
     all.append(&mut arguments);
     Ok(column_sketch().call(all))

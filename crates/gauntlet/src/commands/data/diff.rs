@@ -91,11 +91,11 @@ fn rows(rows: &RowChange) -> String {
             rows.added
         );
         if rows.repeated_keys > 0 {
-            let _ = writeln!(out, "{} keys stand in more than one row: these were compared as groups", rows.repeated_keys);
+            let _ =
+                writeln!(out, "{} keys stand in more than one row: these were compared as groups", rows.repeated_keys);
         }
     }
-    for (what, places) in
-        [("changed", &rows.first_changed), ("new", &rows.first_added), ("gone", &rows.first_removed)]
+    for (what, places) in [("changed", &rows.first_changed), ("new", &rows.first_added), ("gone", &rows.first_removed)]
     {
         if !places.is_empty() {
             let _ = writeln!(out, "  first {what}: {}", self::places(places));

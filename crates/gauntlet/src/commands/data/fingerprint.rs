@@ -32,7 +32,8 @@ pub(crate) fn run(args: &FingerprintArgs, global: &Global) -> anyhow::Result<Exi
     let text = match args.format {
         Format::Json => serde_json::to_string_pretty(&print)? + "\n",
         Format::Human => {
-            let files = if print.files.len() == 1 { "1 file".to_owned() } else { format!("{} files", print.files.len()) };
+            let files =
+                if print.files.len() == 1 { "1 file".to_owned() } else { format!("{} files", print.files.len()) };
             format!(
                 "content_hash     {}\nsketch_sha256    {}\nfile_set_sha256  {}\n{} rows in {files}\n",
                 print.content_hash, print.sketch_sha256, print.file_set_sha256, print.rows

@@ -57,7 +57,10 @@ pub(crate) fn run(args: &ProfileArgs, global: &Global) -> anyhow::Result<Exit> {
     let profile = match args.paths.as_slice() {
         [path] if gauntlet_data::is_profile(Path::new(path)) => {
             if args.kll.is_some() || args.read.given() {
-                return Err(UsageError::new("--kll, --contract and --infer-types are for data; this is a stored profile").into());
+                return Err(UsageError::new(
+                    "--kll, --contract and --infer-types are for data; this is a stored profile",
+                )
+                .into());
             }
             gauntlet_data::read_profile(Path::new(path))?
         }
@@ -115,7 +118,7 @@ fn human(profile: &Profile, columns: &[ProfileFact]) -> String {
 /// What the values are, in some words.
 fn values(column: &ProfileFact) -> String {
     match &column.numbers {
-        Some(numbers) if !(column.exact && column.distinct <= 5) => self::numbers(numbers),
+        Some(numbers) if !(column.exact && column.distinct <= 5) => self::numbers(numbers, &column.family),
         _ => {
             let counted = column.rows - column.nulls - column.invalid;
             let top = column.top.iter().take(4).map(|top| {
@@ -131,10 +134,13 @@ fn values(column: &ProfileFact) -> String {
     }
 }
 
-fn numbers(numbers: &NumbersFact) -> String {
+fn numbers(numbers: &NumbersFact, family: &str) -> String {
     let end = |value: &Option<String>| value.clone().unwrap_or_else(|| "-".to_owned());
     let median = numbers.quantiles.iter().find(|(p, _)| (p - 0.5).abs() < 1e-9).map(|(_, x)| *x);
     let number = |value: Option<f64>| value.map_or("-".to_owned(), table::number);
+    if family == "date" || family == "timestamp" {
+        return format!("{} to {}", end(&numbers.min), end(&numbers.max));
+    }
     let mut out = format!(
         "{} to {}, median {}, mean {} ± {}",
         end(&numbers.min),
@@ -143,11 +149,9 @@ fn numbers(numbers: &NumbersFact) -> String {
         number(numbers.mean),
         number(numbers.deviation)
     );
-    for (count, what) in [
-        (numbers.nan, "NaN"),
-        (numbers.negative_infinity, "-infinity"),
-        (numbers.positive_infinity, "infinity"),
-    ] {
+    for (count, what) in
+        [(numbers.nan, "NaN"), (numbers.negative_infinity, "-infinity"), (numbers.positive_infinity, "infinity")]
+    {
         if count > 0 {
             let _ = write!(out, ", {count} {what}");
         }
