@@ -291,6 +291,29 @@ mod tests {
     }
 
     #[test]
+    fn a_declared_fingerprint_is_held_against_the_table() {
+        let project = Project::new().file("a.parquet", parquet(500, 100));
+        let known = print(&data(&project), &read(1));
+        let (content, sketch) = (&known.content_hash, &known.sketch_sha256);
+        let judged = |content: &str, sketch: &str| {
+            let more = format!("fingerprint: {{content_hash: '{content}', sketch_sha256: '{sketch}'}}\n");
+            let project = Project::new().file("a.parquet", parquet(500, 77)).sound_manifest(&more);
+            project.check("data/manifest").1
+        };
+        assert_eq!(judged(content, sketch), "looked at 1");
+        let rows = judged(&content.replace(":500:", ":499:"), sketch);
+        assert!(
+            rows.contains("fingerprint-mismatch") && rows.contains("describes 499 rows, the table has 500"),
+            "{rows}"
+        );
+        assert!(judged("abc", sketch).contains("is no content hash"));
+        assert!(judged(content, &"0".repeat(64)).contains("that of the table"));
+        let other = Project::new().file("a.csv", "x\n1\n");
+        let other = print(&data(&other), &read(1)).content_hash;
+        assert!(judged(&other, sketch).contains("describes 1 rows"));
+    }
+
+    #[test]
     fn what_cannot_be_read_whole_has_no_fingerprint() {
         let mut bytes = parquet(1_000, 100);
         let half = bytes.len() / 2;

@@ -1,5 +1,7 @@
 //! `data/manifest`: does the dataset say where it comes from, and may it be used for this?
 
+mod fingerprint;
+
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
@@ -24,7 +26,7 @@ const SUPPLY: &[&str] = &["CWE-353", "OWASP ML06:2023", "MITRE ATLAS AML.T0010.0
 const PRIVACY: &[&str] = &["CWE-359", "GDPR Art. 5(1)(b), 6"];
 const LICENCE: &[&str] = &["EU AI Act Art. 10(2)(b)"];
 
-static RULES: [RuleInfo; 14] = [
+static RULES: [RuleInfo; 15] = [
     rule(
         "data/manifest/missing-manifest",
         Severity::High,
@@ -115,6 +117,13 @@ static RULES: [RuleInfo; 14] = [
         "path of the manifest leaves its folder",
         "write paths relative to the manifest's folder, without `..`",
         &["CWE-22"],
+    ),
+    rule(
+        "data/manifest/fingerprint-mismatch",
+        Severity::High,
+        "content is not the one the manifest describes",
+        "find out who changed the rows; restore them, or review the change and write the new fingerprint",
+        POISONED,
     ),
     rule(
         "data/manifest/contract-mismatch",
@@ -229,6 +238,7 @@ impl Manifested<'_> {
         self.files(files);
         self.rows(facts);
         self.contract(facts);
+        self.fingerprint(facts);
     }
 
     fn add(&mut self, rule: &str, field: &str, message: impl Into<String>) {

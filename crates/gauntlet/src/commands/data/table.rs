@@ -30,7 +30,7 @@ impl ReadArgs {
     ) -> anyhow::Result<T> {
         let contract = self.contract.as_deref().map(contract).transpose()?;
         let open = OpenOptions { infer_types: self.infer_types, ..OpenOptions::default() };
-        let partitions = global.jobs.map(Into::into);
+        let partitions = global.jobs.map(std::num::NonZero::get);
         work(&ReadOptions { open, contract: contract.as_ref(), partitions }).map_err(error)
     }
 
@@ -42,7 +42,9 @@ impl ReadArgs {
 
 /// Reads locations.
 pub(crate) fn locations(texts: &[String]) -> anyhow::Result<Vec<Location>> {
-    let parse = |text: &String| text.parse().map_err(|error| UsageError::new(format!("{text}: {error}")).into());
+    let parse = |text: &String| -> anyhow::Result<Location> {
+        text.parse::<Location>().map_err(|error| UsageError::new(format!("{text}: {error}")).into())
+    };
     texts.iter().map(parse).collect()
 }
 
