@@ -31,6 +31,8 @@ for folder in ../testdata "$@"; do
     for suffix in pkl pickle joblib pt pth ckpt bin dat; do
         put_all "$folder" "*.$suffix"
     done
+    seeds=corpus/profile
+    put_all "$folder" "*.profile"
     seeds=corpus/zip
     for suffix in zip pt pth npz keras mar skops ptl; do
         put_all "$folder" "*.$suffix"

@@ -2,11 +2,15 @@
 
 mod files;
 pub(crate) mod people;
+mod profile;
+
+pub use profile::profile_facts;
 
 use std::num::NonZero;
 use std::sync::Arc;
 
 use gauntlet_core::{Context, Extractor, Facts, Limits, Location, MaskKey, Masked, SkipCode, Target, display_path};
+use gauntlet_sketch::SketchOptions;
 
 use crate::checks::{CONTRACT, INGEST, MANIFEST, PERSONAL_DATA, PROTECTION, SECRETS};
 use crate::config::{DatasetConfig, side_file};
@@ -19,7 +23,7 @@ use crate::facts::{
 use crate::manifest::Manifest;
 use crate::personal::Kind;
 use crate::scan::{self, Answers, Asked, FirstRows, MAX_CLASSES, Others, Questions, RuleAnswer, searched};
-use crate::table::{Problem, Source, Table, family, format_of, place};
+use crate::table::{FileDigest, Problem, Source, Table, family, format_of, place};
 
 /// Raised whenever facts change.
 const VERSION: u32 = 2;
@@ -90,12 +94,14 @@ impl<'a> Pass<'a> {
         let table = Arc::new(table);
         let (others, unopened) = crate::others::open(self.target.root, &self.config.references, self.context.limits);
         let mut answers = Answers::default();
+        let usual = SketchOptions::default();
         if !table.files.is_empty() {
             let questions = Questions {
                 contract: contract.as_ref(),
                 others: &others,
                 personal: !self.config.contract_only,
                 people: people::questions(manifest.as_ref(), &table),
+                sketch: (!self.config.contract_only).then_some(&usual),
                 partitions,
             };
             match scan::run(&table, &questions) {
@@ -113,7 +119,10 @@ impl<'a> Pass<'a> {
         }
         self.others();
         self.people(manifest.as_ref(), &table, &answers);
-        self.files(&files, &table, &answers, &problems, manifest.is_some());
+        let hashes = self.files(&files, &table, &answers, &problems, manifest.is_some());
+        if let Some(profile) = answers.profile.take() {
+            self.profile(&profile, hashes.as_deref(), problems.is_empty());
+        }
         self.hygiene(&files, &table, &answers, &problems);
         if !table.files.is_empty() || !problems.is_empty() {
             self.facts.push(
@@ -181,8 +190,16 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// One fact a file; hashed when a manifest says what the hash has to be.
-    fn files(&mut self, files: &[Source], table: &Table, answers: &Answers, problems: &[Problem], hash: bool) {
+    /// One fact a file; hashed when a manifest says what the hash has to be. Gives the digests when all were made.
+    fn files(
+        &mut self,
+        files: &[Source],
+        table: &Table,
+        answers: &Answers,
+        problems: &[Problem],
+        hash: bool,
+    ) -> Option<Vec<FileDigest>> {
+        let mut digests = Vec::new();
         for source in files {
             let path = source.path.clone();
             let damaged = problems.iter().any(|p| p.path == path && p.rows == 0);
@@ -193,6 +210,10 @@ impl<'a> Pass<'a> {
                 for check in [PERSONAL_DATA, SECRETS, CONTRACT] {
                     self.facts.coverage_mut(check).looked_at += 1;
                 }
+            }
+            if let Some(sha256) = &sha256 {
+                let (path, sha256) = (path.clone(), sha256.clone());
+                digests.push(FileDigest { path, sha256, size: source.size(), version: source.version() });
             }
             let location = match source.tree_file() {
                 Some(file) => Location::file(&file.path),
@@ -215,6 +236,8 @@ impl<'a> Pass<'a> {
             let fact = FileFact { path, sha256: None, size: 0, rows: Some(*rows), format: Format::Sql };
             self.facts.push(MANIFEST, location, &fact);
         }
+        digests.sort_by(|a, b| a.path.as_bytes().cmp(b.path.as_bytes()));
+        (hash && !files.is_empty() && digests.len() == files.len()).then_some(digests)
     }
 
     fn columns(&mut self, table: &Table, answers: &Answers) {

@@ -1,6 +1,8 @@
 //! What the extractor of this gate saw: files, columns, results of contract rules, personal data, the side files.
 //! Values of cells are in here only masked.
 
+pub mod profile;
+
 use gauntlet_core::Fact;
 use serde::{Deserialize, Serialize};
 

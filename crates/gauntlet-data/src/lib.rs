@@ -6,6 +6,7 @@ mod checks;
 mod config;
 pub mod contract;
 mod declared;
+mod diff;
 mod extract;
 pub mod facts;
 mod ingest;
@@ -13,6 +14,7 @@ mod lines;
 pub mod manifest;
 mod others;
 mod personal;
+mod profiling;
 mod quarantine;
 mod scan;
 mod table;
@@ -21,11 +23,18 @@ use gauntlet_core::Gate;
 
 pub use contract::{ContractImportError, ImportedContract, contract_schema, draft_contract, import_contract};
 pub use declared::{DeclaredColumn, DeclaredSchema, read_declared};
+pub use diff::{ColumnChange, Diff, DiffOptions, RowChange, RowPlace, diff};
+pub use extract::profile_facts;
+pub use gauntlet_sketch::{MAX_KLL, Profile, SketchOptions};
 pub use manifest::{
     DraftError, FILL_IN, FileState, ForeignError, ForeignFile, ForeignFormat, Imported, Manifest, draft_manifest,
     export_manifest, foreign_is_readable, import_manifest, manifest_schema, render_manifest,
 };
 pub use personal::Kind;
+pub use profiling::{
+    Fingerprint, ProfileError, ReadOptions, file_set_sha256, fingerprint, is_profile, profile, read_profile,
+    sketch_sha256, write_profile,
+};
 pub use quarantine::{
     QuarantineError, QuarantineFile, QuarantineOptions, QuarantinePart, Quarantined, quarantine_by_manifest,
 };

@@ -45,8 +45,11 @@ impl Pass<'_> {
             }
         };
         let base = base(self.config.path.as_deref().unwrap_or_default());
-        let sides: Vec<String> =
-            [&self.config.manifest, &self.config.contract, &self.config.schema].into_iter().flatten().map(|s| s.path.clone()).collect();
+        let sides: Vec<String> = [&self.config.manifest, &self.config.contract, &self.config.schema]
+            .into_iter()
+            .flatten()
+            .map(|s| s.path.clone())
+            .collect();
         let mut out = Vec::new();
         for file in &self.target.tree.files {
             let path = display_path(&file.path).0;
@@ -178,7 +181,12 @@ impl Pass<'_> {
         let sample = |(&position, value): (&u64, &String)| {
             let (file, row) = place(position);
             let path = table.files.get(file).map_or(String::new(), |f| f.path.clone());
-            RowSample { path, row, row_group: table.row_group(file, row), sample: masked(value, false, self.context.mask) }
+            RowSample {
+                path,
+                row,
+                row_group: table.row_group(file, row),
+                sample: masked(value, false, self.context.mask),
+            }
         };
         rows.first.iter().map(sample).collect()
     }

@@ -14,6 +14,7 @@ mod quantile;
 mod row_report;
 mod rows;
 mod rules;
+mod sketch;
 mod spill;
 mod stage;
 mod stages;
@@ -33,6 +34,7 @@ use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::functions_aggregate::expr_fn::count;
 use datafusion::logical_expr::{AggregateUDF, Expr, ExprFunctionExt, lit};
 use datafusion::prelude::{SessionConfig, SessionContext};
+use gauntlet_sketch::SketchOptions;
 
 use crate::contract::Contract;
 use crate::ingest::formula::Danger;
@@ -42,12 +44,16 @@ pub(crate) use people::{OLDEST, PeopleAnswers, PeopleQuestions, days};
 pub(crate) use personal::{PersonalRows, searched};
 pub(crate) use profile::{Profile, count_rows, profile};
 pub use row_report::{ReportError, RowReport, row_report};
-pub(crate) use rows::FirstRows;
+pub(crate) use rows::{FirstRows, internal};
 pub(crate) use rules::{Asked, Others, Rule};
 pub(crate) use tally::Tally;
 
 /// Memory that sorting and grouping may take before they spill.
 const MEMORY: usize = 128 << 20;
+/// Memory that the summary of one column may take on average, in one piece of the scan.
+const SKETCH: usize = 512 << 10;
+/// Memory of all summaries at most; a table that needs more is refused.
+const MAX_SKETCHES: usize = 4 << 30;
 /// Disk that they may take then.
 const DISK: u64 = 100 << 30;
 const BATCH_ROWS: usize = 8_192;
@@ -59,8 +65,10 @@ pub(crate) struct Questions<'a> {
     pub(crate) contract: Option<&'a Contract>,
     /// Tables that its foreign keys refer to.
     pub(crate) others: &'a Others,
-    /// Whether cells are searched for personal data; all columns are read then.
+    /// Whether cells are searched for personal data.
     pub(crate) personal: bool,
+    /// Whether columns are summarised, and how.
+    pub(crate) sketch: Option<&'a SketchOptions>,
     /// What the manifest asks of every row.
     pub(crate) people: PeopleQuestions<'a>,
     /// Pieces that are read and aggregated in parallel.
@@ -86,6 +94,8 @@ pub(crate) struct Answers {
     pub(crate) formulas: BTreeMap<(usize, Danger), FirstRows>,
     /// Personal data by column.
     pub(crate) personal: Vec<(usize, PersonalRows)>,
+    /// Summaries of all columns, and the content hash.
+    pub(crate) profile: Option<gauntlet_sketch::Profile>,
 }
 
 /// What one rule found.
@@ -122,13 +132,13 @@ pub(crate) fn run(table: &Arc<Table>, questions: &Questions<'_>) -> Result<Answe
 }
 
 async fn scan(table: &Arc<Table>, questions: &Questions<'_>) -> Result<Answers> {
-    let context = context(questions.partitions)?;
+    let context = context(table, questions)?;
     let mut rules = questions.contract.map(|c| rules::rules(table, c, questions.others)).unwrap_or_default();
     rules::verify(&context, &Scan::new(Arc::clone(table), (0..table.columns.len()).collect()), &mut rules)?;
     let columns = columns(table, questions, &rules);
     let pass = Scan::watching(Arc::clone(table), columns.clone());
     let plan = aggregates(table, questions, &columns, &rules)?;
-    let frame = context.read_table(pass.provider(questions.partitions)?)?.aggregate(Vec::new(), plan)?;
+    let frame = context.read_table(pass.provider_with_parts(questions.partitions)?)?.aggregate(Vec::new(), plan)?;
     let batches = frame.collect().await?;
     let row = batches.iter().find(|batch| batch.num_rows() == 1).ok_or_else(|| rows::internal("no result row"))?;
     let mut answers = read_answers(table, questions, &columns, rules, row)?;
@@ -142,7 +152,7 @@ async fn scan(table: &Arc<Table>, questions: &Questions<'_>) -> Result<Answers> 
 
 /// Columns that some question needs.
 fn columns(table: &Table, questions: &Questions<'_>, rules: &[Rule]) -> Vec<usize> {
-    if questions.personal {
+    if questions.personal || questions.sketch.is_some() {
         return (0..table.columns.len()).collect();
     }
     let of_rules = rules.iter().flat_map(|rule| rule.reads().iter().copied());
@@ -150,19 +160,33 @@ fn columns(table: &Table, questions: &Questions<'_>, rules: &[Rule]) -> Vec<usiz
     set.into_iter().collect()
 }
 
-fn context(partitions: usize) -> Result<SessionContext> {
+fn context(table: &Table, questions: &Questions<'_>) -> Result<SessionContext> {
+    let partitions = questions.partitions.max(1);
+    let sketches = if questions.sketch.is_some() { table.columns.len().saturating_mul(partitions + 1) } else { 0 };
+    let sketches = sketches.saturating_mul(SKETCH).min(MAX_SKETCHES);
+    engine(partitions, MEMORY + sketches)
+}
+
+/// An engine whose groups and sorts spill to disk.
+pub(crate) fn spilling(partitions: usize) -> Result<SessionContext> {
+    engine(partitions.max(1), MEMORY)
+}
+
+fn engine(partitions: usize, memory: usize) -> Result<SessionContext> {
     let disk =
         DiskManagerBuilder::default().with_mode(DiskManagerMode::OsTmpDirectory).with_max_temp_directory_size(DISK);
     let runtime = RuntimeEnvBuilder::new()
-        .with_memory_pool(Arc::new(FairSpillPool::new(MEMORY)))
+        .with_memory_pool(Arc::new(FairSpillPool::new(memory)))
         .with_disk_manager_builder(disk)
         .build_arc()?;
-    let config = SessionConfig::new().with_target_partitions(partitions.max(1)).with_batch_size(BATCH_ROWS);
+    let config = SessionConfig::new().with_target_partitions(partitions).with_batch_size(BATCH_ROWS);
+    // Rows of a part stay together and in order.
+    let config = config.with_round_robin_repartition(false);
     Ok(SessionContext::new_with_config_rt(config, runtime))
 }
 
 /// A column of the plan. Names are ours, so they need no quoting.
-fn reference(name: String) -> Expr {
+pub(crate) fn reference(name: String) -> Expr {
     Expr::Column(Reference::from_name(name))
 }
 
@@ -194,6 +218,9 @@ fn aggregates(table: &Table, questions: &Questions<'_>, columns: &[usize], rules
     }
     for (j, rule) in rules.iter().enumerate() {
         out.extend(rule.aggregate()?.map(|call| call.alias(format!("r{j}"))));
+    }
+    if let Some(options) = questions.sketch {
+        out.push(sketch::call(table, options)?.alias("z"));
     }
     let (asked, first_rows) = (questions.people, rows::first_rows());
     if let Some((column, allowed)) = asked.consent {
@@ -229,6 +256,11 @@ fn read_answers(
         let mut answer = RuleAnswer::new(rule);
         stages::read(&mut answer, row, &format!("r{j}"))?;
         answers.rules.push(answer);
+    }
+    if let Some(options) = questions.sketch {
+        let column = row.column_by_name("z").and_then(|c| c.as_binary_opt::<i32>());
+        let bytes = column.filter(|c| c.len() == 1 && c.is_valid(0)).map(|c| c.value(0));
+        answers.profile = Some(sketch::profile(table, options, bytes)?);
     }
     let asked = questions.people;
     answers.people = PeopleAnswers {

@@ -23,7 +23,7 @@ use gauntlet_core::{Limits, Target};
 
 use super::monotone::InOrder;
 use super::rules::{self, Asked, Rule};
-use super::{RuleAnswer, context, stages};
+use super::{RuleAnswer, spilling, stages};
 use crate::contract::Test;
 use crate::table::{Problem, Scan, Table, place, raw_name};
 
@@ -94,7 +94,7 @@ pub fn row_report<W: Write + Send>(
         return Err(unreadable(problem));
     }
     let (table, contract) = (opened.table, opened.contract);
-    let context = context(partitions)?;
+    let context = spilling(partitions)?;
     let pass = Scan::new(Arc::clone(&table), (0..table.columns.len()).collect());
     let mut rules = rules::rules(&table, &contract, &opened.others);
     rules::verify(&context, &pass, &mut rules)?;

@@ -81,6 +81,9 @@ impl Reader for JsonFile {
     }
 }
 
+/// Rows by number, and their columns.
+type Numbered = (Vec<u64>, Vec<ArrayRef>);
+
 struct Rows<'a, R> {
     lines: Lines<R>,
     names: &'a [String],
@@ -90,7 +93,7 @@ struct Rows<'a, R> {
 }
 
 impl<R: Read> Rows<'_, R> {
-    fn next_batch(&mut self) -> Result<Option<(Vec<u64>, Vec<ArrayRef>)>, CsvError> {
+    fn next_batch(&mut self) -> Result<Option<Numbered>, CsvError> {
         let most = BATCH_ROWS.min(BATCH_CELLS / self.wanted.len().max(1)).max(1);
         let mut builders: Vec<StringBuilder> = self.wanted.iter().map(|_| StringBuilder::new()).collect();
         let (mut numbers, mut bytes, mut read) = (Vec::new(), 0, 0);

@@ -41,7 +41,7 @@ pub use location::{Location, LocationError, OpenError, OpenOptions};
 pub(crate) use location::{open, open_lenient, sources};
 pub(crate) use partition::keys as partition_keys;
 pub use postgres::QueryError;
-pub(crate) use provider::{POSITION, Scan, place, raw_name, typed_name};
+pub(crate) use provider::{Map, PART, POSITION, Scan, place, raw_name, typed_name};
 pub(crate) use source::{Origin, Refusal, Source, io_problem};
 pub(crate) use types::{family, normal_type, typed};
 

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray, UInt64Array, new_null_array};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray, UInt32Array, UInt64Array, new_null_array};
 use arrow::compute::{CastOptions, cast_with_options, concat_batches};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::catalog::streaming::StreamingTable;
@@ -23,6 +23,11 @@ use crate::scan::FirstRows;
 
 /// Name of the column with the place of a row.
 pub(crate) const POSITION: &str = "p";
+/// Name of the column with the number of the part that a row was read in, where it is asked for.
+pub(crate) const PART: &str = "part";
+/// Parts of a table at most. A part is a run of units that one thread reads in order; which parts there are depends on the
+/// table alone, so what is summarised by part does not depend on how many threads read.
+const MAX_PARTS: usize = 64;
 const ROW_BITS: u32 = 40;
 /// Batches of formats with few rows a file (pictures) are joined up to here before they go to the engine.
 const JOINED_ROWS: usize = 2_048;
@@ -97,13 +102,36 @@ impl Scan {
 
     /// The table for the engine, in at most `partitions` pieces.
     pub(crate) fn provider(self: &Arc<Self>, partitions: usize) -> Result<Arc<StreamingTable>> {
+        self.mapped(partitions, Arc::clone(&self.schema), Arc::new(|_, batch| Ok(batch)))
+    }
+
+    /// As [`Scan::provider`], with the column [`PART`]. Rows of a part come from one piece and in order.
+    pub(crate) fn provider_with_parts(self: &Arc<Self>, partitions: usize) -> Result<Arc<StreamingTable>> {
+        let mut fields: Vec<_> = self.schema.fields().iter().cloned().collect();
+        fields.push(Arc::new(Field::new(PART, DataType::UInt32, false)));
+        let schema = Arc::new(Schema::new(fields));
+        let numbered = Arc::clone(&schema);
+        self.mapped(partitions, schema, Arc::new(move |number, batch| with_part(&batch, &numbered, number)))
+    }
+
+    /// As [`Scan::provider`], with every batch turned into another one by the thread that reads it. `map` gets the number of
+    /// the part, too.
+    pub(crate) fn mapped(
+        self: &Arc<Self>,
+        partitions: usize,
+        schema: SchemaRef,
+        map: Map,
+    ) -> Result<Arc<StreamingTable>> {
         let units = self.units();
-        let count = partitions.clamp(1, units.len().max(1));
-        let parts = (0..count).map(|n| {
-            let units = units.iter().copied().skip(n).step_by(count).collect();
-            Arc::new(Part { scan: Arc::clone(self), units }) as Arc<dyn PartitionStream>
+        let length = units.len().div_ceil(MAX_PARTS).max(1);
+        let parts: Vec<(u32, Vec<Unit>)> = (0..).zip(units.chunks(length).map(<[Unit]>::to_vec)).collect();
+        let count = partitions.clamp(1, parts.len().max(1));
+        let pieces = (0..count).map(|n| {
+            let parts = parts.iter().skip(n).step_by(count).cloned().collect();
+            let (scan, schema) = (Arc::clone(self), Arc::clone(&schema));
+            Arc::new(Piece { scan, schema, map: Mapping(Arc::clone(&map)), parts }) as Arc<dyn PartitionStream>
         });
-        Ok(Arc::new(StreamingTable::try_new(Arc::clone(&self.schema), parts.collect())?))
+        Ok(Arc::new(StreamingTable::try_new(Arc::clone(&schema), pieces.collect())?))
     }
 
     /// Reads everything in order on this thread, without the engine.
@@ -116,6 +144,11 @@ impl Scan {
         for unit in self.units() {
             self.read(unit, &send);
         }
+    }
+
+    /// What is read.
+    pub(crate) fn table(&self) -> &Arc<Table> {
+        &self.table
     }
 
     fn units(&self) -> Vec<Unit> {
@@ -257,48 +290,80 @@ fn constant(value: Option<&str>, count: usize) -> ArrayRef {
     }
 }
 
-#[derive(Debug)]
-struct Part {
-    scan: Arc<Scan>,
-    units: Vec<Unit>,
+/// What becomes of a batch of a part.
+pub(crate) type Map = Arc<dyn Fn(u32, RecordBatch) -> Result<RecordBatch> + Send + Sync>;
+
+struct Mapping(Map);
+
+impl std::fmt::Debug for Mapping {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Mapping")
+    }
 }
 
-impl PartitionStream for Part {
+#[derive(Debug)]
+struct Piece {
+    scan: Arc<Scan>,
+    schema: SchemaRef,
+    map: Mapping,
+    parts: Vec<(u32, Vec<Unit>)>,
+}
+
+impl PartitionStream for Piece {
     fn schema(&self) -> &SchemaRef {
-        &self.scan.schema
+        &self.schema
     }
 
     fn execute(&self, _context: Arc<TaskContext>) -> SendableRecordBatchStream {
-        let mut builder = RecordBatchReceiverStream::builder(Arc::clone(&self.scan.schema), 2);
-        let (sender, scan, units) = (builder.tx(), Arc::clone(&self.scan), self.units.clone());
+        let mut builder = RecordBatchReceiverStream::builder(Arc::clone(&self.schema), 2);
+        let (sender, scan, parts) = (builder.tx(), Arc::clone(&self.scan), self.parts.clone());
+        let map = Arc::clone(&self.map.0);
         builder.spawn_blocking(move || {
-            let small = RefCell::new((Vec::new(), 0));
-            let put = |batch| sender.blocking_send(batch).is_ok();
-            let flush = || {
-                let (batches, _): (Vec<RecordBatch>, usize) = std::mem::take(&mut *small.borrow_mut());
-                // An error ends the whole scan: rows that were read must not get lost.
-                batches.is_empty() || put(concat_batches(&scan.schema, &batches).map_err(DataFusionError::from))
-            };
-            let send = |batch: RecordBatch| {
-                if batch.num_rows() >= JOINED_ROWS || batch.get_array_memory_size() > JOINED_BYTES {
-                    return flush() && put(Ok(batch));
-                }
-                let full = {
-                    let mut held = small.borrow_mut();
-                    held.1 += batch.num_rows();
-                    held.0.push(batch);
-                    held.1 >= JOINED_ROWS
+            let put = |number, batch| sender.blocking_send(map(number, batch)).is_ok();
+            for (number, units) in parts {
+                let small = RefCell::new((Vec::new(), 0));
+                let flush = || {
+                    let (batches, _): (Vec<RecordBatch>, usize) = std::mem::take(&mut *small.borrow_mut());
+                    match batches.as_slice() {
+                        [] => true,
+                        [batch] => put(number, batch.clone()),
+                        batches => match concat_batches(&scan.schema, batches) {
+                            Ok(batch) => put(number, batch),
+                            // An error ends the whole scan: rows that were read must not get lost.
+                            Err(error) => sender.blocking_send(Err(DataFusionError::from(error))).is_ok(),
+                        },
+                    }
                 };
-                !full || flush()
-            };
-            for unit in units {
-                if !scan.read(unit, &send) {
+                let send = |batch: RecordBatch| {
+                    if batch.num_rows() >= JOINED_ROWS || batch.get_array_memory_size() > JOINED_BYTES {
+                        return flush() && put(number, batch);
+                    }
+                    let full = {
+                        let mut held = small.borrow_mut();
+                        held.1 += batch.num_rows();
+                        held.0.push(batch);
+                        held.1 >= JOINED_ROWS
+                    };
+                    !full || flush()
+                };
+                for unit in units {
+                    if !scan.read(unit, &send) {
+                        return Ok(());
+                    }
+                }
+                // Parts do not share a batch: batches are those of the part, whoever reads it.
+                if !flush() {
                     return Ok(());
                 }
             }
-            flush();
             Ok(())
         });
         builder.build()
     }
+}
+
+fn with_part(batch: &RecordBatch, schema: &SchemaRef, number: u32) -> Result<RecordBatch> {
+    let mut columns = batch.columns().to_vec();
+    columns.push(Arc::new(UInt32Array::from_value(number, batch.num_rows())));
+    Ok(RecordBatch::try_new(Arc::clone(schema), columns)?)
 }

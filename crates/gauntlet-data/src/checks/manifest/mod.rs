@@ -2,6 +2,7 @@
 
 mod columns;
 mod consent;
+mod fingerprint;
 mod rows;
 mod rules;
 
@@ -132,6 +133,7 @@ impl Manifested<'_> {
         self.columns(facts);
         self.contract(facts);
         self.schema(facts);
+        self.fingerprint(facts);
         self.summary(facts);
     }
 

@@ -10,7 +10,7 @@ const PRIVACY: &[&str] = &["CWE-359", "GDPR Art. 5(1)(b), 6"];
 const CHILDREN: &[&str] = &["GDPR Art. 8", "CWE-359"];
 const LICENCE: &[&str] = &["EU AI Act Art. 10(2)(b)"];
 
-pub(super) static RULES: [RuleInfo; 21] = [
+pub(super) static RULES: [RuleInfo; 22] = [
     rule(
         "data/manifest/missing-manifest",
         Severity::High,
@@ -150,6 +150,13 @@ pub(super) static RULES: [RuleInfo; 21] = [
         "path of the manifest leaves its folder",
         "write paths relative to the manifest's folder, without `..`",
         &["CWE-22"],
+    ),
+    rule(
+        "data/manifest/fingerprint-mismatch",
+        Severity::High,
+        "content is not the one the manifest describes",
+        "find out who changed the rows; restore them, or review the change and write the new fingerprint",
+        POISONED,
     ),
     rule(
         "data/manifest/contract-mismatch",
