@@ -7,7 +7,7 @@ use anyhow::Context;
 use gauntlet_core::project::{ModelConfig, Risk, expand_path, is_address};
 use gauntlet_core::{
     Digest, DigestSet, Gate, Limits, Project, SkipCode, SkipReason, Skipped, Stage, Subject, SubjectKind, Tree,
-    TreeOptions, dir_hash, sha256_hex,
+    TreeOptions, dir_hash,
 };
 use gauntlet_data::FileDigest;
 use gauntlet_data::contract::Contract;

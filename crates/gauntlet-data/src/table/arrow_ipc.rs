@@ -94,7 +94,7 @@ fn open(source: &Source) -> Result<Opened, Refusal> {
     };
     if is_file {
         footer_agrees(bytes, end, &messages)?;
-    } else if at != end {
+    } else if at + end_mark(bytes, at, end)? != end {
         return Err((SkipCode::Malformed, format!("bytes follow behind the end of the stream at offset {at}")));
     }
     let columns = format::columns(&schema)?;
@@ -176,6 +176,16 @@ fn behind_padding(bytes: &dyn ReadAt, end: u64) -> Result<u64, Refusal> {
     bytes.read_exact_at(0, start.get_mut(..have).unwrap_or_default()).map_err(|e| io_problem(&e))?;
     let zeros = start.iter().take(have).skip(8).take_while(|byte| **byte == 0).count() as u64;
     Ok(8 + zeros / 8 * 8)
+}
+
+/// Bytes of the mark at the end of a stream, which some writers leave out.
+fn end_mark(bytes: &dyn ReadAt, at: u64, end: u64) -> Result<u64, Refusal> {
+    if at == end {
+        return Ok(0);
+    }
+    let mut word = [0; 4];
+    bytes.read_exact_at(at, &mut word).map_err(|e| io_problem(&e))?;
+    Ok(if u32::from_le_bytes(word) == u32::MAX { 8 } else { 4 })
 }
 
 /// Where the footer of a file begins.

@@ -240,7 +240,7 @@ pub(crate) fn sources(location: &Location, options: &OpenOptions) -> Result<Vec<
 fn walked(path: &Path, base: &Path, limits: &Limits) -> Result<Vec<Source>, OpenError> {
     let tree = Tree::read(path, &TreeOptions::default(), limits)?;
     if let Some(skipped) = tree.skipped.iter().find(|s| s.reason.code != SkipCode::Ignored) {
-        let path = tree.root.join(&skipped.path).display().to_string();
+        let path = shown(&tree.root.join(&skipped.path));
         return Err(OpenError::Unreadable { path, what: skipped.reason.to_string() });
     }
     let source = |file| {
@@ -248,9 +248,14 @@ fn walked(path: &Path, base: &Path, limits: &Limits) -> Result<Vec<Source>, Open
         let whole = tree.root.join(&file.path);
         let keys = whole.strip_prefix(base).map(partition::keys).unwrap_or_default();
         // People see the path as they gave it.
-        source.shown_as(whole.display().to_string()).with_partitions(keys)
+        source.shown_as(shown(&whole)).with_partitions(keys)
     };
     Ok(tree.files.iter().map(source).collect())
+}
+
+/// A path as people wrote it: without the `./` of the folder they are in.
+fn shown(path: &Path) -> String {
+    path.strip_prefix(".").unwrap_or(path).display().to_string()
 }
 
 #[cfg(test)]

@@ -91,7 +91,7 @@ impl Object {
 
     async fn fetch(&self, range: Range<u64>) -> Result<Bytes, StoreError> {
         // A weak tag says "much the same", which If-Match does not accept.
-        let tag = self.meta.e_tag.clone().filter(|tag| !tag.starts_with("W/"));
+        let tag = self.meta.e_tag.as_deref().filter(|tag| !tag.starts_with("W/")).map(quoted);
         // Not every web server knows ranges, so a whole object is asked for without one.
         let whole = range.start == 0 && range.end == self.meta.size;
         let options = GetOptions {
@@ -102,8 +102,11 @@ impl Object {
         let silent = || StoreError::Failed(format!("no answer for {} s", TIMEOUT.as_secs()));
         let answer = timeout(TIMEOUT, self.store.get_opts(&self.meta.location, options)).await;
         let answer = answer.map_err(|_| silent())??;
-        let same = answer.meta.size == self.meta.size
-            && (self.meta.e_tag.is_none() || answer.meta.e_tag.is_none() || answer.meta.e_tag == self.meta.e_tag);
+        let same_tag = match (&self.meta.e_tag, &answer.meta.e_tag) {
+            (Some(then), Some(now)) => quoted(then) == quoted(now),
+            _ => true,
+        };
+        let same = answer.meta.size == self.meta.size && same_tag;
         if !same {
             return Err(StoreError::Changed);
         }
@@ -287,4 +290,8 @@ fn failed(error: StoreError) -> io::Error {
         _ => io::ErrorKind::Other,
     };
     io::Error::new(kind, error)
+}
+/// A tag in the quotes of HTTP: lists of Azure leave them out.
+fn quoted(tag: &str) -> String {
+    if tag.starts_with('"') || tag.starts_with("W/") { tag.to_owned() } else { format!("\"{tag}\"") }
 }
