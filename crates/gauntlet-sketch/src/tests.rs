@@ -48,8 +48,9 @@ fn noise(seed: u64) -> impl FnMut() -> u64 {
 /// A bit of everything, some columns with few values and some with many.
 fn table(rows: usize, seed: u64) -> Table {
     let mut next = noise(seed);
-    let mut of =
-        |range: u64| -> Vec<Option<u64>> { (0..rows).map(|_| (!next().is_multiple_of(11)).then(|| next() % range)).collect() };
+    let mut of = |range: u64| -> Vec<Option<u64>> {
+        (0..rows).map(|_| (!next().is_multiple_of(11)).then(|| next() % range)).collect()
+    };
     let special = [f64::NAN, -0.0, 0.0, f64::INFINITY, f64::NEG_INFINITY, 5e-320, 1e300];
     let float = |v: u64| if v.is_multiple_of(50) { special[(v / 50 % 7) as usize] } else { (v as f64 - 3e5) / 7.0 };
     let word = |v: u64| match v % 5 {

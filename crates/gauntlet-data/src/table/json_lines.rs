@@ -263,7 +263,10 @@ mod tests {
     use super::*;
     use arrow::array::{Array, AsArray};
 
-    fn read(bytes: &[u8], names: &[&str]) -> Result<(Vec<u64>, Vec<String>, Vec<(u64, String)>), CsvError> {
+    /// Numbers of the rows, their cells, and what did not fit.
+    type Seen = (Vec<u64>, Vec<String>, Vec<(u64, String)>);
+
+    fn read(bytes: &[u8], names: &[&str]) -> Result<Seen, CsvError> {
         let sorted: Vec<String> = names.iter().map(|&n| n.to_owned()).collect();
         let wanted: Vec<Wanted<'_>> = names.iter().map(|name| Wanted { index: 0, name }).collect();
         let mut rows =
