@@ -1,5 +1,6 @@
 //! From recorded evidence to a decision for each environment, itself recorded as a SLSA Verification Summary.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context, anyhow};
@@ -74,12 +75,20 @@ pub(crate) fn all(errors: &[ConfigError]) -> anyhow::Error {
     UsageError::new(lines.join("\n       ")).into()
 }
 
+/// What a run has found.
+pub(crate) struct Found<'a> {
+    /// What holds everywhere.
+    pub(crate) recorded: &'a [Recorded],
+    /// What holds of images, by environment.
+    pub(crate) images: &'a BTreeMap<String, Vec<Recorded>>,
+}
+
 /// Decides for every environment, in the order of their names, the enforced one first.
 pub(crate) fn decide(
     project: &Project,
     rules: &Rules,
     plan: &Plan,
-    recorded: &[Recorded],
+    found: &Found<'_>,
     enforced: Option<&str>,
     evidence: &Evidence<'_>,
     own: &[VerifyingKey],
@@ -93,7 +102,9 @@ pub(crate) fn decide(
     environments
         .into_iter()
         .map(|environment| {
-            let input = policy_input(project, rules, environment, &subjects, recorded, &rulings, evidence)?;
+            let of_images = found.images.get(&environment.name).map_or(&[][..], Vec::as_slice);
+            let recorded = [found.recorded, of_images].concat();
+            let input = policy_input(project, rules, environment, &subjects, &recorded, &rulings, evidence)?;
             let policy = PolicySet::new(environment.packs.iter().filter_map(|p| Pack::shipped(&p.value)).collect());
             let mut outcome = evaluate(&policy, &serde_json::to_value(&input)?, &Options::default());
             outcome.violations.extend(stale.clone());

@@ -1,5 +1,6 @@
 //! The container images of a project: whose signature they carry, as evidence like that of every other subject.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::Context;
@@ -14,6 +15,7 @@ use gauntlet_trust::trust_policy::{Act, Signatory, TrustPolicy};
 use jiff::Timestamp;
 use serde_json::json;
 
+use crate::decide::Rules;
 use crate::evidence::{Evidence, Recorded};
 use crate::keys;
 use crate::progress::Meter;
@@ -29,6 +31,27 @@ pub(crate) struct Trusting<'a> {
 /// The images of a project as subjects, by name.
 pub(crate) fn subjects(project: &Project) -> Vec<Subject> {
     project.images.iter().map(|(name, image)| subject(project, name, image)).collect()
+}
+
+/// What is found of the images for each environment: a key may count in one and not in another.
+pub(crate) fn by_environment(
+    project: &Project,
+    root: &Path,
+    rules: &Rules,
+    evidence: &Evidence<'_>,
+    meter: &Meter,
+) -> anyhow::Result<BTreeMap<String, Vec<Recorded>>> {
+    let mut found = BTreeMap::new();
+    for name in rules.merged.environments.keys() {
+        let trusting = Trusting { policy: rules.policy(), environment: Some(name), now: evidence.now };
+        found.insert(name.clone(), record(project, root, &trusting, evidence, meter)?);
+    }
+    if found.is_empty() {
+        // Nothing is decided then, and the verdict is still shown.
+        let trusting = Trusting { policy: rules.policy(), environment: None, now: evidence.now };
+        found.insert(String::new(), record(project, root, &trusting, evidence, meter)?);
+    }
+    Ok(found)
 }
 
 /// Verifies every image of the project and records what was found.
@@ -103,8 +126,9 @@ fn judge(subject: Subject, image: &ImageConfig, root: &Path, trusting: &Trusting
         }
     }
     let inputs = keys.iter().map(key_input).collect::<Result<_, _>>()?;
-    let config =
-        canonical::digest(&json!({ "reference": image.reference.value, "environment": trusting.environment }))?;
+    let config = canonical::digest(
+        &json!({ "reference": image.reference.value, "environment": trusting.policy.and(trusting.environment) }),
+    )?;
     Ok(vec![
         found.package.report(&oci::PACKAGE, subject.clone(), Vec::new(), config.clone()),
         found.image.report(&oci::IMAGE, subject, inputs, config),

@@ -124,3 +124,26 @@ fn a_training_run_is_admitted_in_a_verified_image_only() {
         assert_eq!(output.status.code() == Some(0), verified, "{said}");
     }
 }
+
+#[test]
+fn a_key_that_counts_in_one_environment_carries_no_image_into_another() {
+    let (build, ana) = (key(), key());
+    let sandbox = project("churn", &build, &build);
+    let pem = |key: &SigningKey| key.verifying_key().to_pem().unwrap().trim_end().replace('\n', "\n          ");
+    let policy = format!(
+        "version: 1\nname: acme\nenvironments:\n  staging: {{}}\n  production: {{signers: [ana]}}\npeople:\n  \
+         - id: build\n    name: B\n    keys:\n      - |\n          {}\n  \
+         - id: ana\n    name: A\n    keys:\n      - |\n          {}\n",
+        pem(&build),
+        pem(&ana)
+    );
+    let file = sandbox.config().parent().unwrap().join("trust.yaml");
+    std::fs::write(&file, policy).unwrap();
+    let (_, result) = sandbox.json(&["run", "--for", "staging", "--trust-policy", file.to_str().unwrap()]);
+    let decisions = result["decisions"].as_array().unwrap();
+    let refused = |environment: &str| {
+        let decision = decisions.iter().find(|decision| decision["environment"] == environment).unwrap();
+        decision["reasons"].to_string().contains("trust/image failed")
+    };
+    assert!(!refused("staging") && refused("production"), "{}", reasons(&result));
+}

@@ -81,8 +81,7 @@ impl Plain {
     pub(super) fn open(stored: Arc<Stored>, identities: Option<&Identities>) -> Result<Self, Refusal> {
         header(stored.as_ref())?;
         let Some(identities) = identities else {
-            let what =
-                format!("encrypted with age; name the file with the identity: --identity FILE or {IDENTITY_VARIABLE}");
+            let what = format!("encrypted with age; name the file with the identity in {IDENTITY_VARIABLE}");
             return Err((SkipCode::Encrypted, what));
         };
         let decryptor = Decryptor::new(AtReader::new(stored)).map_err(|error| refusal(&error))?;

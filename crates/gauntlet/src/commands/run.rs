@@ -15,12 +15,12 @@ use serde_json::json;
 use crate::cli::{Global, RunArgs};
 use crate::commands::ledger::{place, witness};
 use crate::commands::train;
-use crate::decide::{self, Rules};
+use crate::decide::{self, Found, Rules};
 use crate::evidence::{Evidence, Recorded};
 use crate::exit::{Exit, UsageError};
 use crate::gates::GATES;
 use crate::hashing::KnownHashes;
-use crate::images::{self, Trusting};
+use crate::images;
 use crate::judge::{self, Bench};
 use crate::plan::{self, Task};
 use crate::progress::Meter;
@@ -83,12 +83,19 @@ pub(crate) fn run(args: &RunArgs, global: &Global, config: &UserConfig) -> anyho
         outcome.time(&reports, began.elapsed());
         recorded.extend(answers);
     }
-    let trusting = Trusting { policy: rules.policy(), environment: enforced.as_deref(), now };
-    recorded.extend(images::record(&project, &args.dir, &trusting, &evidence, &meter)?);
+    let images = images::by_environment(&project, &args.dir, &rules, &evidence, &meter)?;
     known.store(&state.hashes(), &cache_key).context("cannot write the table of file hashes")?;
     let mut own = KeyStore::new(config.dir()).public_keys().context("cannot read your keys")?;
     own.push(key.verifying_key().clone());
-    let decisions = decide::decide(&project, &rules, &plan, &recorded, enforced.as_deref(), &evidence, &own)?;
+    let found = Found { recorded: &recorded, images: &images };
+    let decisions = decide::decide(&project, &rules, &plan, &found, enforced.as_deref(), &evidence, &own)?;
+    // Where no environment is enforced, the worst verdict of all counts.
+    let counted = images.into_iter().filter(|(name, _)| enforced.as_ref().is_none_or(|enforced| enforced == name));
+    for answer in counted.flat_map(|(_, answers)| answers) {
+        if !recorded.iter().any(|known| known.envelope == answer.envelope) {
+            recorded.push(answer);
+        }
+    }
     if !project.ledger.witnesses.is_empty() {
         meter.step("asking witnesses");
     }
