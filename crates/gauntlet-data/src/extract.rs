@@ -2,6 +2,7 @@
 
 mod files;
 pub(crate) mod people;
+mod poisoning;
 mod profile;
 
 pub use profile::profile_facts;
@@ -12,7 +13,7 @@ use std::sync::Arc;
 use gauntlet_core::{Context, Extractor, Facts, Limits, Location, MaskKey, Masked, SkipCode, Target, display_path};
 use gauntlet_sketch::SketchOptions;
 
-use crate::checks::{CONTRACT, INGEST, MANIFEST, PERSONAL_DATA, PROTECTION, SECRETS};
+use crate::checks::{CONTRACT, DRIFT, INGEST, MANIFEST, PERSONAL_DATA, PROTECTION, SECRETS};
 use crate::config::{DatasetConfig, side_file};
 use crate::contract::{Contract, Test, seconds};
 use crate::declared::side_schema;
@@ -24,9 +25,10 @@ use crate::manifest::Manifest;
 use crate::personal::Kind;
 use crate::scan::{self, Answers, Asked, FirstRows, MAX_CLASSES, Others, Questions, RuleAnswer, searched};
 use crate::table::{FileDigest, Problem, Source, Table, family, format_of, place};
+pub(crate) use poisoning::PoisoningExtractor;
 
 /// Raised whenever facts change.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 /// The checks that this extractor serves.
 const CHECKS: [&str; 6] = [MANIFEST, CONTRACT, PERSONAL_DATA, SECRETS, INGEST, PROTECTION];
 /// Those that look into cells.
@@ -62,7 +64,13 @@ pub(crate) fn extract(target: &Target<'_>, context: &Context<'_>, partitions: us
         facts.coverage_mut(check);
     }
     match DatasetConfig::of(target.config) {
-        Ok(config) => Pass { target, context, config, facts: &mut facts }.run(partitions),
+        Ok(config) => {
+            if config.drift().reference.is_some() {
+                facts.coverage_mut(DRIFT);
+                crate::drift::compare_into(target, context, &config, &mut facts);
+            }
+            Pass { target, context, config, facts: &mut facts }.run(partitions);
+        }
         Err(error) => {
             for check in CHECKS {
                 facts.coverage_mut(check).skip("", None, SkipCode::Malformed, format!("configuration: {error}"));
@@ -136,6 +144,7 @@ impl<'a> Pass<'a> {
                 }
             }
         }
+        self.poisoning(manifest.as_ref(), &table);
         self.columns(&table, &answers);
         self.rules(&table, &answers);
         self.personal(&table, &answers);

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use gauntlet_core::{
-    Check, CheckInfo, Comparison, Digest, Draft, Facts, Input, Judgement, Judging, Location, Metric, RuleInfo,
-    Severity, SkipCode, Stage, nearest,
+    Check, CheckInfo, Comparison, Digest, Draft, Facts, Figure, FigureKind, Input, Judgement, Judging, Location,
+    Metric, RuleInfo, Severity, SkipCode, Stage, nearest,
 };
 
 use super::{CONTRACT, at_first, facts_of, first_rows, grouped, percent, rule, share};
@@ -226,6 +226,8 @@ const KEYS: [(&str, &str); 27] = [
     ("shares", "class-imbalance"),
     ("balance", "class-imbalance"),
 ];
+/// Rules that a picture names.
+const DRAWN: usize = 25;
 const STATISTIC: &str = "statistic-out-of-bounds";
 
 impl Check for ContractCheck {
@@ -355,8 +357,25 @@ fn judge(source: &Source<'_>, facts: &Facts, judging: &Judging<'_>, out: &mut Ju
         .map(|(place, _)| place)
         .unwrap_or_default();
     schema(&file, source, columns, out);
-    for (_, rule) in facts_of::<RuleFact>(facts, out) {
-        judge_rule(&rule, source, judging, out);
+    let rules = facts_of::<RuleFact>(facts, out);
+    for (_, rule) in &rules {
+        judge_rule(rule, source, judging, out);
+    }
+    figure(rules.iter().map(|(_, rule)| rule), out);
+}
+
+/// The rules that values fail, the worst first.
+fn figure<'a>(rules: impl Iterator<Item = &'a RuleFact>, out: &mut Judgement) {
+    let failing = |rule: &RuleFact| share(rule.failing, rule.evaluated);
+    let mut worst: Vec<&RuleFact> = rules.filter(|rule| rule.measured.is_none() && rule.failing > 0).collect();
+    worst.sort_by(|a, b| failing(b).total_cmp(&failing(a)).then_with(|| a.path.cmp(&b.path)));
+    worst.truncate(DRAWN);
+    if !worst.is_empty() {
+        let figure =
+            Figure::new("failing-rules", "Rules that values fail, the worst first", "rule", "share that fails");
+        let labels = worst.iter().map(|rule| rule.label.clone());
+        let shares = worst.iter().map(|rule| failing(rule));
+        out.figures.push(figure.drawn_as(FigureKind::Ranking).labelled(labels).with("failing", shares));
     }
 }
 

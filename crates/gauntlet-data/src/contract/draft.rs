@@ -3,13 +3,14 @@
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use gauntlet_core::Limits;
 
 use super::Family;
 use crate::manifest::{DraftError, quoted};
 use crate::scan::{Profile, profile};
-use crate::table::open_all;
+use crate::table::{Location, OpenOptions, Table, open, open_all};
 
 /// Most values of a drafted set.
 const MAX_SET: usize = 20;
@@ -48,8 +49,20 @@ const PERSONAL: [&str; 22] = [
 /// # Errors
 /// [`DraftError`] when there is no table or it cannot be read to the end.
 pub fn draft_contract(root: &Path, files: &[PathBuf], name: &str, limits: &Limits) -> Result<String, DraftError> {
-    let table = open_all(root, files, limits)?;
-    let (rows, columns) = profile(&table)?;
+    draft(&open_all(root, files, limits)?, name)
+}
+
+/// The text of a contract that the table at a location fulfils.
+///
+/// # Errors
+/// [`DraftError`] when there is no table or it cannot be read to the end.
+pub fn draft_contract_at(location: &Location, options: &OpenOptions) -> Result<String, DraftError> {
+    let unreadable = |what: String| DraftError::Unreadable { path: location.to_string(), what };
+    draft(&open(location, options).map_err(|error| unreadable(error.to_string()))?, &location.name())
+}
+
+fn draft(table: &Arc<Table>, name: &str) -> Result<String, DraftError> {
+    let (rows, columns) = profile(table)?;
     let mut out = format!(
         "# What the table has to look like. Drafted from the data: review every line, then widen what may happen and\n\
          # narrow what must not. The chapter \"Data contract\" of the reference lists all rules.\n\

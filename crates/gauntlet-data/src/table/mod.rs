@@ -196,6 +196,19 @@ impl Table {
         problems
     }
 
+    /// Reads text columns as the columns of the same name in `other` are read.
+    pub(crate) fn type_as(&mut self, other: &Self) {
+        for column in self.columns.iter_mut().filter(|column| column.text_file) {
+            let twin = other.column(&column.name).and_then(|i| other.columns.get(i));
+            column.typed = twin.and_then(|twin| match twin.text_file {
+                true => twin.typed.clone(),
+                false => {
+                    Some(twin.scanned.clone()).filter(|scanned| *scanned != column.scanned && !scanned.is_nested())
+                }
+            });
+        }
+    }
+
     /// The row group that a row of a file lies in, where files have such.
     pub(crate) fn row_group(&self, file: usize, row: u64) -> Option<u64> {
         self.files.get(file)?.reader.row_group(row)
@@ -228,7 +241,7 @@ pub(crate) fn open_all(root: &Path, files: &[PathBuf], limits: &Limits) -> Resul
         let Some(walked) = tree.files.into_iter().next().filter(|_| tree.single_file) else {
             return Err(unreadable("is no single file".to_owned()));
         };
-        let identities = Identities::from_environment().map_err(|e| unreadable(e.to_string()))?;
+        let identities = Identities::given().map_err(|e| unreadable(e.to_string()))?;
         let walked = TreeFile { path: file.clone(), ..walked };
         found.push(Source::local(root, &walked, limits).with_identities(identities));
     }

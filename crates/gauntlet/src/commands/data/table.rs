@@ -9,6 +9,7 @@ use gauntlet_data::{Location, OpenError, OpenOptions, ProfileError, ReadOptions}
 
 use crate::cli::Global;
 use crate::exit::UsageError;
+use crate::progress::Meter;
 
 /// How tables are read.
 #[derive(Debug, Args)]
@@ -31,7 +32,11 @@ impl ReadArgs {
         let contract = self.contract.as_deref().map(contract).transpose()?;
         let open = OpenOptions { infer_types: self.infer_types, ..OpenOptions::default() };
         let partitions = global.jobs.map(std::num::NonZero::get);
-        work(&ReadOptions { open, contract: contract.as_ref(), partitions }).map_err(error)
+        let meter = Meter::new(!global.quiet && !global.no_progress);
+        meter.step("reading the data");
+        let answer = work(&ReadOptions { open, contract: contract.as_ref(), partitions });
+        meter.finish();
+        answer.map_err(error)
     }
 
     /// Whether any of them was given.
