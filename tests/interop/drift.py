@@ -80,8 +80,8 @@ with tempfile.TemporaryDirectory() as folder:
         for name, items, make in (
             ("adwin", reals, lambda: drift.ADWIN()),
             ("page-hinkley", reals * 20, lambda: drift.PageHinkley()),
-            ("hddm-a", bits, lambda: drift.binary.HDDM_A()),
-            ("hddm-w", bits, lambda: drift.binary.HDDM_W()),
+            ("hddm-a", bits, lambda: drift.binary.HDDMA()),
+            ("hddm-w", bits, lambda: drift.binary.HDDMW()),
             ("ddm", bits, lambda: drift.binary.DDM()),
         ):
             path = folder / "stream.csv"

@@ -7,7 +7,7 @@ use gauntlet_core::{ConfigError, Limits, SkipCode, Tree, TreeOptions, open_regul
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::drift::DriftConfig;
+use crate::drift::{DriftConfig, ReferenceConfig};
 use crate::facts::{Lines, SideFile};
 use crate::lines::lines;
 use crate::others::OtherRef;
@@ -49,6 +49,9 @@ pub(crate) struct DatasetConfig {
     /// The virus scanner that is asked, if one is.
     #[serde(default)]
     pub(crate) antivirus: Option<crate::ingest::clamd::Scanner>,
+    /// The dataset that is trained on, where this one is not.
+    #[serde(default)]
+    pub(crate) held_out_from: Option<ReferenceConfig>,
     /// How the dataset is compared with a reference.
     #[serde(default)]
     pub(crate) drift: Option<DriftConfig>,

@@ -145,6 +145,7 @@ impl<'a> Pass<'a> {
             }
         }
         self.poisoning(manifest.as_ref(), &table);
+        self.held_out(manifest.as_ref(), &table);
         self.columns(&table, &answers);
         self.rules(&table, &answers);
         self.personal(&table, &answers);

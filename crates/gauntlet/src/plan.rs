@@ -130,10 +130,13 @@ pub(crate) fn of_project(
             {
                 config.insert("references".to_owned(), references);
             }
-            let config = match &dataset.reference {
-                Some(reference) => with_reference(config, &reference.value, project, root, known, meter)?,
-                None => config,
-            };
+            if let Some(reference) = &dataset.reference {
+                let reference = reference_of(&reference.value, project, root, known, meter)?;
+                config["drift"] = json!({"reference": reference});
+            }
+            if let Some(train) = &dataset.held_out_from {
+                config["held_out_from"] = reference_of(&train.value, project, root, known, meter)?;
+            }
             let subject = Subject { name: format!("{project_name}/{name}"), kind: SubjectKind::Dataset, digest };
             for (stage, gate) in gates(&[Stage::Data]) {
                 let (subject, tree, config) = (subject.clone(), tree.clone(), config.clone());
@@ -391,9 +394,8 @@ fn subject_files(
     Ok((note_unreadable(whole, &hashes), digest))
 }
 
-/// The configuration with what a dataset is compared with: the files of another dataset, or a stored profile.
-fn with_reference(
-    mut config: Value,
+/// What a dataset is compared with: the files of another dataset, or a stored profile.
+fn reference_of(
     name: &str,
     project: &Project,
     root: &Path,
@@ -414,10 +416,7 @@ fn with_reference(
         "manifest": side(dataset.and_then(|d| d.manifest.as_ref()))?,
         "contract": side(dataset.and_then(|d| d.contract.as_ref()))?,
     });
-    if let Some(object) = config.as_object_mut() {
-        object.insert("drift".to_owned(), json!({"reference": reference_files(name, &tree, reference, known, meter)?}));
-    }
-    Ok(config)
+    reference_files(name, &tree, reference, known, meter)
 }
 
 /// Names the files of a reference by digest, on top of what is known of it.

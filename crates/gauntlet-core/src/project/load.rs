@@ -56,6 +56,15 @@ impl Project {
             if let Some(reference) = dataset.reference.as_ref().filter(|reference| reference.value == *name) {
                 errors.push(reference.error(file, format!("dataset `{name}` cannot be its own reference")));
             }
+            if let Some(train) = &dataset.held_out_from {
+                if train.value == *name {
+                    errors.push(train.error(file, format!("dataset `{name}` cannot be held out from itself")));
+                } else if !project.datasets.contains_key(&train.value) {
+                    let hint = nearest(&train.value, project.datasets.keys().map(String::as_str));
+                    let hint = hint.map(|name| format!(", did you mean `{name}`?")).unwrap_or_default();
+                    errors.push(train.error(file, format!("`{}` is no dataset{hint}", train.value)));
+                }
+            }
         }
         if let Some(url) = &project.ledger.url
             && !url.value.starts_with("s3://")
@@ -302,6 +311,15 @@ mod tests {
         let own = format!("{GOOD}datasets: {{a: {{path: a.csv, reference: a}}}}\n");
         let errors = Project::parse("gauntlet.yaml", own.as_bytes()).unwrap_err();
         assert!(errors[0].message.contains("cannot be its own reference"));
+        let text = format!(
+            "{GOOD}datasets:\n  train: {{path: a.csv, held_out_from: train}}\n  test: {{path: a.csv, held_out_from: trian}}\n"
+        );
+        let errors = Project::parse("gauntlet.yaml", text.as_bytes()).unwrap_err();
+        let errors: String = errors.iter().map(ToString::to_string).collect();
+        assert!(
+            errors.contains("cannot be held out from itself") && errors.contains("did you mean `train`?"),
+            "{errors}"
+        );
     }
 
     #[test]

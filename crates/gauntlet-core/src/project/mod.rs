@@ -138,6 +138,9 @@ pub struct DatasetConfig {
     /// What the data is compared with: the name of another dataset, or the path of a stored profile.
     #[serde(default)]
     pub reference: Option<Located<String>>,
+    /// The dataset that is trained on, where this one asks how good a model is: no row, id or group may be in both.
+    #[serde(default)]
+    pub held_out_from: Option<Located<String>>,
     /// What other columns are, where the manifest does not say so.
     #[serde(default)]
     pub columns: Option<ColumnRoles>,

@@ -1,8 +1,9 @@
 //! `data/leakage`: does training see what testing asks, or a column give the label away?
 
-use gauntlet_core::{Check, CheckInfo, Facts, Judgement, Judging, Metric, RuleInfo, Severity, Stage};
+use gauntlet_core::{Check, CheckInfo, Facts, Input, Judgement, Judging, Metric, RuleInfo, Severity, Stage};
 
 use super::{LEAKAGE, rule, suspects};
+use crate::config::DatasetConfig;
 
 /// The check.
 #[derive(Debug)]
@@ -78,5 +79,12 @@ impl Check for LeakageCheck {
         }
         suspects::judge(&INFO, facts, judging, &mut out);
         out
+    }
+
+    /// The dataset that is trained on.
+    fn inputs(&self, _facts: &Facts, judging: &Judging<'_>) -> Vec<Input> {
+        let train = DatasetConfig::of(judging.config).ok().and_then(|config| config.held_out_from);
+        let digest = train.and_then(|train| format!("sha256:{}", train.sha256).parse().ok());
+        digest.map(|digest| Input { name: "trained on".to_owned(), digest }).into_iter().collect()
     }
 }

@@ -24,8 +24,8 @@ mod watch;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use config::DriftConfig;
-pub(crate) use record::{DRIFT_EXTRACTOR, compare_into};
+pub(crate) use config::{DriftConfig, ReferenceConfig};
+pub(crate) use record::{DRIFT_EXTRACTOR, compare_into, reference_file};
 pub use stream::{DETECTORS, StreamConfig, StreamError};
 pub(crate) use watch::segment;
 pub use watch::{OpenWindow, WatchConfig};

@@ -288,7 +288,12 @@ fn open_reference(root: &Path, reference: &ReferenceConfig, context: &Context<'_
     open_table(root, &files, None, context, "reference: ").map(Reference::Table)
 }
 
-fn reference_file(root: &Path, side: &SideRef, context: &Context<'_>) -> Result<TreeFile, (SkipCode, String)> {
+/// A file of a reference, when its bytes are still those that the configuration names.
+pub(crate) fn reference_file(
+    root: &Path,
+    side: &SideRef,
+    context: &Context<'_>,
+) -> Result<TreeFile, (SkipCode, String)> {
     let unreadable = |error: &dyn std::fmt::Display| (SkipCode::Unreadable, error.to_string());
     let path = Path::new(&side.path);
     let tree = Tree::read(&root.join(path), &TreeOptions::default(), context.limits).map_err(|e| unreadable(&e))?;

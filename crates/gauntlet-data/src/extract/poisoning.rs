@@ -9,10 +9,11 @@ use gauntlet_poisoning::hash64;
 use super::Pass;
 use crate::checks::{DUPLICATES, LEAKAGE, POISONING};
 use crate::config::DatasetConfig;
+use crate::drift::{ReferenceConfig, reference_file};
 use crate::facts::{Format, KEPT_ROWS};
 use crate::manifest::Manifest;
 use crate::poisoning::{self, Inquiry};
-use crate::table::{Table, format_of, open_all};
+use crate::table::{Identities, Source, Table, format_of, open_all};
 
 const CHECKS: [&str; 3] = [POISONING, DUPLICATES, LEAKAGE];
 
@@ -67,6 +68,70 @@ impl Pass<'_> {
             return;
         }
         self.examine(manifest, table);
+    }
+
+    /// Looks for rows, ids and groups that this dataset shares with the one that is trained on.
+    pub(super) fn held_out(&mut self, manifest: Option<&Manifest>, table: &Table) {
+        let Some(train) = self.config.held_out_from.clone().filter(|_| !self.config.contract_only) else { return };
+        self.facts.coverage_mut(LEAKAGE);
+        match self.shared_with(&train, manifest, table) {
+            Ok(()) => self.facts.coverage_mut(LEAKAGE).looked_at += table.files.len() as u64,
+            Err((path, code, what)) => self.facts.coverage_mut(LEAKAGE).skip(&path, None, code, what),
+        }
+    }
+
+    fn shared_with(
+        &mut self,
+        train: &ReferenceConfig,
+        manifest: Option<&Manifest>,
+        table: &Table,
+    ) -> Result<(), (String, SkipCode, String)> {
+        let unread = |path: &str, code, what: String| (path.to_owned(), code, format!("{}: {what}", train.name));
+        let identities = Identities::given().map_err(|error| unread("", SkipCode::Unreadable, error.to_string()))?;
+        let mut sources: Vec<Source> = table.files.iter().filter_map(|file| file.source.clone()).collect();
+        if sources.is_empty() || sources.len() != table.files.len() {
+            return Err(unread("", SkipCode::Unsupported, "there are no files here to compare it with".to_owned()));
+        }
+        let mut config = self.config.poisoning.clone().with_manifest(manifest);
+        config.split = None;
+        config.splits = sources.iter().map(|source| (source.path.clone(), "held out".to_owned())).collect();
+        for side in &train.files {
+            let file = reference_file(self.target.root, side, self.context)
+                .map_err(|(code, what)| unread(&side.path, code, what))?;
+            let source =
+                Source::local(self.target.root, &file, self.context.limits).with_identities(identities.clone());
+            if format_of(source.name()) != Format::Other {
+                config.splits.insert(source.path.clone(), format!("train ({})", train.name));
+                sources.push(source);
+            }
+        }
+        let (both, problems) = Table::from_sources(sources);
+        if let Some(problem) = problems.into_iter().next() {
+            return Err((
+                problem.path,
+                problem.code,
+                format!("cannot be compared with {}: {}", train.name, problem.what),
+            ));
+        }
+        let label = self.config.label.clone().or_else(|| manifest.and_then(|m| m.label.as_ref()?.column.clone()));
+        let inquiry = Inquiry {
+            config: &config,
+            label: label.as_deref(),
+            keep: config.keep.or(config.row_findings).unwrap_or(KEPT_ROWS),
+            seed: 0,
+            mask: self.context.mask,
+            embedding: None,
+            predictions: None,
+        };
+        let both = Arc::new(both);
+        let examined = poisoning::overlaps(&both, &inquiry).map_err(|what| unread("", SkipCode::Malformed, what))?;
+        if let Some(problem) = examined.problems.into_iter().next() {
+            return Err((problem.path, problem.code, problem.what));
+        }
+        for suspects in &examined.suspects {
+            poisoning::push_suspects(self.facts, &both, suspects);
+        }
+        Ok(())
     }
 
     fn examine(&mut self, manifest: Option<&Manifest>, table: &Arc<Table>) {

@@ -104,12 +104,17 @@ pub(crate) fn push(facts: &mut Facts, table: &Table, examined: &Examined) {
     };
     facts.push(POISONING, Location::default(), &fact);
     for suspects in &examined.suspects {
-        let location = match &suspects.column {
-            Some(column) => Location::default().in_field(column),
-            None => Location::default(),
-        };
-        facts.push(check_of(suspects.rule), location, &stored(table, suspects));
+        push_suspects(facts, table, suspects);
     }
+}
+
+/// Stores what one rule names.
+pub(crate) fn push_suspects(facts: &mut Facts, table: &Table, suspects: &Suspects) {
+    let location = match &suspects.column {
+        Some(column) => Location::default().in_field(column),
+        None => Location::default(),
+    };
+    facts.push(check_of(suspects.rule), location, &stored(table, suspects));
 }
 
 fn stored(table: &Table, suspects: &Suspects) -> SuspectFact {

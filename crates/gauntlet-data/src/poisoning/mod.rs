@@ -20,8 +20,8 @@ use std::sync::Arc;
 use gauntlet_core::{MaskKey, Masked};
 
 pub use config::{PoisoningConfig, SAMPLE_ROWS};
-pub(crate) use facts::push;
 pub use facts::{ExaminedFact, OutlierMap, SuspectFact, SuspectRow};
+pub(crate) use facts::{push, push_suspects};
 pub use quarantine::quarantine_suspects;
 pub(crate) use suspects::{Kept, Suspects};
 
@@ -113,6 +113,18 @@ pub(crate) fn examine(table: &Arc<Table>, inquiry: &Inquiry<'_>) -> Result<Exami
             .push("no label is named: label errors, flows, triggers and target leaks were not looked for".to_owned());
     }
     watch::pass(table, watched, &mut out)?;
+    Ok(out)
+}
+
+/// Looks only for what splits have in common: rows, ids, groups, time.
+///
+/// # Errors
+/// As [`examine`].
+pub(crate) fn overlaps(table: &Arc<Table>, inquiry: &Inquiry<'_>) -> Result<Examined, String> {
+    let roles = inquiry.config.roles(table, inquiry.label)?;
+    let mut out = Examined { splits: roles.splits(), ..Examined::default() };
+    first::pass(table, &roles, inquiry, &mut out)?;
+    out.suspects.retain(|suspects| facts::check_of(suspects.rule) == crate::checks::LEAKAGE);
     Ok(out)
 }
 
