@@ -275,6 +275,14 @@ fn findings(
     }
 }
 
+/// A range as it is written under a bar: where it begins.
+fn axis(label: &str) -> String {
+    let below = |text: &str| text.strip_prefix("below ").map(|end| format!("< {end}"));
+    let above = |text: &str| text.strip_suffix(" and above").map(|start| format!("≥ {start}"));
+    let start = |text: &str| text.split_once(" to ").map(|(start, _)| start.to_owned());
+    below(label).or_else(|| above(label)).or_else(|| start(label)).unwrap_or_else(|| label.to_owned())
+}
+
 /// Histograms of the columns that drifted most, and the causes as bars.
 fn figures(columns: &[ColumnDriftFact], causes: &[Cause], out: &mut Judgement) {
     let whole = |column: &&ColumnDriftFact| column.segment.is_none() && !column.bins.is_empty();
@@ -297,7 +305,7 @@ fn figures(columns: &[ColumnDriftFact], causes: &[Cause], out: &mut Judgement) {
         out.figures.push(
             figure
                 .drawn_as(FigureKind::Bars)
-                .labelled(column.bins.iter().map(|b| b.label.clone()))
+                .labelled(column.bins.iter().map(|b| axis(&b.label)))
                 .with("reference", column.bins.iter().map(|b| super::share(b.reference, n)))
                 .with("batch", column.bins.iter().map(|b| super::share(b.current, m))),
         );
