@@ -56,6 +56,20 @@ impl Principal {
             .collect()
     }
 
+    /// Coordinates of a row whose values in these columns are their means.
+    #[must_use]
+    pub(crate) fn without(&self, row: &[f32], columns: &[usize]) -> Vec<f32> {
+        let mut values = row.to_vec();
+        for &column in columns {
+            if let (Some(value), Some(mean)) = (values.get_mut(column), self.mean.get(column)) {
+                #[expect(clippy::cast_possible_truncation, reason = "the precision of the matrix")]
+                (*value = *mean as f32);
+            }
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "the precision of the matrix")]
+        self.coordinates(&values).into_iter().map(|v| v as f32).collect()
+    }
+
     /// The matrix in these coordinates.
     #[must_use]
     pub fn project(&self, matrix: &Matrix) -> Matrix {
