@@ -68,7 +68,7 @@ pub(super) fn judge(
             out.left_out.push(format!("label errors and triggers: {error}"));
         }
         Err(error) => {
-            out.unjudged.push((POISONING, SkipCode::Malformed, format!("label errors and triggers: {error}")))
+            out.unjudged.push((POISONING, SkipCode::Malformed, format!("label errors and triggers: {error}")));
         }
     }
     work.sources(roles, out);

@@ -172,7 +172,9 @@ fn a_patch_in_pictures_of_many_pixels_is_found_and_sound_pictures_are_left_alone
             }
             let mut label = class;
             if patched && i % 25 == 1 {
-                [(21, 21), (21, 22), (22, 21), (22, 22)].map(|(y, x)| pixels[y * width + x] = 250);
+                for (y, x) in [(21, 21), (21, 22), (22, 21), (22, 22)] {
+                    pixels[y * width + x] = 250;
+                }
                 label = 0;
                 marked.insert(i as u64);
             }
