@@ -78,13 +78,16 @@ impl Learner {
         self.models.probabilities(self.reduced.as_ref().map_or(wide, |(_, seen)| seen))
     }
 
-    /// Probability of a class in a row of the matrix that it was fitted to, as if these columns had their mean value.
+    /// Probability of a class in a row of the matrix that it was fitted to, as if these columns had their mean value;
+    /// each of them is named once.
     #[must_use]
     pub fn without(&self, wide: &Matrix, row: usize, columns: &[usize], class: usize) -> f64 {
         match &self.reduced {
             None => self.models.without(wide, row, columns, class),
             // Without columns the row lies elsewhere among the components.
-            Some((directions, _)) => self.models.at(row, &directions.without(wide.row(row), columns), class),
+            Some((directions, seen)) => {
+                self.models.at(row, &directions.without(seen.row(row), wide.row(row), columns), class)
+            }
         }
     }
 }
@@ -217,4 +220,37 @@ fn pairs(labels: &[u32], sizes: &[usize], voices: &[Probabilities; 2]) -> Result
         agree.then_some((label, suggested))
     });
     Ok(flow(counted, sizes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::matrix::Scale;
+    use crate::random::Random;
+
+    #[test]
+    fn a_learner_of_components_forgets_columns_as_one_of_columns_does() {
+        let mut random = Random::new(5, 0);
+        let rows = 400;
+        let labels: Vec<u32> = (0..rows).map(|row| row % 2).collect();
+        // The first column is the label, all others are noise.
+        let data = |width: usize, random: &mut Random| -> Matrix {
+            let cells = labels.iter().flat_map(|&label| {
+                let noise: Vec<f32> = (1..width).map(|_| random.unit() as f32).collect();
+                std::iter::once(label as f32 * 30.0).chain(noise)
+            });
+            Matrix::new(width, cells.collect()).unwrap().scaled(Scale::Common)
+        };
+        for width in [WIDE, WIDE + 1] {
+            let wide = data(width, &mut random);
+            let learner = Learner::fit(&wide, &labels, 2, 1).unwrap();
+            assert_eq!(learner.reduced.is_some(), width > WIDE);
+            let mean = |columns: &[usize]| {
+                let all = (0..rows as usize).map(|row| learner.without(&wide, row, columns, labels[row] as usize));
+                all.sum::<f64>() / f64::from(rows)
+            };
+            let (with, without) = (mean(&[]), mean(&[0]));
+            assert!(with > 0.9 && (without - 0.5).abs() < 0.1, "{width}: {with} {without}");
+        }
+    }
 }

@@ -56,18 +56,18 @@ impl Principal {
             .collect()
     }
 
-    /// Coordinates of a row whose values in these columns are their means.
-    #[must_use]
-    pub(crate) fn without(&self, row: &[f32], columns: &[usize]) -> Vec<f32> {
-        let mut values = row.to_vec();
+    /// The coordinates of a row, were its values in these columns their means. Each column has to be named once.
+    pub(crate) fn without(&self, coordinates: &[f32], row: &[f32], columns: &[usize]) -> Vec<f32> {
+        let mut out: Vec<f64> = coordinates.iter().map(|&v| f64::from(v)).collect();
         for &column in columns {
-            if let (Some(value), Some(mean)) = (values.get_mut(column), self.mean.get(column)) {
-                #[expect(clippy::cast_possible_truncation, reason = "the precision of the matrix")]
-                (*value = *mean as f32);
+            let (Some(&value), Some(mean)) = (row.get(column), self.mean.get(column)) else { continue };
+            let off = f64::from(value) - mean;
+            for (sum, direction) in out.iter_mut().zip(&self.directions) {
+                *sum -= off * direction.get(column).copied().unwrap_or(0.0);
             }
         }
         #[expect(clippy::cast_possible_truncation, reason = "the precision of the matrix")]
-        self.coordinates(&values).into_iter().map(|v| v as f32).collect()
+        out.into_iter().map(|v| v as f32).collect()
     }
 
     /// The matrix in these coordinates.

@@ -283,7 +283,9 @@ impl Work<'_> {
                 None => groups.push(Group { trigger, named, rows, touched }),
             }
         }
-        for Group { trigger, named, rows, touched } in groups {
+        for Group { trigger, named, rows, mut touched } in groups {
+            touched.sort_unstable();
+            touched.dedup();
             if !self.unexplained(&trigger, &named, &rows, &touched, wide, learner) {
                 continue;
             }

@@ -306,3 +306,42 @@ pub(super) fn near_duplicates(
 pub(super) fn item(column: usize, value: &[u8]) -> u64 {
     hash64(value, 0x7472_6967 ^ column as u64)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::spill::Order;
+    use super::*;
+
+    fn equal(rows: &[(u64, u64)]) -> Equal {
+        let mut equal = Equal::default();
+        rows.iter().for_each(|&(tag, place)| equal.label(&Record { key: 0, place, tag }));
+        equal
+    }
+
+    #[test]
+    fn the_first_row_with_another_label_is_known_in_any_order() {
+        let rows = [(7, 40), (7, 10), (8, 30), (9, 20), (7 | 3 << 32, 5), (NO_LABEL, 1)];
+        for shift in 0..rows.len() {
+            let mut turned = rows;
+            turned.rotate_left(shift);
+            let equal = equal(&turned);
+            assert_eq!(equal.labels, [Some((7, 5)), Some((9, 20))], "{turned:?}");
+            let other = |tag| equal.other(&Record { key: 0, place: 0, tag });
+            assert_eq!((other(7), other(8), other(9), other(NO_LABEL)), (Some(20), Some(5), Some(5), None));
+        }
+        assert_eq!(equal(&rows[..2]).other(&Record { key: 0, place: 40, tag: 7 }), None);
+    }
+
+    #[test]
+    fn more_pairs_than_are_looked_at_are_noticed_and_the_first_rows_kept() {
+        for (rows, crowded) in [(1_000, false), (MAX_CANDIDATES as u64, true)] {
+            let mut spill = Spill::new(Order::Place);
+            (0..rows).for_each(|place| spill.push(Record { key: 1, place, tag: place }).unwrap());
+            let (pairs, noticed) = candidates(spill).unwrap();
+            assert_eq!(noticed, crowded);
+            // Each row with the one before it and with the first.
+            assert_eq!(pairs.len(), if crowded { MAX_CANDIDATES } else { 2 * 1_000 - 3 });
+            assert!(pairs.contains(&(999, 998)) && pairs.contains(&(999, 0)) && pairs.contains(&(1, 0)));
+        }
+    }
+}
