@@ -1,0 +1,1 @@
+//! The data gate on several machines: the same plans on Apache DataFusion Ballista. Empty without the feature `cluster`.
