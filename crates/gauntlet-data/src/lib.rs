@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod checks;
+pub mod cluster;
 mod config;
 pub mod contract;
 mod declared;
@@ -19,6 +20,9 @@ mod quarantine;
 mod scan;
 mod table;
 
+use std::sync::Arc;
+
+use cluster::Cluster;
 use gauntlet_core::Gate;
 
 pub use contract::{ContractImportError, ImportedContract, contract_schema, draft_contract, import_contract};
@@ -46,7 +50,7 @@ pub use table::{
 
 /// The data gate: one reader, one line a check.
 pub static GATE: Gate = Gate {
-    extractor: &extract::DataExtractor,
+    extractor: &extract::DataExtractor { cluster: None },
     checks: &[
         &checks::manifest::ManifestCheck,
         &checks::contract::ContractCheck,
@@ -56,6 +60,13 @@ pub static GATE: Gate = Gate {
         &checks::protection::ProtectionCheck,
     ],
 };
+
+/// The data gate with tables read by a cluster. Whoever asks keeps it to the end of the process.
+#[must_use]
+pub fn gate_on(cluster: Arc<dyn Cluster>) -> &'static Gate {
+    let extractor = Box::leak(Box::new(extract::DataExtractor { cluster: Some(cluster) }));
+    Box::leak(Box::new(Gate { extractor, checks: GATE.checks }))
+}
 
 /// What the virus scanner at a socket or `HOST:PORT` says of itself and its signatures; `None` when it does not answer.
 #[must_use]

@@ -65,6 +65,8 @@ pub(crate) enum Command {
     /// The data gate by hand: manifests, contracts, profiles, drift.
     #[command(subcommand)]
     Data(crate::commands::data::DataCommand),
+    /// Be a node of a cluster that reads tables for `gauntlet data … --cluster`.
+    Worker(crate::commands::cluster::WorkerArgs),
     /// Make keys.
     #[command(subcommand)]
     Key(KeyCommand),

@@ -8,6 +8,7 @@ use gauntlet_data::contract::Contract;
 use gauntlet_data::{Location, OpenError, OpenOptions, ProfileError, ReadOptions};
 
 use crate::cli::Global;
+use crate::commands::cluster::ClusterArgs;
 use crate::exit::UsageError;
 
 /// How tables are read.
@@ -19,6 +20,8 @@ pub(crate) struct ReadArgs {
     /// Give text columns the narrowest type that all their values have.
     #[arg(long, conflicts_with = "contract")]
     infer_types: bool,
+    #[command(flatten)]
+    cluster: ClusterArgs,
 }
 
 impl ReadArgs {
@@ -31,7 +34,8 @@ impl ReadArgs {
         let contract = self.contract.as_deref().map(contract).transpose()?;
         let open = OpenOptions { infer_types: self.infer_types, ..OpenOptions::default() };
         let partitions = global.jobs.map(std::num::NonZero::get);
-        work(&ReadOptions { open, contract: contract.as_ref(), partitions }).map_err(error)
+        let cluster = self.cluster.open()?;
+        work(&ReadOptions { open, contract: contract.as_ref(), partitions, cluster }).map_err(error)
     }
 
     /// Whether any of them was given.
