@@ -141,16 +141,3 @@ fn flight(
         })
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_worker_on_every_address_says_which_one() {
-        let any: IpAddr = "0.0.0.0".parse().unwrap();
-        assert!(reached_by(None, any).unwrap_err().to_string().contains("--advertise"));
-        assert_eq!(reached_by(Some("w1"), any).unwrap(), "w1");
-        assert_eq!(reached_by(None, "::1".parse().unwrap()).unwrap(), "[::1]");
-    }
-}

@@ -231,6 +231,8 @@ fn nodes_that_do_not_fit_are_refused() {
     assert!(error.contains("registry/0123456789abcdef"), "{error}");
 
     let sandbox = table(1, 10);
+    let everywhere = ["worker", "--scheduler-address", &nodes.address, "--listen", "0.0.0.0:0"];
+    sandbox.gauntlet(everywhere).assert().code(2).stderr(contains("--advertise"));
     let profile = |address: &str| sandbox.gauntlet(["data", "profile", "d", "--cluster", address]).assert().code(3);
     profile(&nodes.address).stderr(contains("has no workers"));
     profile("127.0.0.1:1").stderr(contains("the scheduler at 127.0.0.1:1 does not answer"));

@@ -99,7 +99,7 @@ mod engine {
     use std::net::{Ipv4Addr, SocketAddr};
     use std::num::NonZeroUsize;
 
-    use gauntlet_cluster::{Node, Remote, SchedulerOptions, Tls, WorkerOptions};
+    use gauntlet_cluster::{Node, NodeError, Remote, SchedulerOptions, Tls, WorkerOptions};
 
     use super::{Arc, Cluster, ClusterArgs, Exit, TlsArgs, UsageError, WorkerArgs};
     use crate::terminal;
@@ -135,6 +135,14 @@ mod engine {
         }
     }
 
+    /// What the user has to change is wrong usage; everything else is not.
+    fn wrong(error: NodeError) -> anyhow::Error {
+        match error {
+            NodeError::Options(what) => UsageError::new(what).into(),
+            error => error.into(),
+        }
+    }
+
     pub(crate) fn run(args: &WorkerArgs) -> anyhow::Result<Exit> {
         let node = args.tls.node()?;
         let local = |port| args.listen.unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
@@ -142,7 +150,8 @@ mod engine {
         if args.scheduler {
             let options = SchedulerOptions { listen: local(SCHEDULER_PORT), log };
             let listening = |address| terminal::note(&format!("scheduler at {address}"));
-            gauntlet_cluster::run(gauntlet_cluster::schedule(&node, &options, listening, gauntlet_cluster::ended()))?;
+            let node = gauntlet_cluster::schedule(&node, &options, listening, gauntlet_cluster::ended());
+            gauntlet_cluster::run(node).map_err(wrong)?;
         } else {
             let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
             let options = WorkerOptions {
@@ -155,7 +164,7 @@ mod engine {
             };
             let (host, port) = &options.scheduler;
             let listening = |address| terminal::note(&format!("worker at {address} for {host}:{port}"));
-            gauntlet_cluster::run(gauntlet_cluster::work(&node, &options, listening))?;
+            gauntlet_cluster::run(gauntlet_cluster::work(&node, &options, listening)).map_err(wrong)?;
         }
         Ok(Exit::Allowed)
     }
