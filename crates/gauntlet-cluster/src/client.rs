@@ -113,7 +113,11 @@ impl Cluster for Remote {
     fn run(&self, plan: Arc<dyn ExecutionPlan>) -> BoxFuture<'_, Result<Vec<RecordBatch>, ClusterError>> {
         Box::pin(async move {
             let failed = |error: DataFusionError| {
-                ClusterError::new(format!("the cluster of {} gave no answer: {}", self.scheduler, error.strip_backtrace()))
+                ClusterError::new(format!(
+                    "the cluster of {} gave no answer: {}",
+                    self.scheduler,
+                    error.strip_backtrace()
+                ))
             };
             self.answer(plan).await.map_err(failed)
         })

@@ -44,7 +44,8 @@ pub(crate) enum Desk {
 
 impl Desk {
     async fn answer(&self, action: &Action) -> Result<Vec<u8>, Status> {
-        let text = |value: Result<Vec<u8>, serde_json::Error>| value.map_err(|error| Status::internal(error.to_string()));
+        let text =
+            |value: Result<Vec<u8>, serde_json::Error>| value.map_err(|error| Status::internal(error.to_string()));
         match (self, action.r#type.as_str()) {
             (Self::Scheduler { state, timeout_seconds }, WORKERS) => {
                 text(serde_json::to_vec(&workers(state.as_ref(), *timeout_seconds).await))

@@ -45,11 +45,7 @@ pub struct WorkerOptions {
 ///
 /// # Errors
 /// When its address cannot be had, or the scheduler does not answer or refuses it.
-pub async fn work(
-    node: &Node,
-    options: &WorkerOptions,
-    listening: impl FnOnce(SocketAddr),
-) -> Result<(), NodeError> {
+pub async fn work(node: &Node, options: &WorkerOptions, listening: impl FnOnce(SocketAddr)) -> Result<(), NodeError> {
     crate::logger::start(options.log.as_deref());
     let system = |source| NodeError::System { what: options.listen.to_string(), source };
     let listener = TcpListener::bind(options.listen).await.map_err(system)?;
@@ -101,9 +97,9 @@ fn functions() -> BallistaFunctionRegistry {
 fn reached_by(advertised: Option<&str>, listening: IpAddr) -> Result<String, NodeError> {
     match advertised {
         Some(host) => Ok(host.to_owned()),
-        None if listening.is_unspecified() => {
-            Err(NodeError::Options("this worker listens on every address: say with --advertise which one others reach".into()))
-        }
+        None if listening.is_unspecified() => Err(NodeError::Options(
+            "this worker listens on every address: say with --advertise which one others reach".into(),
+        )),
         None => Ok(bracketed(listening)),
     }
 }

@@ -92,8 +92,7 @@ impl Nodes {
         for n in 0..workers {
             let work = nodes.dir.path().join(format!("work{n}"));
             fs::create_dir(&work).unwrap();
-            let args =
-                ["--scheduler-address", &nodes.address, "--slots", "1", "--work-dir", work.to_str().unwrap()];
+            let args = ["--scheduler-address", &nodes.address, "--slots", "1", "--work-dir", work.to_str().unwrap()];
             let args = [&args, more].concat();
             let mut worker = Process::start(nodes.dir.path(), &format!("worker{n}.log"), &args);
             worker.address("worker");
@@ -203,7 +202,8 @@ fn what_a_worker_does_not_see_is_named() {
     let path = "/proc/self/cwd/d/part00.csv";
     let worker = nodes.workers[0].said();
     let worker = worker.split("worker at ").nth(1).unwrap().split(' ').next().unwrap().to_owned();
-    profile(path).stderr(contains(format!("the worker at {worker} does not see")).and(contains("d/part00.csv: cannot read")));
+    profile(path)
+        .stderr(contains(format!("the worker at {worker} does not see")).and(contains("d/part00.csv: cannot read")));
     fs::create_dir(nodes.dir.path().join("d")).unwrap();
     fs::write(nodes.dir.path().join("d/part00.csv"), "id\n1\n").unwrap();
     profile(path).stderr(contains("d/part00.csv: is another file here: 5 bytes"));
@@ -225,7 +225,8 @@ fn nodes_that_do_not_fit_are_refused() {
         log: None,
     };
     let other = Node::with_registry(None, "0123456789abcdef").unwrap();
-    let error = gauntlet_cluster::run(gauntlet_cluster::work(&other, &options, |_| panic!("it was taken"))).unwrap_err();
+    let error =
+        gauntlet_cluster::run(gauntlet_cluster::work(&other, &options, |_| panic!("it was taken"))).unwrap_err();
     let error = error.to_string();
     assert!(error.contains(&nodes.address) && error.contains("run the same gauntlet on all nodes"), "{error}");
     assert!(error.contains("registry/0123456789abcdef"), "{error}");

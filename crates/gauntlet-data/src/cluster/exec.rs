@@ -8,9 +8,9 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, RecordBatch, UInt32Array, new_null_array};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, UInt32Type};
 use async_trait::async_trait;
+use datafusion::catalog::memory::MemorySourceConfig;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::catalog::memory::MemorySourceConfig;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::{Expr, TableType};
@@ -232,7 +232,7 @@ struct Wire {
 
 /// An operator of ours as bytes; `None` for every other one.
 #[must_use]
-pub fn encode_scan(plan: &dyn ExecutionPlan) -> Option<Vec<u8>> {
+pub fn encode_scan(plan: &(dyn ExecutionPlan + 'static)) -> Option<Vec<u8>> {
     let scan = plan.downcast_ref::<ScanExec>()?;
     let wire = Wire { scan: scan.scan.as_ref().clone(), projection: scan.projection.clone() };
     serde_json::to_vec(&wire).ok()

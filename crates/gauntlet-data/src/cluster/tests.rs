@@ -78,7 +78,9 @@ fn facts_do_not_depend_on_who_reads() {
         .file("a.parquet", parquet(5_000, 300))
         .file("b.parquet", parquet(2_000, 2_000))
         .contract(CONTRACT)
-        .sound_manifest("consent: {basis: consent, record: 'urn:r', column: plan, allowed: [pro], purposes: [train]}\n");
+        .sound_manifest(
+            "consent: {basis: consent, record: 'urn:r', column: plan, allowed: [pro], purposes: [train]}\n",
+        );
     let local = facts(&project, None);
     assert!(local.contains("\"failing\":"), "{local}");
     for pieces in [1, 2, 7, 64] {
@@ -134,7 +136,8 @@ fn a_file_that_is_another_one_elsewhere_is_named() {
     turned.reverse();
     for (bytes, word) in [(other, "is another file"), (turned, "of the same size")] {
         let (to, bytes) = (path.clone(), bytes.clone());
-        let cluster = Here { between: Mutex::new(Some(Box::new(move || std::fs::write(to, bytes).unwrap()))), ..here(2) };
+        let cluster =
+            Here { between: Mutex::new(Some(Box::new(move || std::fs::write(to, bytes).unwrap()))), ..here(2) };
         let text = facts(&project, Some(&cluster));
         assert!(text.contains("changed: ") && text.contains(word), "{text}");
         std::fs::write(&path, &sound).unwrap();

@@ -37,7 +37,7 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 use gauntlet_core::SkipCode;
 use gauntlet_sketch::SketchOptions;
 
-use crate::cluster::{self, Cluster, ClusterError};
+use crate::cluster::{Cluster, ClusterError, LOG_ANSWER, ScanLog, collect};
 use crate::contract::Contract;
 use crate::ingest::formula::Danger;
 use crate::table::{POSITION, Problem, Scan, Table, raw_name, typed_name};
@@ -168,8 +168,10 @@ async fn scan(table: &Arc<Table>, questions: &Questions<'_>) -> Result<Answers> 
     let columns = columns(table, questions, &rules);
     let pass = Scan::watching(Arc::clone(table), columns.clone());
     let plan = aggregates(table, questions, &columns, &rules)?;
-    let batches = match questions.cluster {
-        Some(cluster) => cluster::collect(cluster, &pass, plan).await?,
+    // A database answers whoever has its connection string, which stays here.
+    let cluster = questions.cluster.filter(|_| table.files.iter().all(|file| file.source.is_some()));
+    let batches = match cluster {
+        Some(cluster) => collect(cluster, &pass, plan).await?,
         None => {
             let table = context.read_table(pass.provider_with_parts(questions.partitions)?)?;
             table.aggregate(Vec::new(), plan)?.collect().await?
@@ -177,8 +179,8 @@ async fn scan(table: &Arc<Table>, questions: &Questions<'_>) -> Result<Answers> 
     };
     let row = batches.iter().find(|batch| batch.num_rows() == 1).ok_or_else(|| rows::internal("no result row"))?;
     let mut answers = read_answers(table, questions, &columns, rules, row)?;
-    if questions.cluster.is_some() {
-        let log: cluster::ScanLog = state(row, cluster::LOG_ANSWER)?;
+    if cluster.is_some() {
+        let log: ScanLog = state(row, LOG_ANSWER)?;
         (answers.file_rows, answers.problems, answers.formulas) = log.finish(pass.part_count(), table.files.len())?;
     } else {
         (answers.file_rows, answers.problems) = pass.finish();

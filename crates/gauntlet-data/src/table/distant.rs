@@ -67,7 +67,7 @@ enum Place {
 /// Why a table cannot be read elsewhere.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum DistantError {
-    #[error("{0} is a table of a database, which is read by the command itself: leave out --cluster")]
+    #[error("{0} is a table of a database, which no worker reads")]
     Database(String),
     #[error("{0} lies in the memory of the command")]
     Memory(String),
@@ -171,7 +171,8 @@ impl DistantFile {
             }
             Place::Object(text) => {
                 let refused = |what: String| (SkipCode::Unreadable, what);
-                let address = text.parse().map_err(|error: gauntlet_remote::AddressError| refused(error.to_string()))?;
+                let address =
+                    text.parse().map_err(|error: gauntlet_remote::AddressError| refused(error.to_string()))?;
                 let found = remote::list(&address, limits).map_err(|error| refused(error.to_string()))?;
                 let object = found.into_iter().find(|object| object.address() == *text);
                 Source::object(object.ok_or_else(|| refused("is not there".to_owned()))?, limits)

@@ -124,11 +124,9 @@ mod engine {
     impl TlsArgs {
         fn node(&self) -> anyhow::Result<Node> {
             let tls = match (&self.tls_certificate, &self.tls_key, &self.tls_ca) {
-                (Some(certificate), Some(key), Some(authority)) => Some(Tls {
-                    certificate: certificate.clone(),
-                    key: key.clone(),
-                    authority: authority.clone(),
-                }),
+                (Some(certificate), Some(key), Some(authority)) => {
+                    Some(Tls { certificate: certificate.clone(), key: key.clone(), authority: authority.clone() })
+                }
                 _ => None,
             };
             Ok(Node::new(tls.as_ref()).map_err(|error| UsageError::new(error.to_string()))?)
