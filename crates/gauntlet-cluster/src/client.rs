@@ -91,16 +91,11 @@ impl Remote {
     }
 
     async fn answer(&self, plan: Arc<dyn ExecutionPlan>) -> Result<Vec<RecordBatch>, DataFusionError> {
-        let config = session(self.node.endpoints());
+        let (config, codec) = (session(self.node.endpoints()), Codec::default());
+        let settings = config.ballista_config();
         let address = format!("http://{}", self.scheduler);
-        let stream = execute_physical_plan::<PhysicalPlanNode>(
-            address,
-            &config.ballista_config(),
-            plan,
-            &Codec::default(),
-            new_instance_id(),
-            config,
-        );
+        let stream =
+            execute_physical_plan::<PhysicalPlanNode>(address, &settings, plan, &codec, new_instance_id(), config);
         stream.await?.try_collect().await
     }
 }

@@ -123,7 +123,7 @@ fn flight(
         let (node, listener) = (node.clone(), listener.lock().unwrap_or_else(PoisonError::into_inner).take());
         tokio::spawn(async move {
             let listener = listener.ok_or_else(|| BallistaError::General("the port is taken already".to_owned()))?;
-            let server = node.server().map_err(|error| BallistaError::General(error.to_string()))?;
+            let mut server = node.server().map_err(|error| BallistaError::General(error.to_string()))?;
             let desk = FlightServiceServer::new(Desk::Worker(BallistaFlightService::new(work_dir)))
                 .max_decoding_message_size(MAX_MESSAGE as usize)
                 .max_encoding_message_size(MAX_MESSAGE as usize);

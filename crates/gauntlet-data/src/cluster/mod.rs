@@ -19,7 +19,7 @@ use crate::table::{DistantError, DistantTable, POSITION, Scan};
 use exec::{DistantScan, LOG};
 pub use exec::{decode_scan, encode_scan};
 pub use functions::{decode_function, encode_function, functions, registry};
-pub(crate) use log::{Logged, ScanLog};
+pub(crate) use log::ScanLog;
 
 /// Name of the answer with the log of the scan.
 pub(crate) const LOG_ANSWER: &str = "l";

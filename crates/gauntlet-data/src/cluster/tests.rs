@@ -92,7 +92,8 @@ fn facts_do_not_depend_on_who_reads() {
 fn formulas_and_what_cannot_be_read_come_back() {
     let text = "id,phone,notes\n1,+49 30 1234567,\"=HYPERLINK(\"\"http://x\"\")\"\n2,,fine\n3,4111111111111111\n";
     let mut broken = parquet(3_000, 500);
-    for byte in broken.iter_mut().skip(6_000).take(900) {
+    let half = broken.len() / 2;
+    for byte in broken.iter_mut().take(half).skip(4) {
         *byte ^= 0x5A;
     }
     let lines = "{\"id\": 1, \"notes\": \"a\"}\n{\"id\": 2}\n";
@@ -105,7 +106,7 @@ fn formulas_and_what_cannot_be_read_come_back() {
     for (i, project) in projects.iter().enumerate() {
         let local = facts(project, None);
         assert_eq!(facts(project, Some(&here(3))), local, "{i}");
-        assert!(i > 1 || local.contains("malformed"), "{i}: {local}");
+        assert!(i > 1 || local.contains("malformed: ") || local.contains("truncated: "), "{i}: {local}");
     }
     assert!(facts(&projects[0], Some(&here(2))).contains("reaches"));
 }
