@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use arrow_flight::flight_service_server::FlightServiceServer;
 use ballista_core::config::TaskSchedulingPolicy;
@@ -23,6 +24,8 @@ use crate::scheduler::session;
 
 /// Seconds between two signs of life.
 const HEARTBEAT: u64 = 5;
+/// Time between two looks whether the scheduler has heard of it.
+const HEARD_CHECK: Duration = Duration::from_millis(20);
 
 /// How a worker runs.
 #[derive(Clone, Debug)]
@@ -81,8 +84,18 @@ pub async fn work(node: &Node, options: &WorkerOptions, listening: impl FnOnce(S
         override_create_grpc_client_endpoint: Some(node.endpoints()),
         ..ExecutorProcessConfig::default()
     };
-    listening(address);
-    Ok(start_executor_process(Arc::new(config)).await?)
+    let health = config.health.clone();
+    let heard = async move {
+        while !health.is_ready() {
+            tokio::time::sleep(HEARD_CHECK).await;
+        }
+        listening(address);
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        ended = start_executor_process(Arc::new(config)) => Ok(ended?),
+        () = heard => Ok(()),
+    }
 }
 
 fn functions() -> BallistaFunctionRegistry {

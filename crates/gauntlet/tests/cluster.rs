@@ -118,7 +118,7 @@ fn table(files: usize, rows: usize) -> Sandbox {
         "c.yaml",
         "contract: 1\ncolumns:\n  id: {type: integer, unique: true, monotone: increasing}\n  age: {type: integer, range: [0, 89], \
          mean: [0, 100]}\n  colour: {type: string, allowed: [red, green], shares: {red: [0.4, 0.6]}}\n  \
-         mail: {type: string, pattern: '[a-z0-9]+@example\\.org'}\nexpressions:\n  young: {check: 'age <= id', mostly: 0.9}\n",
+         mail: {type: string, pattern: '[a-z0-9]+@example\\.org'}\nrules:\n  - {name: young, expression: 'age <= id', mostly: 0.9}\n  - {column: id, quantiles: {0.5: [0, 10]}}\n",
     );
     sandbox
 }

@@ -70,7 +70,7 @@ fn facts(project: &Project, cluster: Option<&dyn Cluster>) -> String {
 const CONTRACT: &str = "contract: 1\ncolumns:\n  id: {type: integer, range: [5, null], unique: true, monotone: increasing}\n  \
                         age: {type: integer, range: [0, 70], mean: [0, 10], quantiles: {0.5: [0, 10]}}\n  \
                         plan: {type: string, allowed: [pro], shares: {pro: [0.1, 0.2]}, pattern: '[a-z]+', length: [3, 4]}\n  \
-                        charge: {type: float, range: [0, 100]}\nexpressions:\n  - 'age <= id'\n";
+                        charge: {type: float, range: [0, 100]}\nrules:\n  - {name: young, expression: 'age <= id', mostly: 0.9}\n";
 
 #[test]
 fn facts_do_not_depend_on_who_reads() {
@@ -82,7 +82,7 @@ fn facts_do_not_depend_on_who_reads() {
             "consent: {basis: consent, record: 'urn:r', column: plan, allowed: [pro], purposes: [train]}\n",
         );
     let local = facts(&project, None);
-    assert!(local.contains("\"failing\":"), "{local}");
+    assert!(local.contains("young") && local.contains("\"failing\":"), "{local}");
     for pieces in [1, 2, 7, 64] {
         assert_eq!(facts(&project, Some(&here(pieces))), local, "{pieces}");
     }
