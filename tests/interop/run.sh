@@ -81,3 +81,9 @@ tests/interop/data-postgres.sh "$program"
 
 echo "== data files before a virus scanner"
 tests/interop/clamav.sh "$program"
+echo "== drift, against SciPy and river"
+"$venv/bin/pip" install --quiet pyarrow scipy 'river==0.26.1' scikit-learn
+"$venv/bin/python" tests/interop/drift.py "$program"
+echo "== poisoned tables, against their truth and cleanlab"
+"$venv/bin/pip" install --quiet numpy pyarrow scikit-learn cleanlab
+"$venv/bin/python" tests/interop/poisoning.py "$program"

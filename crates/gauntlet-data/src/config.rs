@@ -4,12 +4,14 @@ use std::io::Read;
 use std::path::Path;
 
 use gauntlet_core::{ConfigError, Limits, SkipCode, Tree, TreeOptions, open_regular, sha256_hex};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::drift::{DriftConfig, ReferenceConfig};
 use crate::facts::{Lines, SideFile};
 use crate::lines::lines;
 use crate::others::OtherRef;
+use crate::poisoning::PoisoningConfig;
 
 /// Side files are written by people; larger ones are refused.
 const MAX_BYTES: u64 = 4 << 20;
@@ -29,6 +31,9 @@ pub(crate) struct DatasetConfig {
     /// Definition of the columns elsewhere: Feast, MLflow, TFX.
     #[serde(default)]
     pub(crate) schema: Option<SideRef>,
+    /// What columns are to rows that are compared with each other.
+    #[serde(default)]
+    pub(crate) poisoning: PoisoningConfig,
     /// Tables that foreign keys of the contract refer to.
     #[serde(default)]
     pub(crate) references: Vec<OtherRef>,
@@ -44,6 +49,12 @@ pub(crate) struct DatasetConfig {
     /// The virus scanner that is asked, if one is.
     #[serde(default)]
     pub(crate) antivirus: Option<crate::ingest::clamd::Scanner>,
+    /// The dataset that is trained on, where this one is not.
+    #[serde(default)]
+    pub(crate) held_out_from: Option<ReferenceConfig>,
+    /// How the dataset is compared with a reference.
+    #[serde(default)]
+    pub(crate) drift: Option<DriftConfig>,
 }
 
 fn train() -> String {
@@ -51,7 +62,7 @@ fn train() -> String {
 }
 
 /// A side file named by digest.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct SideRef {
     /// Relative to the target's root.
     pub(crate) path: String,
@@ -62,6 +73,13 @@ pub(crate) struct SideRef {
 impl DatasetConfig {
     pub(crate) fn of(config: &Value) -> Result<Self, serde_json::Error> {
         Self::deserialize(config)
+    }
+
+    /// How it is compared; a label that is named for the dataset is one here, too.
+    pub(crate) fn drift(&self) -> DriftConfig {
+        let mut drift = self.drift.clone().unwrap_or_default();
+        drift.label = drift.label.or_else(|| self.label.clone());
+        drift
     }
 }
 

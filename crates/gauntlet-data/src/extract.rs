@@ -2,6 +2,7 @@
 
 mod files;
 pub(crate) mod people;
+mod poisoning;
 mod profile;
 
 pub use profile::profile_facts;
@@ -12,7 +13,7 @@ use std::sync::Arc;
 use gauntlet_core::{Context, Extractor, Facts, Limits, Location, MaskKey, Masked, SkipCode, Target, display_path};
 use gauntlet_sketch::SketchOptions;
 
-use crate::checks::{CONTRACT, INGEST, MANIFEST, PERSONAL_DATA, PROTECTION, SECRETS};
+use crate::checks::{CONTRACT, DRIFT, INGEST, MANIFEST, PERSONAL_DATA, PROTECTION, SECRETS};
 use crate::cluster::Cluster;
 use crate::config::{DatasetConfig, side_file};
 use crate::contract::{Contract, Test, seconds};
@@ -25,9 +26,10 @@ use crate::manifest::Manifest;
 use crate::personal::Kind;
 use crate::scan::{self, Answers, Asked, FirstRows, MAX_CLASSES, Others, Questions, RuleAnswer, searched};
 use crate::table::{FileDigest, Problem, Source, Table, family, format_of, place};
+pub(crate) use poisoning::PoisoningExtractor;
 
 /// Raised whenever facts change.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 /// The checks that this extractor serves.
 const CHECKS: [&str; 6] = [MANIFEST, CONTRACT, PERSONAL_DATA, SECRETS, INGEST, PROTECTION];
 /// Those that look into cells.
@@ -77,7 +79,13 @@ pub(crate) fn extract_on(
         facts.coverage_mut(check);
     }
     match DatasetConfig::of(target.config) {
-        Ok(config) => Pass { target, context, config, facts: &mut facts }.run(partitions, cluster),
+        Ok(config) => {
+            if config.drift().reference.is_some() {
+                facts.coverage_mut(DRIFT);
+                crate::drift::compare_into(target, context, &config, &mut facts);
+            }
+            Pass { target, context, config, facts: &mut facts }.run(partitions, cluster);
+        }
         Err(error) => {
             for check in CHECKS {
                 facts.coverage_mut(check).skip("", None, SkipCode::Malformed, format!("configuration: {error}"));
@@ -108,7 +116,7 @@ impl<'a> Pass<'a> {
         }
         let table = Arc::new(table);
         let (others, unopened) = crate::others::open(self.target.root, &self.config.references, self.context.limits);
-        let mut answers = Answers::default();
+        let (mut answers, mut stopped) = (Answers::default(), false);
         let usual = SketchOptions::default();
         if !table.files.is_empty() {
             let questions = Questions {
@@ -123,6 +131,7 @@ impl<'a> Pass<'a> {
             match scan::run(&table, &questions) {
                 Ok(found) => answers = found,
                 Err(error) => {
+                    stopped = true;
                     let (code, what) = scan::words(&error);
                     self.skip_all("", code, &format!("the scan stopped: {what}"));
                     answers.nulls.clear();
@@ -140,7 +149,8 @@ impl<'a> Pass<'a> {
             self.profile(&profile, hashes.as_deref(), problems.is_empty());
         }
         self.hygiene(&files, &table, &answers, &problems);
-        if !table.files.is_empty() || !problems.is_empty() {
+        // Nothing is known about the rows of a scan that gave no answer.
+        if !stopped && (!table.files.is_empty() || !problems.is_empty()) {
             self.facts.push(
                 CONTRACT,
                 Location::default(),
@@ -152,6 +162,8 @@ impl<'a> Pass<'a> {
                 }
             }
         }
+        self.poisoning(manifest.as_ref(), &table);
+        self.held_out(manifest.as_ref(), &table);
         self.columns(&table, &answers);
         self.rules(&table, &answers);
         self.personal(&table, &answers);

@@ -1,6 +1,7 @@
 //! What the extractor of this gate saw: files, columns, results of contract rules, personal data, the side files.
 //! Values of cells are in here only masked.
 
+mod drift;
 pub mod profile;
 
 use gauntlet_core::Fact;
@@ -10,6 +11,11 @@ use crate::contract::{Contract, Level};
 use crate::declared::DeclaredSchema;
 use crate::manifest::Manifest;
 use crate::personal::Kind;
+
+pub use drift::{
+    BinFact, ColumnDriftFact, ColumnKind, ComparisonFact, GapFact, MetricFact, Role, SegmentShareFact,
+    StreamChangeFact, StreamFact, WatchFact,
+};
 
 /// Rows of which a fact keeps the place and a masked sample.
 pub const KEPT_ROWS: usize = 20;

@@ -236,7 +236,8 @@ fn the_evaluation_date_is_an_input_only_where_it_matters() {
         let judging = Judging { config: &config, now: "2026-11-21T23:59:59Z".parse().unwrap() };
         crate::GATE.checks[0].inputs(&facts, &judging)
     };
-    assert!(inputs(&Project::new().file("a.csv", "x\n1\n").sound_manifest("")).is_empty());
+    let undated = inputs(&Project::new().file("a.csv", "x\n1\n").sound_manifest(""));
+    assert_eq!(undated.iter().map(|input| input.name.as_str()).collect::<Vec<_>>(), ["profile"]);
     let expiring = Project::new()
         .file("a.csv", "x\n1\n")
         .sound_manifest("consent: {basis: public, purposes: [train], expires: 2026-11-21}\n");

@@ -64,8 +64,7 @@ pub(crate) enum Command {
     /// Write the tensors of a PyTorch or NumPy file as safetensors, without running anything in it.
     Convert(ConvertArgs),
     /// The data gate by hand: manifests, contracts, profiles, drift.
-    #[command(subcommand)]
-    Data(crate::commands::data::DataCommand),
+    Data(crate::commands::data::DataArgs),
     /// Be a node of a cluster that reads tables for `gauntlet data … --cluster`.
     Worker(WorkerArgs),
     /// Make keys.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
-use gauntlet_core::project::{ModelConfig, Risk, expand_path, is_address};
+use gauntlet_core::project::{ColumnRoles, ModelConfig, Risk, expand_path, is_address};
 use gauntlet_core::{
     Digest, DigestSet, Gate, Limits, Project, SkipCode, SkipReason, Skipped, Stage, Subject, SubjectKind, Tree,
     TreeOptions, dir_hash,
@@ -97,7 +97,7 @@ pub(crate) fn of_project(
         for (name, dataset, paths) in datasets {
             meter.step(&format!("reading dataset {name}"));
             let (tree, digest, digests) = if is_address(&dataset.path.value) {
-                let (digest, digests) = elsewhere(&dataset.path.value, project)?;
+                let (digest, digests) = elsewhere(&dataset.path.value, &project.limits)?;
                 (Tree { root: root.to_owned(), ..Tree::default() }, digest, digests)
             } else {
                 let (tree, digest) = subject_files(root, &paths, project, known, meter, Tree::digest)?;
@@ -115,6 +115,10 @@ pub(crate) fn of_project(
                 "contract": dataset.contract.as_ref().map(|c| side_file(root, &c.value)).transpose()?,
                 "schema": dataset.schema.as_ref().map(|s| side_path(root, &s.value)).transpose()?,
             });
+            if let (Some(columns), Some(config)) = (&dataset.columns, config.as_object_mut()) {
+                let rows = ColumnRoles { prediction: None, segment: None, ..columns.clone() };
+                config.insert("poisoning".to_owned(), serde_json::to_value(rows)?);
+            }
             let of_dataset = |name: &str| match project.datasets.get(name) {
                 Some(other) => expand(&other.path),
                 None => anyhow::bail!(
@@ -128,6 +132,15 @@ pub(crate) fn of_project(
                 && let Some(config) = config.as_object_mut()
             {
                 config.insert("references".to_owned(), references);
+            }
+            if let Some(reference) = &dataset.reference {
+                let reference = reference_of(&reference.value, project, root, known, meter)?;
+                let columns = dataset.columns.clone().unwrap_or_default();
+                config["drift"] =
+                    json!({"reference": reference, "prediction": columns.prediction, "segment": columns.segment});
+            }
+            if let Some(train) = &dataset.held_out_from {
+                config["held_out_from"] = reference_of(&train.value, project, root, known, meter)?;
             }
             let subject = Subject { name: format!("{project_name}/{name}"), kind: SubjectKind::Dataset, digest };
             for (stage, gate) in gates(&[Stage::Data]) {
@@ -193,14 +206,34 @@ pub(crate) fn of_path(
 }
 
 /// One dataset by its files, before the data gate. Paths are as the user gave them.
-pub(crate) fn of_data(paths: &[PathBuf], config: Value, limits: &Limits, meter: &Meter) -> anyhow::Result<Task> {
+pub(crate) fn of_data(paths: &[PathBuf], mut config: Value, limits: &Limits, meter: &Meter) -> anyhow::Result<Task> {
+    let name = paths.first().map(|path| gauntlet_core::display_path(path).0).unwrap_or_default();
+    let (stage, gate) = gates(&[Stage::Data]).next().context("there is no data gate")?;
+    if let Some(address) = address(paths)? {
+        let (digest, digests) = elsewhere(&address, limits)?;
+        if let Some(config) = config.as_object_mut() {
+            config.extend([("path".to_owned(), json!(address)), ("digests".to_owned(), json!(digests))]);
+        }
+        let subject = Subject { name, kind: SubjectKind::Dataset, digest };
+        return Ok(Task { stage, gate, subject, tree: Tree::default(), config, declared: true });
+    }
     let tree = data_tree(paths, limits)?;
     let hashes = hash_tree(&tree, None, meter);
     let digest = tree.digest(&readable(&hashes));
-    let name = paths.first().map(|path| gauntlet_core::display_path(path).0).unwrap_or_default();
     let subject = Subject { name, kind: SubjectKind::Dataset, digest };
-    let (stage, gate) = gates(&[Stage::Data]).next().context("there is no data gate")?;
     Ok(Task { stage, gate, subject, tree: note_unreadable(tree, &hashes), config, declared: true })
+}
+
+/// The address of a dataset that does not lie here; it is a dataset by itself.
+pub(crate) fn address(paths: &[PathBuf]) -> anyhow::Result<Option<String>> {
+    let text = |path: &PathBuf| path.to_str().filter(|text| is_address(text)).map(str::to_owned);
+    match (paths, paths.iter().find_map(text)) {
+        (_, None) => Ok(None),
+        ([_], address) => Ok(address),
+        (_, Some(address)) => {
+            Err(UsageError::new(format!("{address} is a dataset by itself; give no other path beside it")).into())
+        }
+    }
 }
 
 /// The files of a dataset by paths on the command line.
@@ -312,10 +345,10 @@ fn source_tree(project: &Project, root: &Path, declared: Vec<PathBuf>) -> anyhow
 }
 
 /// The digests of a dataset that does not lie in the project: of its one file, else of all as of a folder's.
-fn elsewhere(address: &str, project: &Project) -> anyhow::Result<(DigestSet, Vec<FileDigest>)> {
+fn elsewhere(address: &str, limits: &Limits) -> anyhow::Result<(DigestSet, Vec<FileDigest>)> {
     let location: gauntlet_data::Location =
         address.parse().map_err(|error| UsageError::new(format!("dataset {address}: {error}")))?;
-    let options = gauntlet_data::OpenOptions { limits: project.limits.clone(), ..Default::default() };
+    let options = gauntlet_data::OpenOptions { limits: limits.clone(), ..Default::default() };
     let files = gauntlet_data::digests(&location, &options)?;
     let digest = match files.as_slice() {
         [file] => DigestSet::default().with(&format!("sha256:{}", file.sha256).parse::<Digest>()?),
@@ -372,7 +405,63 @@ fn subject_files(
     Ok((note_unreadable(whole, &hashes), digest))
 }
 
-fn rebase(mut tree: Tree, root: &Path, prefix: &Path) -> Tree {
+/// What a dataset is compared with: the files of another dataset, or a stored profile.
+fn reference_of(
+    name: &str,
+    project: &Project,
+    root: &Path,
+    known: Option<&KnownHashes>,
+    meter: &Meter,
+) -> anyhow::Result<Value> {
+    let dataset = project.datasets.get(name);
+    let located = match dataset {
+        Some(dataset) => dataset.path.clone(),
+        None => gauntlet_core::yaml::Located { value: name.to_owned(), line: 0, column: 0 },
+    };
+    meter.step(&format!("reading the reference {name}"));
+    let paths = expand_path(root, &located).map_err(anyhow::Error::msg)?;
+    let (tree, _) = subject_files(root, &paths, project, known, meter, Tree::digest)?;
+    let side =
+        |path: Option<&gauntlet_core::yaml::Located<String>>| path.map(|p| side_file(root, &p.value)).transpose();
+    let reference = json!({
+        "manifest": side(dataset.and_then(|d| d.manifest.as_ref()))?,
+        "contract": side(dataset.and_then(|d| d.contract.as_ref()))?,
+    });
+    reference_files(name, &tree, reference, known, meter)
+}
+
+/// Names the files of a reference by digest, on top of what is known of it.
+pub(crate) fn reference_files(
+    name: &str,
+    tree: &Tree,
+    mut reference: Value,
+    known: Option<&KnownHashes>,
+    meter: &Meter,
+) -> anyhow::Result<Value> {
+    let mut files = Vec::new();
+    for (file, hash) in tree.files.iter().zip(hash_tree(tree, known, meter)) {
+        let path = gauntlet_core::display_path(&file.path).0;
+        let sha256 = hash.map_err(|why| anyhow::anyhow!("cannot read {path} of the reference: {why}"))?;
+        files.push(json!({"path": path, "sha256": sha256}));
+    }
+    if let Some(skipped) = tree.skipped.iter().find(|skipped| !skipped.reason.code.answered()) {
+        anyhow::bail!("cannot read {} of the reference: {}", skipped.path, skipped.reason);
+    }
+    let lines: String = files
+        .iter()
+        .map(|f| format!("{}  {}\n", f["sha256"].as_str().unwrap_or(""), f["path"].as_str().unwrap_or("")))
+        .collect();
+    let sha256 = match files.as_slice() {
+        [file] => file["sha256"].clone(),
+        _ => gauntlet_core::sha256_hex(lines.as_bytes()).into(),
+    };
+    if let Some(object) = reference.as_object_mut() {
+        object.extend([("name".into(), name.into()), ("sha256".into(), sha256), ("files".into(), files.into())]);
+    }
+    Ok(reference)
+}
+
+pub(crate) fn rebase(mut tree: Tree, root: &Path, prefix: &Path) -> Tree {
     root.clone_into(&mut tree.root);
     for file in &mut tree.files {
         file.path = prefix.join(&file.path);
@@ -386,12 +475,12 @@ fn rebase(mut tree: Tree, root: &Path, prefix: &Path) -> Tree {
     tree
 }
 
-fn readable(hashes: &[Result<String, String>]) -> Vec<Option<String>> {
+pub(crate) fn readable(hashes: &[Result<String, String>]) -> Vec<Option<String>> {
     hashes.iter().map(|h| h.as_ref().ok().cloned()).collect()
 }
 
 /// Files that could not be hashed are not handed to a gate: they are gaps in the coverage.
-fn note_unreadable(mut tree: Tree, hashes: &[Result<String, String>]) -> Tree {
+pub(crate) fn note_unreadable(mut tree: Tree, hashes: &[Result<String, String>]) -> Tree {
     let mut unreadable = BTreeSet::new();
     for (file, hash) in tree.files.iter().zip(hashes) {
         if let Err(why) = hash {

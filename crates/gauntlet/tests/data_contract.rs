@@ -119,6 +119,27 @@ fn what_is_wrong_with_the_contract_is_said_before_the_data_is_read() {
 }
 
 #[test]
+fn a_sealed_row_report_and_sealed_data_are_read_with_the_identity_alone() {
+    use age::secrecy::ExposeSecret as _;
+    let sandbox = table();
+    let key = age::x25519::Identity::generate();
+    let recipient = key.to_public().to_string();
+    sandbox.write("key.txt", key.to_string().expose_secret());
+    sandbox.write("d/c.yaml", SOUND.replace("[20, 59]", "[20, 58]"));
+    let check = ["data", "contract", "d/people.csv", "--contract", "d/c.yaml", "--row-report"];
+    sandbox.gauntlet(check).args(["f.parquet.age", "--recipient", &recipient]).assert().code(1);
+    let report = fs::read(sandbox.project().join("f.parquet.age")).unwrap();
+    assert!(report.starts_with(b"age-encryption.org/v1"));
+    // The report is a table like any other: sealed, it needs the identity.
+    let read = ["data", "fingerprint", "f.parquet.age"];
+    sandbox.gauntlet(read).assert().code(3).stderr(contains("--identity"));
+    sandbox.gauntlet(read).args(["--identity", "key.txt"]).assert().success().stdout(contains("5 rows in 1 file"));
+    sandbox.gauntlet(read).args(["--identity", "none.txt"]).assert().code(2).stderr(contains("none.txt"));
+    sandbox.gauntlet(check).args(["g.parquet", "--recipient", "age2x"]).assert().code(2).stderr(contains("age2x"));
+    assert!(!sandbox.project().join("g.parquet").exists());
+}
+
+#[test]
 fn a_draft_holds_for_its_data_and_is_found_by_the_project() {
     let sandbox = table();
     sandbox.gauntlet(["data", "contract", "d/people.csv", "--infer", "-o", "d/c.yaml"]).assert().success();

@@ -52,6 +52,20 @@ impl Project {
                 errors.push(ConfigError::file(file, message));
             }
         }
+        for (name, dataset) in &project.datasets {
+            if let Some(reference) = dataset.reference.as_ref().filter(|reference| reference.value == *name) {
+                errors.push(reference.error(file, format!("dataset `{name}` cannot be its own reference")));
+            }
+            if let Some(train) = &dataset.held_out_from {
+                if train.value == *name {
+                    errors.push(train.error(file, format!("dataset `{name}` cannot be held out from itself")));
+                } else if !project.datasets.contains_key(&train.value) {
+                    let hint = nearest(&train.value, project.datasets.keys().map(String::as_str));
+                    let hint = hint.map(|name| format!(", did you mean `{name}`?")).unwrap_or_default();
+                    errors.push(train.error(file, format!("`{}` is no dataset{hint}", train.value)));
+                }
+            }
+        }
         if let Some(url) = &project.ledger.url
             && !url.value.starts_with("s3://")
         {
@@ -90,6 +104,9 @@ impl Project {
             let path = Some(&d.path).filter(|path| !is_address(&path.value));
             [path, d.manifest.as_ref(), d.contract.as_ref(), d.schema.as_ref()]
         });
+        // What is no dataset's name is the path of a stored profile.
+        let references =
+            self.datasets.values().map(|d| d.reference.as_ref().filter(|r| !self.datasets.contains_key(&r.value)));
         let models = self.models.values().flat_map(|m| [Some(&m.path), m.card.as_ref()]);
         let images = self.images.values().flat_map(|i| std::iter::once(&i.layout).chain(&i.keys).map(Some));
         let sources = self.source.paths.iter().map(Some);
@@ -98,6 +115,7 @@ impl Project {
             t.inputs.iter().filter(|i| !self.datasets.contains_key(&i.value)).chain(&t.parameters).map(Some)
         });
         datasets
+            .chain(references)
             .chain(models)
             .chain(images)
             .chain(sources)
@@ -276,6 +294,32 @@ mod tests {
             ]
         );
         assert!(errors("version: 1\n")[0].contains("key `project` is missing"));
+    }
+
+    #[test]
+    fn a_reference_is_another_dataset_or_a_file() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("a.csv"), "").unwrap();
+        let text = format!(
+            "{GOOD}datasets:\n  a: {{path: a.csv, reference: b}}\n  b: {{path: a.csv, reference: a.csv}}\n  c: {{path: a.csv, reference: trian}}\n"
+        );
+        let file = dir.path().join(FILE_NAME);
+        std::fs::write(&file, &text).unwrap();
+        let errors = Project::load(&file, dir.path()).unwrap_err();
+        assert_eq!(errors.len(), 1, "{errors:?}");
+        assert!(errors[0].to_string().contains("`trian` is not there"), "{errors:?}");
+        let own = format!("{GOOD}datasets: {{a: {{path: a.csv, reference: a}}}}\n");
+        let errors = Project::parse("gauntlet.yaml", own.as_bytes()).unwrap_err();
+        assert!(errors[0].message.contains("cannot be its own reference"));
+        let text = format!(
+            "{GOOD}datasets:\n  train: {{path: a.csv, held_out_from: train}}\n  test: {{path: a.csv, held_out_from: trian}}\n"
+        );
+        let errors = Project::parse("gauntlet.yaml", text.as_bytes()).unwrap_err();
+        let errors: String = errors.iter().map(ToString::to_string).collect();
+        assert!(
+            errors.contains("cannot be held out from itself") && errors.contains("did you mean `train`?"),
+            "{errors}"
+        );
     }
 
     #[test]

@@ -135,6 +135,43 @@ pub struct DatasetConfig {
     /// The column to be predicted.
     #[serde(default)]
     pub label: Option<String>,
+    /// What the data is compared with: the name of another dataset, or the path of a stored profile.
+    #[serde(default)]
+    pub reference: Option<Located<String>>,
+    /// The dataset that is trained on, where this one asks how good a model is: no row, id or group may be in both.
+    #[serde(default)]
+    pub held_out_from: Option<Located<String>>,
+    /// What other columns are, where the manifest does not say so.
+    #[serde(default)]
+    pub columns: Option<ColumnRoles>,
+}
+
+/// What columns are to checks that compare rows with each other, or a batch with its reference.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ColumnRoles {
+    /// Columns that identify a row or an entity.
+    pub ids: Vec<String>,
+    /// Columns that keep rows together when data is split.
+    pub groups: Vec<String>,
+    /// The column with the time of a row.
+    pub time: Option<String>,
+    /// The column that names the split of a row.
+    pub split: Option<String>,
+    /// Columns of free text; found by their look when none is named.
+    pub text: Vec<String>,
+    /// The column of embeddings, lists of one length.
+    pub embedding: Option<String>,
+    /// The column that says where a row comes from.
+    pub source: Option<String>,
+    /// Width in pixels, when the numeric columns are an image.
+    pub image_width: Option<usize>,
+    /// The column with a model's predictions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prediction: Option<String>,
+    /// The column whose values part the rows: each is compared by itself, too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub segment: Option<String>,
 }
 
 /// One model.

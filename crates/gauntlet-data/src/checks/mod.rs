@@ -1,11 +1,16 @@
 //! The checks: facts to findings, without files.
 
 pub(crate) mod contract;
+pub(crate) mod drift;
+pub(crate) mod duplicates;
 pub(crate) mod ingest;
+pub(crate) mod leakage;
 pub(crate) mod manifest;
 pub(crate) mod personal_data;
+pub(crate) mod poisoning;
 pub(crate) mod protection;
 pub(crate) mod secrets;
+mod suspects;
 
 use gauntlet_core::{Fact, Facts, Judgement, Location, RuleInfo, Severity, SkipCode};
 
@@ -15,6 +20,14 @@ use crate::facts::RowSample;
 pub(crate) const MANIFEST: &str = "data/manifest";
 /// `data/contract`
 pub(crate) const CONTRACT: &str = "data/contract";
+/// `data/drift`
+pub(crate) const DRIFT: &str = "data/drift";
+/// `data/duplicates`
+pub(crate) const DUPLICATES: &str = "data/duplicates";
+/// `data/leakage`
+pub(crate) const LEAKAGE: &str = "data/leakage";
+/// `data/poisoning`
+pub(crate) const POISONING: &str = "data/poisoning";
 /// `data/personal-data`
 pub(crate) const PERSONAL_DATA: &str = "data/personal-data";
 /// `data/secrets`

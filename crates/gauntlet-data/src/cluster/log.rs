@@ -4,16 +4,15 @@
 use std::collections::BTreeMap;
 
 use arrow::array::{Array, ArrayRef, AsArray};
-use arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::ScalarValue;
 use datafusion::error::Result;
-use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
-use datafusion::logical_expr::{Accumulator, AggregateUDF, AggregateUDFImpl, Signature, Volatility};
+use datafusion::logical_expr::{Accumulator, AggregateUDF, Signature, Volatility};
 use gauntlet_core::SkipReason;
 use serde::{Deserialize, Serialize};
 
 use crate::ingest::formula::Danger;
-use crate::scan::{FirstRows, decode_all, encode, internal, state_field};
+use crate::scan::functions::aggregate;
+use crate::scan::{FirstRows, decode_all, encode, internal};
 use crate::table::{Problem, Scan};
 
 /// What `scan_log` answers.
@@ -102,37 +101,10 @@ impl ScanLog {
 
 /// The function for the engine.
 pub(crate) fn scan_log() -> AggregateUDF {
-    AggregateUDF::new_from_impl(Function { signature: Signature::any(1, Volatility::Immutable) })
+    aggregate::<State>("scan_log", Signature::any(1, Volatility::Immutable))
 }
 
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct Function {
-    signature: Signature,
-}
-
-impl AggregateUDFImpl for Function {
-    fn name(&self) -> &'static str {
-        "scan_log"
-    }
-
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn return_type(&self, _arguments: &[DataType]) -> Result<DataType> {
-        Ok(DataType::Binary)
-    }
-
-    fn accumulator(&self, _arguments: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
-        Ok(Box::new(State(ScanLog::default())))
-    }
-
-    fn state_fields(&self, arguments: StateFieldsArgs<'_>) -> Result<Vec<FieldRef>> {
-        Ok(vec![state_field(arguments.name)])
-    }
-}
-
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct State(ScanLog);
 
 impl Accumulator for State {

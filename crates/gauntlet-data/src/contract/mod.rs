@@ -15,7 +15,7 @@ use gauntlet_core::{ConfigError, yaml};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use draft::draft_contract;
+pub use draft::{draft_contract, draft_contract_at};
 pub(crate) use entry::{Entry, Statistic, Test, accepted};
 pub(crate) use expression::{Expression, Kind, Operand};
 pub use import::{ImportError as ContractImportError, Imported as ImportedContract, import_contract};

@@ -3,11 +3,13 @@
 mod columns;
 mod rows;
 
-use gauntlet_sketch::SketchOptions;
+use std::path::Path;
+
+use gauntlet_sketch::{Profile, SketchOptions};
 use serde::Serialize;
 
-use crate::profiling::{ProfileError, ReadOptions, open_table, profile_of, sketch_sha256};
-use crate::table::{Location, Table};
+use crate::profiling::{ProfileError, ReadOptions, is_profile, open_table, profile_of, read_profile, sketch_sha256};
+use crate::table::Location;
 pub use columns::ColumnChange;
 pub use rows::{RowChange, RowPlace};
 
@@ -47,7 +49,7 @@ pub struct Diff {
     pub rows: Option<RowChange>,
 }
 
-/// Compares the table at some locations with that at others.
+/// Compares the table at some locations with that at others, or two stored profiles.
 ///
 /// # Errors
 /// When a table cannot be read to its end, or a key column is missing or has another type on the other side.
@@ -57,33 +59,62 @@ pub fn diff(
     read: &ReadOptions<'_>,
     options: &DiffOptions,
 ) -> Result<Diff, ProfileError> {
+    if let (Some(from), Some(to)) = (stored(from), stored(to)) {
+        if !options.key.is_empty() {
+            return Err(ProfileError::Question(
+                "stored profiles hold no rows, so there is nothing to match by key".into(),
+            ));
+        }
+        return Ok(summary(&read_profile(from)?, &read_profile(to)?));
+    }
+    if let Some(stored) = stored(from).or_else(|| stored(to)) {
+        let what =
+            "is a stored profile; compare it with another one: make that with `gauntlet data profile --output FILE`";
+        return Err(ProfileError::Question(format!("{} {what}", stored.display())));
+    }
     let tables = (open_table(from, read)?, open_table(to, read)?);
     let usual = SketchOptions::default();
     let common = rows::common(&tables.0, &tables.1);
     let key = rows::key(&tables.0, &tables.1, &common, &options.key)?;
     let profiles = (profile_of(&tables.0, read, &usual)?, profile_of(&tables.1, read, &usual)?);
-    let side = |profile: &gauntlet_sketch::Profile| Side {
+    let mut diff = summary(&profiles.0, &profiles.1);
+    if !diff.same && !common.is_empty() {
+        let (rows, cells) = rows::compare(&tables.0, &tables.1, &common, &key, options, read.partitions())?;
+        for (name, changed) in cells {
+            columns::note_cells(&mut diff.columns, &name, changed);
+        }
+        diff.rows = Some(rows);
+    }
+    Ok(diff)
+}
+
+/// The one location that is a stored profile.
+fn stored(locations: &[Location]) -> Option<&Path> {
+    match locations {
+        [only] => only.path().filter(|path| is_profile(path)),
+        _ => None,
+    }
+}
+
+/// What the two profiles tell: everything but the rows.
+fn summary(from: &Profile, to: &Profile) -> Diff {
+    let side = |profile: &Profile| Side {
         rows: profile.rows(),
         content_hash: profile.content.to_string(),
         sketch_sha256: sketch_sha256(profile),
     };
-    let same = profiles.0.content == profiles.1.content;
-    let mut columns = columns::changes(&profiles.0, &profiles.1);
-    let rows = if same || common.is_empty() {
-        None
-    } else {
-        let (rows, cells) = rows::compare(&tables.0, &tables.1, &common, &key, options, read.partitions())?;
-        for (name, changed) in cells {
-            columns::note_cells(&mut columns, &name, changed);
-        }
-        Some(rows)
-    };
-    let names = |table: &Table, other: &Table| -> Vec<String> {
-        let both = table.columns.iter().filter(|column| other.column(&column.name).is_some());
+    let names = |a: &Profile, b: &Profile| -> Vec<String> {
+        let both = a.columns.iter().filter(|column| b.column(&column.name).is_some());
         both.map(|column| column.name.clone()).collect()
     };
-    let reordered = names(&tables.0, &tables.1) != names(&tables.1, &tables.0);
-    Ok(Diff { same, from: side(&profiles.0), to: side(&profiles.1), reordered, columns, rows })
+    Diff {
+        same: from.content == to.content,
+        from: side(from),
+        to: side(to),
+        reordered: names(from, to) != names(to, from),
+        columns: columns::changes(from, to),
+        rows: None,
+    }
 }
 
 #[cfg(test)]
@@ -150,6 +181,25 @@ mod tests {
         assert!(diff.reordered);
         assert_eq!(diff.columns[1].moved, Some(0.5));
         assert_eq!(diff.rows.unwrap().changed, 1);
+    }
+
+    #[test]
+    fn stored_profiles_tell_what_their_tables_do_but_for_the_rows() {
+        let (from, to) = (csv(&["1,a,b", "2,a,b", "3,a,b"]), csv(&["1,a,b", "2,a,b", "3,z,b"]));
+        let whole = compare(&from, &to, &[]);
+        let store = |project: &Project| -> [Location; 1] {
+            let profile = crate::profile(&data(project), &ReadOptions::default(), &SketchOptions::default()).unwrap();
+            let path = project.root().join("t.profile");
+            crate::write_profile(&path, &profile).unwrap();
+            [path.to_str().unwrap().parse().unwrap()]
+        };
+        let (a, b) = (store(&from), store(&to));
+        let diff = super::diff(&a, &b, &ReadOptions::default(), &DiffOptions::default()).unwrap();
+        assert_eq!((diff.same, diff.rows), (false, None));
+        assert_eq!(diff.columns[0].column, "plan");
+        assert_eq!((diff.from, diff.to), (whole.from, whole.to));
+        let wrong = super::diff(&a, &data(&to), &ReadOptions::default(), &DiffOptions::default()).unwrap_err();
+        assert!(wrong.to_string().contains("stored profile"), "{wrong}");
     }
 
     #[test]

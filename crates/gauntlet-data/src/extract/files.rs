@@ -37,7 +37,7 @@ impl Pass<'_> {
                 }
             };
         }
-        let identities = match Identities::from_environment() {
+        let identities = match Identities::given() {
             Ok(identities) => identities,
             Err(error) => {
                 self.skip_all("", SkipCode::Unreadable, &error.to_string());

@@ -4,8 +4,11 @@ use std::path::{Component, Path, PathBuf};
 
 use gauntlet_core::{Limits, Tree, TreeOptions, display_path};
 
+use gauntlet_sketch::SketchOptions;
+
 use super::FILL_IN;
 use crate::facts::Format;
+use crate::profiling::{ReadOptions, profile_of, sketch_sha256};
 use crate::table::{format_of, open_all};
 
 /// Why a draft could not be written.
@@ -69,13 +72,14 @@ pub fn draft_manifest(
             listed.push_str(&format!("    rows: {rows}\n"));
         }
     }
+    let fingerprint = fingerprint(root, files, limits)?;
     Ok(format!(
         "# Where this data comes from and what it may be used for. Drafted by `gauntlet`: a person has to replace\n\
          # every {FILL_IN}; until then the check data/manifest fails.\n\
          gauntlet_dataset: 1\n\
          name: {}\n\
          version: \"1\"\n\
-         files:\n{listed}\
+         files:\n{listed}{fingerprint}\
          source:\n\
          \x20 uri: {FILL_IN}             # where the data comes from, such as https://… or urn:…\n\
          \x20 collected: [{FILL_IN}, {FILL_IN}]   # first and last day, YYYY-MM-DD\n\
@@ -91,6 +95,22 @@ pub fn draft_manifest(
          personal_data:\n\
          \x20 columns: {{}}                # column: plain, hashed, masked, encrypted or tokenised\n",
         quoted(name)
+    ))
+}
+
+/// What identifies the content, where it does not depend on types that a contract gives to texts.
+fn fingerprint(root: &Path, files: &[PathBuf], limits: &Limits) -> Result<String, DraftError> {
+    let table = match open_all(root, files, limits) {
+        Ok(table) if table.columns.iter().all(|column| !column.text_file) => table,
+        // Files that form no table together are listed all the same.
+        _ => return Ok(String::new()),
+    };
+    let profile = profile_of(&table, &ReadOptions::default(), &SketchOptions::default())
+        .map_err(|error| DraftError::Scan(error.to_string()))?;
+    Ok(format!(
+        "fingerprint:\n  content_hash: {}\n  sketch_sha256: {}\n",
+        quoted(&profile.content.to_string()),
+        sketch_sha256(&profile)
     ))
 }
 

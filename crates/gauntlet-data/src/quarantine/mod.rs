@@ -16,6 +16,7 @@ use arrow::datatypes::UInt64Type;
 use serde::Serialize;
 
 use crate::facts::Format;
+use crate::sealed::{RecipientError, Recipients};
 use crate::table::{Scan, Table, place};
 pub use consent::quarantine_by_manifest;
 use part::{PartWriter, Shape};
@@ -52,8 +53,8 @@ pub enum QuarantineError {
         what: String,
     },
     /// A recipient is no `age` key.
-    #[error("`{0}` is no age recipient (they begin with `age1`)")]
-    Recipient(String),
+    #[error(transparent)]
+    Recipient(#[from] RecipientError),
     /// Encrypted data would be written in the clear.
     #[error("{0} is encrypted and no recipient is given, so its parts would lie here in the clear; name one")]
     NoRecipient(String),
@@ -186,7 +187,7 @@ pub(crate) fn write(
     folder: &Path,
     options: &QuarantineOptions,
 ) -> Result<Quarantined, QuarantineError> {
-    let recipients = part::recipients(&options.recipients)?;
+    let recipients = Recipients::parse(&options.recipients)?;
     for taken in [ROW, REASONS] {
         if table.column(taken).is_some() {
             return Err(QuarantineError::Column(taken.to_owned()));
@@ -266,7 +267,7 @@ struct Split<'a> {
     reject: &'a mut dyn Reject,
     shape: Shape,
     root: PathBuf,
-    recipients: Vec<age::x25519::Recipient>,
+    recipients: Recipients,
     open: Option<Open>,
     done: Vec<QuarantineFile>,
 }
@@ -382,7 +383,7 @@ fn part_of(
     file: usize,
     shape: &Shape,
     root: &Path,
-    recipients: &[age::x25519::Recipient],
+    recipients: &Recipients,
     rejected: bool,
 ) -> Result<PartWriter, QuarantineError> {
     let Some(data) = table.files.get(file) else {
@@ -395,7 +396,8 @@ fn part_of(
     let format = crate::table::format_of(Path::new(&data.path));
     let name = part_name(&data.path, file, format);
     let path = Path::new(if rejected { "rejected" } else { "clean" }).join(name);
-    let recipients = if rejected || secret { recipients } else { &[] };
+    let none = Recipients::default();
+    let recipients = if rejected || secret { recipients } else { &none };
     PartWriter::create(root, &path, format == Format::Csv, shape, rejected, recipients)
 }
 

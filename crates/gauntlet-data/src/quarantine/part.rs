@@ -9,14 +9,13 @@ use std::sync::Arc;
 use ::parquet::arrow::ArrowWriter;
 use ::parquet::basic::{Compression, ZstdLevel};
 use ::parquet::file::properties::WriterProperties;
-use age::stream::StreamWriter;
-use age::x25519::Recipient;
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::compute::{can_cast_types, cast};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use sha2::{Digest as _, Sha256};
 
 use super::{QuarantineError, QuarantinePart, REASONS, ROW, failed};
+use crate::sealed::{Recipients, Sealed};
 use crate::table::Table;
 
 /// Rows of one row group.
@@ -47,16 +46,6 @@ impl Shape {
     }
 }
 
-/// Reads public keys.
-pub(super) fn recipients(keys: &[String]) -> Result<Vec<Recipient>, QuarantineError> {
-    keys.iter()
-        .map(|key| {
-            let shown = || QuarantineError::Recipient(key.chars().take(80).collect());
-            key.trim().parse::<Recipient>().map_err(|_| shown())
-        })
-        .collect()
-}
-
 /// A part that is being written.
 pub(super) struct PartWriter {
     path: PathBuf,
@@ -80,7 +69,7 @@ impl PartWriter {
         csv: bool,
         shape: &Shape,
         rejected: bool,
-        recipients: &[Recipient],
+        recipients: &Recipients,
     ) -> Result<Self, QuarantineError> {
         let mut relative = relative.to_owned();
         let delimiter = if relative.extension().is_some_and(|e| e.eq_ignore_ascii_case("tsv")) { b'\t' } else { b',' };
@@ -98,7 +87,7 @@ impl PartWriter {
         let mode = if rejected { 0o600 } else { 0o644 };
         let file =
             std::fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(&path).map_err(|e| error(&e))?;
-        let sink = Sink::new(file, recipients).map_err(|e| error(&e))?;
+        let sink = sink(file, recipients).map_err(|e| error(&e))?;
         let schema = Arc::clone(if rejected { &shape.rejected } else { &shape.clean });
         let body = if csv {
             let mut sink = sink;
@@ -166,7 +155,7 @@ impl PartWriter {
             Body::Csv { sink, .. } => sink,
             Body::Parquet(writer) => writer.into_inner().map_err(|e| error(&e))?,
         };
-        let (file, size, hash) = sink.finish().map_err(|e| error(&e))?;
+        let (file, size, hash) = sink.finish().and_then(Hashed::finish).map_err(|e| error(&e))?;
         file.sync_all().map_err(|e| error(&e))?;
         if let Some(folder) = self.path.parent().filter(|folder| *folder != root) {
             super::sync(folder).map_err(|e| error(&e))?;
@@ -203,53 +192,24 @@ fn field(line: &mut Vec<u8>, index: usize, text: Option<&str>, delimiter: u8) {
 }
 
 /// The file behind a part.
-enum Sink {
-    Plain(Hashed),
-    Sealed(Box<StreamWriter<Hashed>>),
-}
+type Sink = Sealed<Hashed>;
 
-impl Sink {
-    fn new(file: File, recipients: &[Recipient]) -> io::Result<Self> {
-        let hashed = Hashed { file: BufWriter::with_capacity(256 << 10, file), size: 0, hash: Sha256::new() };
-        if recipients.is_empty() {
-            return Ok(Self::Plain(hashed));
-        }
-        let encryptor = age::Encryptor::with_recipients(recipients.iter().map(|r| r as &dyn age::Recipient))
-            .map_err(|e| io::Error::other(e.to_string()))?;
-        Ok(Self::Sealed(Box::new(encryptor.wrap_output(hashed)?)))
-    }
-
-    /// The file, its bytes and the hex SHA-256 of them.
-    fn finish(self) -> io::Result<(File, u64, String)> {
-        let hashed = match self {
-            Self::Plain(hashed) => hashed,
-            Self::Sealed(stream) => stream.finish()?,
-        };
-        let file = hashed.file.into_inner().map_err(io::IntoInnerError::into_error)?;
-        Ok((file, hashed.size, hex::encode(hashed.hash.finalize())))
-    }
-}
-
-impl Write for Sink {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Self::Plain(hashed) => hashed.write(bytes),
-            Self::Sealed(stream) => stream.write(bytes),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        match self {
-            Self::Plain(hashed) => hashed.flush(),
-            Self::Sealed(stream) => stream.flush(),
-        }
-    }
+fn sink(file: File, recipients: &Recipients) -> io::Result<Sink> {
+    Sealed::new(Hashed { file: BufWriter::with_capacity(256 << 10, file), size: 0, hash: Sha256::new() }, recipients)
 }
 
 struct Hashed {
     file: BufWriter<File>,
     size: u64,
     hash: Sha256,
+}
+
+impl Hashed {
+    /// The file, its bytes and the hex SHA-256 of them.
+    fn finish(self) -> io::Result<(File, u64, String)> {
+        let file = self.file.into_inner().map_err(io::IntoInnerError::into_error)?;
+        Ok((file, self.size, hex::encode(self.hash.finalize())))
+    }
 }
 
 impl Write for Hashed {

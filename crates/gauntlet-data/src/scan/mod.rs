@@ -4,6 +4,7 @@
 mod classes;
 mod exact_sum;
 mod foreign;
+mod function;
 mod hashes;
 mod moments;
 mod monotone;
@@ -46,7 +47,7 @@ pub(crate) use people::{OLDEST, PeopleAnswers, PeopleQuestions, days};
 pub(crate) use personal::{PersonalRows, searched};
 pub(crate) use profile::{Profile, count_rows, profile};
 pub use row_report::{ReportError, RowReport, row_report};
-pub(crate) use rows::{FirstRows, decode_all, encode, internal, state_field};
+pub(crate) use rows::{FirstRows, decode_all, encode, internal};
 pub(crate) use rules::{Asked, Others, Rule};
 pub(crate) use tally::Tally;
 
@@ -82,6 +83,7 @@ pub(crate) struct Questions<'a> {
 /// The functions of the one scan, for processes that are handed its plan.
 pub(crate) mod functions {
     pub(crate) use super::classes::classes;
+    pub(crate) use super::function::aggregate;
     pub(crate) use super::moments::moments;
     pub(crate) use super::monotone::monotone;
     pub(crate) use super::people::expiry;

@@ -3,7 +3,7 @@
 
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use age::stream::StreamReader;
 use age::{DecryptError, Decryptor, Identity, IdentityFile};
@@ -14,6 +14,8 @@ use super::source::{AtReader, Refusal, Stored, io_problem};
 
 /// The environment variable that names the file with identities.
 pub const IDENTITY_VARIABLE: &str = "GAUNTLET_IDENTITY";
+/// Identities of this process. Not part of any configuration: evidence does not depend on where a key lies.
+static PROVIDED: OnceLock<Arc<Identities>> = OnceLock::new();
 /// Identity files are written by people.
 const MAX_IDENTITY_BYTES: u64 = 1 << 20;
 /// A header names some recipients; the library reads one of any length.
@@ -53,11 +55,24 @@ impl Identities {
         Ok(Self(identities))
     }
 
-    /// The file that the environment names, if it names one.
+    /// Reads a file, and uses its identities for every encrypted dataset of this process. Only the first call counts.
     ///
     /// # Errors
     /// As [`Identities::read`].
-    pub fn from_environment() -> Result<Option<Arc<Self>>, IdentityError> {
+    pub fn provide(path: &Path) -> Result<(), IdentityError> {
+        let identities = Self::read(path)?;
+        let _ = PROVIDED.set(Arc::new(identities));
+        Ok(())
+    }
+
+    /// Those that were provided, else those of the file that the environment names.
+    ///
+    /// # Errors
+    /// As [`Identities::read`].
+    pub fn given() -> Result<Option<Arc<Self>>, IdentityError> {
+        if let Some(identities) = PROVIDED.get() {
+            return Ok(Some(Arc::clone(identities)));
+        }
         match std::env::var_os(IDENTITY_VARIABLE).filter(|value| !value.is_empty()) {
             Some(path) => Self::read(Path::new(&path)).map(|identities| Some(Arc::new(identities))),
             None => Ok(None),
@@ -81,7 +96,8 @@ impl Plain {
     pub(super) fn open(stored: Arc<Stored>, identities: Option<&Identities>) -> Result<Self, Refusal> {
         header(stored.as_ref())?;
         let Some(identities) = identities else {
-            let what = format!("encrypted with age; name the file with the identity in {IDENTITY_VARIABLE}");
+            let what =
+                format!("encrypted with age; name the file with the identity by --identity or in {IDENTITY_VARIABLE}");
             return Err((SkipCode::Encrypted, what));
         };
         let decryptor = Decryptor::new(AtReader::new(stored)).map_err(|error| refusal(&error))?;

@@ -207,7 +207,7 @@ pub(crate) fn open_lenient(
 pub(crate) fn sources(location: &Location, options: &OpenOptions) -> Result<Vec<Source>, OpenError> {
     let identities = match &options.identities {
         Some(identities) => Some(Arc::clone(identities)),
-        None => Identities::from_environment()?,
+        None => Identities::given()?,
     };
     let limits = &options.limits;
     let found: Vec<Source> = match &location.kind {

@@ -25,8 +25,9 @@ mod types;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, TimeUnit};
 use gauntlet_core::{Limits, SkipCode, Tree, TreeFile, TreeOptions};
+use gauntlet_sketch::{Kind, Profile};
 
 use crate::contract::Contract;
 use crate::facts::Format;
@@ -198,6 +199,34 @@ impl Table {
         problems
     }
 
+    /// Reads text columns as the columns of the same name in `other` are read.
+    pub(crate) fn type_as(&mut self, other: &Self) {
+        for column in self.columns.iter_mut().filter(|column| column.text_file) {
+            let twin = other.column(&column.name).and_then(|i| other.columns.get(i));
+            column.typed = twin.and_then(|twin| match twin.text_file {
+                true => twin.typed.clone(),
+                false => {
+                    Some(twin.scanned.clone()).filter(|scanned| *scanned != column.scanned && !scanned.is_nested())
+                }
+            });
+        }
+    }
+
+    /// Reads text columns as the columns of the same name were read when the profile was made.
+    pub(crate) fn type_as_profile(&mut self, profile: &Profile) {
+        for column in self.columns.iter_mut().filter(|column| column.text_file) {
+            let kind = profile.column(&column.name).map(|known| known.sketch.kind());
+            column.typed = match kind {
+                Some(Kind::Integer) => Some(DataType::Int64),
+                Some(Kind::Float | Kind::Decimal) => Some(DataType::Float64),
+                Some(Kind::Boolean) => Some(DataType::Boolean),
+                Some(Kind::Date) => Some(DataType::Date32),
+                Some(Kind::Timestamp) => Some(DataType::Timestamp(TimeUnit::Microsecond, None)),
+                _ => None,
+            };
+        }
+    }
+
     /// The row group that a row of a file lies in, where files have such.
     pub(crate) fn row_group(&self, file: usize, row: u64) -> Option<u64> {
         self.files.get(file)?.reader.row_group(row)
@@ -230,7 +259,7 @@ pub(crate) fn open_all(root: &Path, files: &[PathBuf], limits: &Limits) -> Resul
         let Some(walked) = tree.files.into_iter().next().filter(|_| tree.single_file) else {
             return Err(unreadable("is no single file".to_owned()));
         };
-        let identities = Identities::from_environment().map_err(|e| unreadable(e.to_string()))?;
+        let identities = Identities::given().map_err(|e| unreadable(e.to_string()))?;
         let walked = TreeFile { path: file.clone(), ..walked };
         found.push(Source::local(root, &walked, limits).with_identities(identities));
     }

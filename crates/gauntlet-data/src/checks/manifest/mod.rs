@@ -17,6 +17,7 @@ use jiff::tz::TimeZone;
 
 use super::{MANIFEST, facts_of, grouped};
 use crate::config::DatasetConfig;
+use crate::facts::profile::FingerprintFact;
 use crate::facts::{ContractFact, FileFact, Lines, ManifestFact, SideFile};
 use crate::manifest::{FILL_IN, Manifest};
 
@@ -81,12 +82,17 @@ impl Check for ManifestCheck {
             let day = given(m.consent.expires.as_deref()).is_some_and(|day| day.parse::<Date>().is_ok());
             day || given(m.consent.expires_column.as_deref()).is_some()
         };
+        let mut inputs = Vec::new();
         if facts.of::<ManifestFact>().flatten().any(|(_, fact)| fact.0.content().is_some_and(dated)) {
             let digest = Digest::sha256(today(judging).to_string().as_bytes());
-            vec![Input { name: "evaluation-date".to_owned(), digest }]
-        } else {
-            Vec::new()
+            inputs.push(Input { name: "evaluation-date".to_owned(), digest });
         }
+        // The canonical profile is too long for evidence; what is signed is its digest.
+        let whole = facts.of::<FingerprintFact>().flatten().find(|(_, fact)| fact.complete);
+        if let Some(digest) = whole.and_then(|(_, fact)| format!("sha256:{}", fact.sketch_sha256).parse().ok()) {
+            inputs.push(Input { name: "profile".to_owned(), digest });
+        }
+        inputs
     }
 }
 

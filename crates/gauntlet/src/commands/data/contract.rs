@@ -9,8 +9,10 @@ use clap::Args;
 use gauntlet_core::{Facts, MaskKey, Severity, Target, display_path};
 use gauntlet_data::contract::Contract;
 use gauntlet_data::facts::RuleFact;
+use gauntlet_data::{OpenOptions, Recipients, Sealed};
 use serde_json::{Value, json};
 
+use super::table;
 use crate::cli::{Global, OutputArgs};
 use crate::commands::cluster::ClusterArgs;
 use crate::commands::scan;
@@ -26,7 +28,8 @@ const CHECK: &str = "data/contract";
 
 #[derive(Debug, Args)]
 pub(crate) struct ContractArgs {
-    /// Data files or folders that form one table, or the name of a dataset of ./gauntlet.yaml.
+    /// Data files or folders that form one table, an address (`s3://`, `az://`, `https://`, `sql://`), or the name of a
+    /// dataset of ./gauntlet.yaml.
     #[arg(required_unless_present = "import")]
     paths: Vec<PathBuf>,
     /// The contract [default: the one that ./gauntlet.yaml names for these files].
@@ -42,6 +45,9 @@ pub(crate) struct ContractArgs {
     /// Write the failing rows to this Parquet file, each with the rules that it broke. It holds values of the data.
     #[arg(long, value_name = "FILE", conflicts_with = "infer")]
     row_report: Option<PathBuf>,
+    /// Encrypt the row report to this age public key; again for more.
+    #[arg(long, value_name = "KEY", requires = "row_report")]
+    recipient: Vec<String>,
     /// Write the result of every rule to this JSON file: counts, share, the first failing rows with masked samples.
     #[arg(long, value_name = "FILE", conflicts_with = "infer")]
     results: Option<PathBuf>,
@@ -82,6 +88,14 @@ fn import(file: &Path, args: &ContractArgs) -> anyhow::Result<Exit> {
 fn infer(args: &ContractArgs) -> anyhow::Result<Exit> {
     let limits = scan::limits(&args.limits)?;
     let first = args.paths.first().map(PathBuf::as_path).unwrap_or(Path::new("."));
+    if let Some(address) = plan::address(&args.paths)? {
+        let options = OpenOptions { limits, ..OpenOptions::default() };
+        let location = table::locations(&[address])?.remove(0);
+        let text = gauntlet_data::draft_contract_at(&location, &options)
+            .with_context(|| format!("cannot draft a contract for {}", first.display()))?;
+        terminal::deliver(text.as_bytes(), args.output.output.as_deref())?;
+        return Ok(Exit::Allowed);
+    }
     let tree = plan::data_tree(&args.paths, &limits)?;
     let files: Vec<PathBuf> = tree.files.into_iter().map(|file| file.path).collect();
     let name = first.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
@@ -97,6 +111,7 @@ fn judge(args: &ContractArgs, global: &Global) -> anyhow::Result<Exit> {
     let meter = Meter::new(!global.quiet && !global.no_progress);
     let mask = MaskKey::for_project("");
     let bench = Bench { limits: &limits, mask: &mask, now: commands::run::clock(global)?.now(), meter: &meter };
+    let recipients = Recipients::parse(&args.recipient).map_err(|error| UsageError::new(error.to_string()))?;
     let (paths, contract) = asked(args)?;
     let (text, _) = display_path(&contract);
     let bytes = std::fs::read(&contract)
@@ -129,7 +144,7 @@ fn judge(args: &ContractArgs, global: &Global) -> anyhow::Result<Exit> {
     outcome.reports = reports;
     result::deliver(outcome, started, &args.output, global)?;
     if let Some(file) = &args.row_report
-        && let Err(error) = row_report(&task, file, &limits, global)
+        && let Err(error) = row_report(&task, file, &recipients, &limits, global)
     {
         terminal::note(&format!("error: {error:#}"));
         exit = exit.max(Exit::Inconclusive);
@@ -183,15 +198,23 @@ fn results(facts: &Facts) -> Value {
 
 /// Writes the failing rows beside their final name, and gives them that name only when all are there. Only its owner may
 /// read the file.
-fn row_report(task: &Task, file: &Path, limits: &gauntlet_core::Limits, global: &Global) -> anyhow::Result<()> {
+fn row_report(
+    task: &Task,
+    file: &Path,
+    recipients: &Recipients,
+    limits: &gauntlet_core::Limits,
+    global: &Global,
+) -> anyhow::Result<()> {
     let folder = file.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let write = || format!("cannot write {}", file.display());
     let temporary = tempfile::NamedTempFile::new_in(folder).with_context(write)?;
     let target = Target { subject: &task.subject, root: &task.tree.root, tree: &task.tree, config: &task.config };
     let threads = global.jobs.map_or(2, std::num::NonZero::get);
     let out = std::io::BufWriter::new(temporary.reopen().with_context(write)?);
-    let (report, mut out) = gauntlet_data::row_report(&target, limits, threads, out)
+    let out = Sealed::new(out, recipients).with_context(write)?;
+    let (report, out) = gauntlet_data::row_report(&target, limits, threads, out)
         .with_context(|| format!("no row report was written to {}", file.display()))?;
+    let mut out = out.finish().with_context(write)?;
     out.flush().with_context(write)?;
     out.get_ref().sync_all().with_context(write)?;
     drop(out);

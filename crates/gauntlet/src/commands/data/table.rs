@@ -10,6 +10,7 @@ use gauntlet_data::{Location, OpenError, OpenOptions, ProfileError, ReadOptions}
 use crate::cli::Global;
 use crate::commands::cluster::ClusterArgs;
 use crate::exit::UsageError;
+use crate::progress::Meter;
 
 /// How tables are read.
 #[derive(Debug, Args)]
@@ -35,7 +36,11 @@ impl ReadArgs {
         let open = OpenOptions { infer_types: self.infer_types, ..OpenOptions::default() };
         let partitions = global.jobs.map(std::num::NonZero::get);
         let cluster = self.cluster.open()?;
-        work(&ReadOptions { open, contract: contract.as_ref(), partitions, cluster }).map_err(error)
+        let meter = Meter::new(!global.quiet && !global.no_progress);
+        meter.step("reading the data");
+        let answer = work(&ReadOptions { open, contract: contract.as_ref(), partitions, cluster });
+        meter.finish();
+        answer.map_err(error)
     }
 
     /// Whether any of them was given.
