@@ -1,6 +1,8 @@
 //! What nodes ask each other besides running plans, as actions of the Flight service: a scheduler says who works for it,
 //! a worker says whether it sees the files of a table.
 
+#![allow(clippy::result_large_err, reason = "the engine's services answer with this type of error")]
+
 use std::pin::Pin;
 use std::sync::Arc;
 

@@ -105,6 +105,7 @@ impl Node {
     }
 
     /// Refuses callers whose functions are others than ours.
+    #[allow(clippy::result_large_err, reason = "the engine's services answer with this type of error")]
     pub(crate) fn guard(&self) -> impl FnMut(Request<()>) -> Result<Request<()>, Status> + Clone + Send + Sync + use<> {
         let (own, agent) = (format!("registry/{}", self.registry), self.agent.clone());
         move |request| {

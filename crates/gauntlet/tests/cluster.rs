@@ -209,7 +209,7 @@ fn what_a_worker_does_not_see_is_named() {
     profile(path).stderr(contains("d/part00.csv: is another file here: 5 bytes"));
 
     let contract = ["data", "contract", path, "--contract", "c.yaml", "--cluster", &nodes.address];
-    sandbox.gauntlet(contract).assert().code(3).stdout(contains("does not").and(contains("inconclusive")));
+    sandbox.gauntlet(contract).assert().code(3).stdout(contains("does not").and(contains("COULD NOT BE JUDGED")));
 }
 
 #[test]

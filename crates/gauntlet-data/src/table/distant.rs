@@ -189,7 +189,7 @@ impl DistantFile {
         if mark != self.mark {
             return Err(changed("is another file here, of the same size".to_owned()));
         }
-        let identities = Identities::from_environment().map_err(|error| (SkipCode::Encrypted, error.to_string()))?;
+        let identities = Identities::given().map_err(|error| (SkipCode::Encrypted, error.to_string()))?;
         let source = source.with_identities(identities).with_partitions(self.folders.clone());
         Ok(source.shown_as(self.path.clone()))
     }

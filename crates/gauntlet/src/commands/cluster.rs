@@ -20,6 +20,7 @@ pub(crate) struct ClusterArgs {
 
 /// How nodes know each other.
 #[derive(Debug, Args)]
+#[cfg_attr(not(feature = "cluster"), allow(dead_code, reason = "what a build without clusters cannot do"))]
 pub(crate) struct TlsArgs {
     /// Certificate of this node of a cluster (PEM); without one, nodes speak in the clear.
     #[arg(long, value_name = "PEM", requires_all = ["tls_key", "tls_ca"])]
@@ -33,6 +34,7 @@ pub(crate) struct TlsArgs {
 }
 
 #[derive(Debug, Args)]
+#[cfg_attr(not(feature = "cluster"), allow(dead_code, reason = "what a build without clusters cannot do"))]
 pub(crate) struct WorkerArgs {
     /// Be the scheduler: take the plans of commands and hand their parts to workers.
     #[arg(long, conflicts_with_all = ["scheduler_address", "advertise", "slots", "work_dir"])]
