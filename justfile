@@ -18,7 +18,7 @@ doc:
 
 # Licences, bans and sources of all dependencies (needs cargo-deny).
 deny:
-    cargo deny --offline check licenses bans sources
+    cargo deny --all-features --offline check licenses bans sources
 
 # OpenSSF signatures against the reference implementation, both ways.
 interop:

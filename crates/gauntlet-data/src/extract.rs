@@ -14,6 +14,7 @@ use gauntlet_core::{Context, Extractor, Facts, Limits, Location, MaskKey, Masked
 use gauntlet_sketch::SketchOptions;
 
 use crate::checks::{CONTRACT, DRIFT, INGEST, MANIFEST, PERSONAL_DATA, PROTECTION, SECRETS};
+use crate::cluster::Cluster;
 use crate::config::{DatasetConfig, side_file};
 use crate::contract::{Contract, Test, seconds};
 use crate::declared::side_schema;
@@ -40,7 +41,10 @@ const SHOWN_BELOW: f64 = 10_000.0;
 
 /// Reads datasets.
 #[derive(Debug)]
-pub(crate) struct DataExtractor;
+pub(crate) struct DataExtractor {
+    /// Who reads tables instead of this process.
+    pub(crate) cluster: Option<Arc<dyn Cluster>>,
+}
 
 impl Extractor for DataExtractor {
     fn name(&self) -> &'static str {
@@ -53,12 +57,23 @@ impl Extractor for DataExtractor {
 
     fn extract(&self, target: &Target<'_>, context: &Context<'_>) -> Facts {
         let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
-        extract(target, context, cores.min(MAX_PARTITIONS))
+        extract_on(target, context, cores.min(MAX_PARTITIONS), self.cluster.as_deref())
     }
 }
 
 /// As [`DataExtractor::extract`], in a given number of pieces; the answer does not depend on it.
+#[cfg(test)]
 pub(crate) fn extract(target: &Target<'_>, context: &Context<'_>, partitions: usize) -> Facts {
+    extract_on(target, context, partitions, None)
+}
+
+/// As [`DataExtractor::extract`], in a given number of pieces and a cluster; the answer depends on neither.
+pub(crate) fn extract_on(
+    target: &Target<'_>,
+    context: &Context<'_>,
+    partitions: usize,
+    cluster: Option<&dyn Cluster>,
+) -> Facts {
     let mut facts = Facts::new("data", VERSION);
     for check in CHECKS {
         facts.coverage_mut(check);
@@ -69,7 +84,7 @@ pub(crate) fn extract(target: &Target<'_>, context: &Context<'_>, partitions: us
                 facts.coverage_mut(DRIFT);
                 crate::drift::compare_into(target, context, &config, &mut facts);
             }
-            Pass { target, context, config, facts: &mut facts }.run(partitions);
+            Pass { target, context, config, facts: &mut facts }.run(partitions, cluster);
         }
         Err(error) => {
             for check in CHECKS {
@@ -89,7 +104,7 @@ struct Pass<'a> {
 }
 
 impl<'a> Pass<'a> {
-    fn run(mut self, partitions: usize) {
+    fn run(mut self, partitions: usize, cluster: Option<&dyn Cluster>) {
         let manifest = self.manifest();
         let contract = self.contract();
         self.schema();
@@ -101,7 +116,7 @@ impl<'a> Pass<'a> {
         }
         let table = Arc::new(table);
         let (others, unopened) = crate::others::open(self.target.root, &self.config.references, self.context.limits);
-        let mut answers = Answers::default();
+        let (mut answers, mut stopped) = (Answers::default(), false);
         let usual = SketchOptions::default();
         if !table.files.is_empty() {
             let questions = Questions {
@@ -111,12 +126,14 @@ impl<'a> Pass<'a> {
                 people: people::questions(manifest.as_ref(), &table),
                 sketch: (!self.config.contract_only).then_some(&usual),
                 partitions,
+                cluster,
             };
             match scan::run(&table, &questions) {
                 Ok(found) => answers = found,
                 Err(error) => {
-                    let what: String = error.to_string().chars().take(300).collect();
-                    self.skip_all("", SkipCode::Limit, &format!("the scan stopped: {what}"));
+                    stopped = true;
+                    let (code, what) = scan::words(&error);
+                    self.skip_all("", code, &format!("the scan stopped: {what}"));
                     answers.nulls.clear();
                 }
             }
@@ -132,7 +149,8 @@ impl<'a> Pass<'a> {
             self.profile(&profile, hashes.as_deref(), problems.is_empty());
         }
         self.hygiene(&files, &table, &answers, &problems);
-        if !table.files.is_empty() || !problems.is_empty() {
+        // Nothing is known about the rows of a scan that gave no answer.
+        if !stopped && (!table.files.is_empty() || !problems.is_empty()) {
             self.facts.push(
                 CONTRACT,
                 Location::default(),

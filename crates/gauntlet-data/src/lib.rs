@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod checks;
+pub mod cluster;
 mod config;
 pub mod contract;
 mod declared;
@@ -23,6 +24,9 @@ mod scan;
 mod sealed;
 mod table;
 
+use std::sync::Arc;
+
+use cluster::Cluster;
 use gauntlet_core::Gate;
 
 pub use checks::drift::metric_names;
@@ -55,7 +59,7 @@ pub use table::{
 
 /// The data gate: one reader, one line a check.
 pub static GATE: Gate = Gate {
-    extractor: &extract::DataExtractor,
+    extractor: &extract::DataExtractor { cluster: None },
     checks: &[
         &checks::manifest::ManifestCheck,
         &checks::contract::ContractCheck,
@@ -72,6 +76,13 @@ pub static GATE: Gate = Gate {
 
 /// The comparison of a dataset with its reference alone, for the command that does nothing else.
 pub static DRIFT: Gate = Gate { extractor: &drift::DRIFT_EXTRACTOR, checks: &[&checks::drift::DriftCheck] };
+
+/// The data gate with tables read by a cluster. Whoever asks keeps it to the end of the process.
+#[must_use]
+pub fn gate_on(cluster: Arc<dyn Cluster>) -> &'static Gate {
+    let extractor = Box::leak(Box::new(extract::DataExtractor { cluster: Some(cluster) }));
+    Box::leak(Box::new(Gate { extractor, checks: GATE.checks }))
+}
 
 /// What the virus scanner at a socket or `HOST:PORT` says of itself and its signatures; `None` when it does not answer.
 #[must_use]

@@ -9,6 +9,7 @@ use gauntlet_core::{display_path, sha256_hex};
 use gauntlet_sketch::{Profile, SketchOptions};
 use serde::Serialize;
 
+use crate::cluster::Cluster;
 use crate::contract::Contract;
 use crate::facts::Format;
 use crate::scan::{self, Others, PeopleQuestions, Questions};
@@ -57,6 +58,8 @@ pub struct ReadOptions<'a> {
     pub contract: Option<&'a Contract>,
     /// Threads; all cores without a number.
     pub partitions: Option<usize>,
+    /// Who reads instead of this process.
+    pub cluster: Option<Arc<dyn Cluster>>,
 }
 
 impl ReadOptions<'_> {
@@ -218,9 +221,9 @@ pub(crate) fn profile_of(
         sketch: Some(sketch),
         personal: false,
         partitions: read.partitions(),
+        cluster: read.cluster.as_deref(),
     };
-    let answers = scan::run(table, &questions)
-        .map_err(|error| ProfileError::Scan(error.to_string().chars().take(300).collect()))?;
+    let answers = scan::run(table, &questions).map_err(|error| ProfileError::Scan(scan::words(&error).1))?;
     if let Some(problem) = answers.problems.into_iter().next() {
         return Err(ProfileError::Unreadable { path: problem.path, what: problem.what });
     }

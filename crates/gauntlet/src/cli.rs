@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use gauntlet_core::{Severity, Stage};
 
+use crate::commands::cluster::{ClusterArgs, WorkerArgs};
 use crate::commands::ledger::bundle::{ExportArgs, ImportArgs};
 use crate::commands::ledger::erase::EraseArgs;
 use crate::commands::ledger::place::LedgerArg;
@@ -64,6 +65,8 @@ pub(crate) enum Command {
     Convert(ConvertArgs),
     /// The data gate by hand: manifests, contracts, profiles, drift.
     Data(crate::commands::data::DataArgs),
+    /// Be a node of a cluster that reads tables for `gauntlet data … --cluster`.
+    Worker(WorkerArgs),
     /// Make keys.
     #[command(subcommand)]
     Key(KeyCommand),
@@ -180,6 +183,8 @@ pub(crate) struct RunArgs {
     /// Judge everything anew, using nothing cached.
     #[arg(long)]
     pub(crate) no_cache: bool,
+    #[command(flatten)]
+    pub(crate) cluster: ClusterArgs,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
 }

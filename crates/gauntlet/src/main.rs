@@ -64,6 +64,7 @@ fn run(cli: &Cli) -> anyhow::Result<Exit> {
         Command::Hunt(args) => commands::hunt::run(args, &cli.global, &config()?),
         Command::Convert(args) => commands::convert::run(args),
         Command::Data(command) => commands::data::run(command, &cli.global),
+        Command::Worker(args) => commands::cluster::run(args),
         Command::Key(command) => commands::key::run(command, &config()?),
         Command::Ledger(command) => commands::ledger::run(command, &cli.global, &config()?),
         Command::Sign(args) => commands::sign::run(args, &cli.global, &config),

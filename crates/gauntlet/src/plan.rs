@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::Context;
 use gauntlet_core::project::{ColumnRoles, ModelConfig, Risk, expand_path, is_address};
@@ -10,6 +11,7 @@ use gauntlet_core::{
     TreeOptions, dir_hash,
 };
 use gauntlet_data::FileDigest;
+use gauntlet_data::cluster::Cluster;
 use gauntlet_data::contract::Contract;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -310,6 +312,12 @@ impl ArtifactOptions {
 }
 
 impl Plan {
+    /// Lets a cluster read the tables of the data stage; what is said about them stays the same.
+    pub(crate) fn read_data_on(&mut self, cluster: Arc<dyn Cluster>) {
+        let gate = gauntlet_data::gate_on(cluster);
+        self.tasks.iter_mut().filter(|task| task.stage == Stage::Data).for_each(|task| task.gate = gate);
+    }
+
     fn count(&mut self, tree: &Tree) {
         self.files += tree.files.len() as u64;
         self.bytes += tree.bytes();

@@ -32,11 +32,13 @@ const LEAVES: &[&str] = &[
     "gauntlet-template",
 ];
 
-/// What each crate may know besides leaf crates. Gates never know each other; nobody but the binary knows a gate.
+/// What each crate may know besides leaf crates. Gates never know each other; nobody but the binary knows a gate,
+/// save the cluster, which runs the data gate's plans.
 const MAY_KNOW: &[(&str, &[&str])] = &[
     ("gauntlet-core", &[]),
     ("gauntlet-source", &["gauntlet-core"]),
     ("gauntlet-data", &["gauntlet-core"]),
+    ("gauntlet-cluster", &["gauntlet-data"]),
     ("gauntlet-artifact", &["gauntlet-core"]),
     ("gauntlet-train", &["gauntlet-core"]),
     ("gauntlet-trust", &["gauntlet-core"]),
@@ -48,6 +50,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
         "gauntlet",
         &[
             "gauntlet-artifact",
+            "gauntlet-cluster",
             "gauntlet-core",
             "gauntlet-data",
             "gauntlet-hunt",

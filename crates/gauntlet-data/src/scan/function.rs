@@ -12,7 +12,7 @@ use datafusion::logical_expr::{Accumulator, AggregateUDF, AggregateUDFImpl, Sign
 use super::rows::state_field;
 
 /// The function `name`, whose state is `S` and begins empty.
-pub(super) fn aggregate<S: Accumulator + Default + 'static>(name: &'static str, signature: Signature) -> AggregateUDF {
+pub(crate) fn aggregate<S: Accumulator + Default + 'static>(name: &'static str, signature: Signature) -> AggregateUDF {
     AggregateUDF::new_from_impl(Function::<S> { name, signature, state: PhantomData })
 }
 

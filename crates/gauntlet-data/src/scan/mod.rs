@@ -35,8 +35,10 @@ use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::functions_aggregate::expr_fn::count;
 use datafusion::logical_expr::{AggregateUDF, Expr, ExprFunctionExt, lit};
 use datafusion::prelude::{SessionConfig, SessionContext};
+use gauntlet_core::SkipCode;
 use gauntlet_sketch::SketchOptions;
 
+use crate::cluster::{Cluster, ClusterError, LOG_ANSWER, ScanLog, collect};
 use crate::contract::Contract;
 use crate::ingest::formula::Danger;
 use crate::table::{POSITION, Problem, Scan, Table, raw_name, typed_name};
@@ -45,7 +47,7 @@ pub(crate) use people::{OLDEST, PeopleAnswers, PeopleQuestions, days};
 pub(crate) use personal::{PersonalRows, searched};
 pub(crate) use profile::{Profile, count_rows, profile};
 pub use row_report::{ReportError, RowReport, row_report};
-pub(crate) use rows::{FirstRows, internal};
+pub(crate) use rows::{FirstRows, decode_all, encode, internal};
 pub(crate) use rules::{Asked, Others, Rule};
 pub(crate) use tally::Tally;
 
@@ -74,6 +76,23 @@ pub(crate) struct Questions<'a> {
     pub(crate) people: PeopleQuestions<'a>,
     /// Pieces that are read and aggregated in parallel.
     pub(crate) partitions: usize,
+    /// Who reads instead of this process.
+    pub(crate) cluster: Option<&'a dyn Cluster>,
+}
+
+/// The functions of the one scan, for processes that are handed its plan.
+pub(crate) mod functions {
+    pub(crate) use super::classes::classes;
+    pub(crate) use super::function::aggregate;
+    pub(crate) use super::moments::moments;
+    pub(crate) use super::monotone::monotone;
+    pub(crate) use super::people::expiry;
+    #[cfg(test)]
+    pub(crate) use super::personal::personal;
+    pub(crate) use super::personal::{parameters as personal_parameters, with as personal_with};
+    pub(crate) use super::rows::first_rows;
+    pub(crate) use super::sketch::column_sketch;
+    pub(crate) use super::tally::tally;
 }
 
 /// What the scan saw. Values in it are not masked yet.
@@ -132,6 +151,18 @@ pub(crate) fn run(table: &Arc<Table>, questions: &Questions<'_>) -> Result<Answe
     runtime.block_on(scan(table, questions))
 }
 
+/// Why a scan gave no answer, with the class of reason: what a cluster says stands for itself.
+pub(crate) fn words(error: &DataFusionError) -> (SkipCode, String) {
+    let of_cluster = match error.find_root() {
+        DataFusionError::External(inner) => inner.downcast_ref::<ClusterError>(),
+        _ => None,
+    };
+    match of_cluster {
+        Some(error) => (SkipCode::Unreadable, error.to_string().chars().take(600).collect()),
+        None => (SkipCode::Limit, error.to_string().chars().take(300).collect()),
+    }
+}
+
 async fn scan(table: &Arc<Table>, questions: &Questions<'_>) -> Result<Answers> {
     let context = context(table, questions)?;
     let mut rules = questions.contract.map(|c| rules::rules(table, c, questions.others)).unwrap_or_default();
@@ -139,12 +170,24 @@ async fn scan(table: &Arc<Table>, questions: &Questions<'_>) -> Result<Answers> 
     let columns = columns(table, questions, &rules);
     let pass = Scan::watching(Arc::clone(table), columns.clone());
     let plan = aggregates(table, questions, &columns, &rules)?;
-    let frame = context.read_table(pass.provider_with_parts(questions.partitions)?)?.aggregate(Vec::new(), plan)?;
-    let batches = frame.collect().await?;
+    // A database answers whoever has its connection string, which stays here.
+    let cluster = questions.cluster.filter(|_| table.files.iter().all(|file| file.source.is_some()));
+    let batches = match cluster {
+        Some(cluster) => collect(cluster, &pass, plan).await?,
+        None => {
+            let table = context.read_table(pass.provider_with_parts(questions.partitions)?)?;
+            table.aggregate(Vec::new(), plan)?.collect().await?
+        }
+    };
     let row = batches.iter().find(|batch| batch.num_rows() == 1).ok_or_else(|| rows::internal("no result row"))?;
     let mut answers = read_answers(table, questions, &columns, rules, row)?;
-    (answers.file_rows, answers.problems) = pass.finish();
-    answers.formulas = pass.formulas();
+    if cluster.is_some() {
+        let log: ScanLog = state(row, LOG_ANSWER)?;
+        (answers.file_rows, answers.problems, answers.formulas) = log.finish(pass.part_count(), table.files.len())?;
+    } else {
+        (answers.file_rows, answers.problems) = pass.finish();
+        answers.formulas = pass.formulas();
+    }
     stages::run(&context, table, questions.partitions, &mut answers).await?;
     answers.problems.sort();
     answers.problems.dedup();

@@ -57,6 +57,19 @@ pub(crate) fn personal(column: &str) -> AggregateUDF {
     AggregateUDF::new_from_impl(Function { signature: Signature::any(2, Volatility::Immutable), phone, credential })
 }
 
+/// What makes this function another one than its name says; `None` for functions of another kind.
+pub(crate) fn parameters(function: &AggregateUDF) -> Option<Vec<u8>> {
+    let function = function.inner().downcast_ref::<Function>()?;
+    serde_json::to_vec(&(function.phone, &function.credential)).ok()
+}
+
+/// The function with these parameters.
+pub(crate) fn with(parameters: &[u8]) -> Option<AggregateUDF> {
+    let (phone, credential) = serde_json::from_slice(parameters).ok()?;
+    let signature = Signature::any(2, Volatility::Immutable);
+    Some(AggregateUDF::new_from_impl(Function { signature, phone, credential }))
+}
+
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Function {
     signature: Signature,

@@ -2,7 +2,7 @@
 //! were spread over threads. A piece that cannot be read is noted and never an error of the whole scan.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -122,14 +122,12 @@ impl Scan {
         schema: SchemaRef,
         map: Map,
     ) -> Result<Arc<StreamingTable>> {
-        let units = self.units();
-        let length = units.len().div_ceil(MAX_PARTS).max(1);
-        let parts: Vec<(u32, Vec<Unit>)> = (0..).zip(units.chunks(length).map(<[Unit]>::to_vec)).collect();
+        let parts = self.parts();
         let count = partitions.clamp(1, parts.len().max(1));
         let pieces = (0..count).map(|n| {
             let parts = parts.iter().skip(n).step_by(count).cloned().collect();
             let (scan, schema) = (Arc::clone(self), Arc::clone(&schema));
-            Arc::new(Piece { scan, schema, map: Mapping(Arc::clone(&map)), parts }) as Arc<dyn PartitionStream>
+            Arc::new(Piece { scan, schema, map: Mapping(Arc::clone(&map), None), parts }) as Arc<dyn PartitionStream>
         });
         Ok(Arc::new(StreamingTable::try_new(Arc::clone(&schema), pieces.collect())?))
     }
@@ -149,6 +147,34 @@ impl Scan {
     /// What is read.
     pub(crate) fn table(&self) -> &Arc<Table> {
         &self.table
+    }
+
+    /// Which columns of it.
+    pub(crate) fn columns(&self) -> &[usize] {
+        &self.columns
+    }
+
+    /// Reads the parts with these numbers, as [`Scan::mapped`] does, and then hands on what `last` makes of it.
+    pub(crate) fn read_parts(
+        self: &Arc<Self>,
+        numbers: &BTreeSet<u32>,
+        schema: SchemaRef,
+        map: Map,
+        last: Last,
+    ) -> SendableRecordBatchStream {
+        let parts = self.parts().into_iter().filter(|(number, _)| numbers.contains(number)).collect();
+        Piece { scan: Arc::clone(self), schema, map: Mapping(map, Some(last)), parts }.read()
+    }
+
+    /// How many parts there are.
+    pub(crate) fn part_count(&self) -> usize {
+        self.parts().len()
+    }
+
+    fn parts(&self) -> Vec<(u32, Vec<Unit>)> {
+        let units = self.units();
+        let length = units.len().div_ceil(MAX_PARTS).max(1);
+        (0..).zip(units.chunks(length).map(<[Unit]>::to_vec)).collect()
     }
 
     fn units(&self) -> Vec<Unit> {
@@ -292,8 +318,10 @@ fn constant(value: Option<&str>, count: usize) -> ArrayRef {
 
 /// What becomes of a batch of a part.
 pub(crate) type Map = Arc<dyn Fn(u32, RecordBatch) -> Result<RecordBatch> + Send + Sync>;
+/// What follows when all parts are read.
+pub(crate) type Last = Arc<dyn Fn(&Scan) -> Result<RecordBatch> + Send + Sync>;
 
-struct Mapping(Map);
+struct Mapping(Map, Option<Last>);
 
 impl std::fmt::Debug for Mapping {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -315,9 +343,15 @@ impl PartitionStream for Piece {
     }
 
     fn execute(&self, _context: Arc<TaskContext>) -> SendableRecordBatchStream {
+        self.read()
+    }
+}
+
+impl Piece {
+    fn read(&self) -> SendableRecordBatchStream {
         let mut builder = RecordBatchReceiverStream::builder(Arc::clone(&self.schema), 2);
         let (sender, scan, parts) = (builder.tx(), Arc::clone(&self.scan), self.parts.clone());
-        let map = Arc::clone(&self.map.0);
+        let (map, last) = (Arc::clone(&self.map.0), self.map.1.clone());
         builder.spawn_blocking(move || {
             let put = |number, batch| sender.blocking_send(map(number, batch)).is_ok();
             for (number, units) in parts {
@@ -355,6 +389,10 @@ impl PartitionStream for Piece {
                 if !flush() {
                     return Ok(());
                 }
+            }
+            if let Some(last) = last {
+                // Nobody listens any more when it cannot be sent.
+                let _ = sender.blocking_send(last(&scan));
             }
             Ok(())
         });

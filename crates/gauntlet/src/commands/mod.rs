@@ -3,6 +3,7 @@
 pub(crate) mod attest;
 pub(crate) mod bom;
 pub(crate) mod card;
+pub(crate) mod cluster;
 pub(crate) mod config;
 pub(crate) mod convert;
 pub(crate) mod data;

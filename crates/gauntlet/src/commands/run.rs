@@ -57,7 +57,7 @@ pub(crate) fn run(args: &RunArgs, global: &Global, config: &UserConfig) -> anyho
     })?;
     let cache_key = config.cache_key()?;
     let known = KnownHashes::load(&state.hashes(), &cache_key, args.trust_mtime, now.as_second());
-    let plan = plan::of_project(
+    let mut plan = plan::of_project(
         &project,
         rules.highest_risk(&project),
         &args.dir,
@@ -65,6 +65,9 @@ pub(crate) fn run(args: &RunArgs, global: &Global, config: &UserConfig) -> anyho
         (!args.no_cache).then_some(&known),
         &meter,
     )?;
+    if let Some(cluster) = args.cluster.open()? {
+        plan.read_data_on(cluster);
+    }
 
     let (key, development) = signing_key(args.key.as_deref(), args.passphrase_env.as_deref(), config)?;
     let ledger = place::find(&args.dir, args.ledger.as_deref(), project.ledger.clone(), config)?.write_or_create()?;

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 use super::table;
 use crate::cli::{Global, OutputArgs};
+use crate::commands::cluster::ClusterArgs;
 use crate::commands::scan;
 use crate::exit::{Exit, UsageError};
 use crate::judge::{self, Bench};
@@ -56,6 +57,8 @@ pub(crate) struct ContractArgs {
     /// Raise or lower a limit, such as `ratio=2000`; `gauntlet config show` lists them.
     #[arg(long = "limit", value_name = "NAME=N")]
     limits: Vec<String>,
+    #[command(flatten)]
+    cluster: ClusterArgs,
     #[command(flatten)]
     output: OutputArgs,
 }
@@ -104,7 +107,7 @@ fn infer(args: &ContractArgs) -> anyhow::Result<Exit> {
 
 fn judge(args: &ContractArgs, global: &Global) -> anyhow::Result<Exit> {
     let started = Instant::now();
-    let limits = scan::limits(&args.limits)?;
+    let (limits, cluster) = (scan::limits(&args.limits)?, args.cluster.open()?);
     let meter = Meter::new(!global.quiet && !global.no_progress);
     let mask = MaskKey::for_project("");
     let bench = Bench { limits: &limits, mask: &mask, now: commands::run::clock(global)?.now(), meter: &meter };
@@ -124,7 +127,10 @@ fn judge(args: &ContractArgs, global: &Global) -> anyhow::Result<Exit> {
     if let (Some(references), Some(config)) = (references, config.as_object_mut()) {
         config.insert("references".to_owned(), references);
     }
-    let task = plan::of_data(&paths, config, &limits, &meter)?;
+    let mut task = plan::of_data(&paths, config, &limits, &meter)?;
+    if let Some(cluster) = cluster {
+        task.gate = gauntlet_data::gate_on(cluster);
+    }
     let judged = judge::judge(&task, &bench);
     let reports: Vec<_> = judged.reports.into_iter().filter(|report| report.check == CHECK).collect();
     if let Some(file) = &args.results {

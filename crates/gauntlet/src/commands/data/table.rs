@@ -8,6 +8,7 @@ use gauntlet_data::contract::Contract;
 use gauntlet_data::{Location, OpenError, OpenOptions, ProfileError, ReadOptions};
 
 use crate::cli::Global;
+use crate::commands::cluster::ClusterArgs;
 use crate::exit::UsageError;
 use crate::progress::Meter;
 
@@ -20,6 +21,8 @@ pub(crate) struct ReadArgs {
     /// Give text columns the narrowest type that all their values have.
     #[arg(long, conflicts_with = "contract")]
     infer_types: bool,
+    #[command(flatten)]
+    cluster: ClusterArgs,
 }
 
 impl ReadArgs {
@@ -32,9 +35,10 @@ impl ReadArgs {
         let contract = self.contract.as_deref().map(contract).transpose()?;
         let open = OpenOptions { infer_types: self.infer_types, ..OpenOptions::default() };
         let partitions = global.jobs.map(std::num::NonZero::get);
+        let cluster = self.cluster.open()?;
         let meter = Meter::new(!global.quiet && !global.no_progress);
         meter.step("reading the data");
-        let answer = work(&ReadOptions { open, contract: contract.as_ref(), partitions });
+        let answer = work(&ReadOptions { open, contract: contract.as_ref(), partitions, cluster });
         meter.finish();
         answer.map_err(error)
     }
