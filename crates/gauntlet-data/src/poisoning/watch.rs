@@ -84,17 +84,15 @@ impl Watch {
 
     fn finish(self, rows: u64) -> Option<Suspects> {
         match self {
-            Self::Tail { name, tail, kept, .. } => {
-                let mut found = Suspects::new(
+            Self::Tail { name, kept, .. } => {
+                // Where the tail begins is not told: it is a value of the data.
+                let found = Suspects::new(
                     "poisoning/outlier",
                     format!("values of `{name}` lie far outside of what the rest of the column explains"),
                     kept,
                     rows,
                 )
                 .column(&name);
-                for (figure, bound) in [("below", tail.low), ("above", tail.high)] {
-                    found.figures.extend(bound.map(|bound| (figure, bound)));
-                }
                 (found.rows.count > 0).then_some(found)
             }
             Self::Early { name, kept, .. } => {
