@@ -63,11 +63,11 @@ fn train() -> String {
 
 /// A side file named by digest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct SideRef {
+pub struct SideRef {
     /// Relative to the target's root.
-    pub(crate) path: String,
+    pub path: String,
     /// Hex SHA-256 that the program saw.
-    pub(crate) sha256: String,
+    pub sha256: String,
 }
 
 impl DatasetConfig {

@@ -29,7 +29,7 @@ use crate::table::{FileDigest, Problem, Source, Table, family, format_of, place}
 pub(crate) use poisoning::PoisoningExtractor;
 
 /// Raised whenever facts change.
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 /// The checks that this extractor serves.
 const CHECKS: [&str; 6] = [MANIFEST, CONTRACT, PERSONAL_DATA, SECRETS, INGEST, PROTECTION];
 /// Those that look into cells.
@@ -162,8 +162,8 @@ impl<'a> Pass<'a> {
                 }
             }
         }
-        self.poisoning(manifest.as_ref(), &table);
-        self.held_out(manifest.as_ref(), &table);
+        self.poisoning(manifest.as_ref(), &files, &table, &problems);
+        self.held_out(manifest.as_ref(), &files, &table, &problems);
         self.columns(&table, &answers);
         self.rules(&table, &answers);
         self.personal(&table, &answers);

@@ -1,13 +1,14 @@
 //! The tables that foreign keys of a contract refer to: opened only when their bytes are those that the configuration names.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use gauntlet_core::{Limits, SkipCode, Tree, TreeOptions};
 use serde::Deserialize;
 
 use crate::config::SideRef;
 use crate::scan::Others;
-use crate::table::{Problem, open_all};
+use crate::table::{Problem, Table, open_all};
 
 /// Another table of the configuration.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -42,6 +43,18 @@ pub(crate) fn open(root: &Path, references: &[OtherRef], limits: &Limits) -> (Ot
         }
     }
     (others, problems)
+}
+
+/// The table in one file, when its bytes are those that the configuration names.
+///
+/// # Errors
+/// The reason in a sentence.
+pub(crate) fn table(root: &Path, side: &SideRef, limits: &Limits) -> Result<Arc<Table>, String> {
+    let failed = |what: String| format!("{}: {what}", side.path);
+    if !digest(root, side, limits).map_err(failed)?.eq_ignore_ascii_case(&side.sha256) {
+        return Err(failed("changed since the run began; run again when nothing writes to it".to_owned()));
+    }
+    open_all(root, &[PathBuf::from(&side.path)], limits).map_err(|e| failed(e.to_string()))
 }
 
 fn digest(root: &Path, file: &SideRef, limits: &Limits) -> Result<String, String> {

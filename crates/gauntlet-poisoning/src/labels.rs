@@ -6,7 +6,7 @@ use crate::flow::{Flow, OneWay, flow};
 use crate::knn::neighbours;
 use crate::learner::{CrossValidated, cross_validate};
 use crate::matrix::Matrix;
-use crate::principal::principal;
+use crate::principal::{Principal, principal};
 use crate::probabilities::Probabilities;
 use crate::stats::{as_f64, ranks};
 
@@ -51,8 +51,45 @@ pub struct LabelErrors {
     pub votes: Probabilities,
     /// What the learner, or the given model, predicts.
     pub predicted: Probabilities,
-    /// The own learner, unless predictions were given or it saw principal components only.
-    pub learner: Option<CrossValidated>,
+    /// The own learner, or why there is none beside the given predictions.
+    pub learner: Result<Learner, Error>,
+}
+
+/// The own learner, fitted to principal components where there are many columns.
+#[derive(Clone, Debug)]
+pub struct Learner {
+    models: CrossValidated,
+    reduced: Option<(Principal, Matrix)>,
+}
+
+impl Learner {
+    fn fit(wide: &Matrix, labels: &[u32], classes: usize, seed: u64) -> Result<Self, Error> {
+        check_labels(labels, wide.rows(), classes)?;
+        let reduced = (wide.columns() > WIDE).then(|| {
+            let directions = principal(wide, COMPONENTS, seed);
+            let seen = directions.project(wide);
+            (directions, seen)
+        });
+        let seen = reduced.as_ref().map_or(wide, |(_, seen)| seen);
+        Ok(Self { models: cross_validate(seen, labels, classes, RIDGE, seed)?, reduced })
+    }
+
+    fn probabilities(&self, wide: &Matrix) -> Probabilities {
+        self.models.probabilities(self.reduced.as_ref().map_or(wide, |(_, seen)| seen))
+    }
+
+    /// Probability of a class in a row of the matrix that it was fitted to, as if these columns had their mean value;
+    /// each of them is named once.
+    #[must_use]
+    pub fn without(&self, wide: &Matrix, row: usize, columns: &[usize], class: usize) -> f64 {
+        match &self.reduced {
+            None => self.models.without(wide, row, columns, class),
+            // Without columns the row lies elsewhere among the components.
+            Some((directions, seen)) => {
+                self.models.at(row, &directions.without(seen.row(row), wide.row(row), columns), class)
+            }
+        }
+    }
 }
 
 /// Ranks rows by how doubtful their label is. The matrix has to be scaled.
@@ -68,7 +105,8 @@ pub fn label_errors(
     check_labels(labels, matrix.rows(), classes)?;
     let near = neighbours(matrix, 2 * options.neighbours);
     let votes = near.nearest(options.neighbours).votes(labels, classes)?.mean(&near.votes(labels, classes)?);
-    let mut learner = None;
+    let wide = options.wide.unwrap_or(matrix);
+    let learner = Learner::fit(wide, labels, classes, options.seed);
     let predicted = match options.predicted {
         Some(given) if given.rows() != matrix.rows() => {
             let what = "rows of predicted probabilities";
@@ -79,15 +117,7 @@ pub fn label_errors(
             return Err(Error::Shape { what, expected: classes, actual: given.classes() });
         }
         Some(given) => given.clone(),
-        None => {
-            let wide = options.wide.unwrap_or(matrix);
-            let reduced = (wide.columns() > WIDE).then(|| principal(wide, COMPONENTS, options.seed).project(wide));
-            let seen = reduced.as_ref().unwrap_or(wide);
-            let models = cross_validate(seen, labels, classes, RIDGE, options.seed)?;
-            let predicted = models.probabilities(seen);
-            learner = reduced.is_none().then_some(models);
-            predicted
-        }
+        None => learner.as_ref().map_err(Clone::clone)?.probabilities(wide),
     };
     combine(labels, classes, votes, predicted, learner)
 }
@@ -97,7 +127,7 @@ fn combine(
     classes: usize,
     votes: Probabilities,
     predicted: Probabilities,
-    learner: Option<CrossValidated>,
+    learner: Result<Learner, Error>,
 ) -> Result<LabelErrors, Error> {
     let mut sizes = vec![0usize; classes];
     labels.iter().for_each(|&label| sizes[label as usize] += 1);
@@ -190,4 +220,37 @@ fn pairs(labels: &[u32], sizes: &[usize], voices: &[Probabilities; 2]) -> Result
         agree.then_some((label, suggested))
     });
     Ok(flow(counted, sizes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::matrix::Scale;
+    use crate::random::Random;
+
+    #[test]
+    fn a_learner_of_components_forgets_columns_as_one_of_columns_does() {
+        let mut random = Random::new(5, 0);
+        let rows = 400;
+        let labels: Vec<u32> = (0..rows).map(|row| row % 2).collect();
+        // The first column is the label, all others are noise.
+        let data = |width: usize, random: &mut Random| -> Matrix {
+            let cells = labels.iter().flat_map(|&label| {
+                let noise: Vec<f32> = (1..width).map(|_| random.unit() as f32).collect();
+                std::iter::once(label as f32 * 30.0).chain(noise)
+            });
+            Matrix::new(width, cells.collect()).unwrap().scaled(Scale::Common)
+        };
+        for width in [WIDE, WIDE + 1] {
+            let wide = data(width, &mut random);
+            let learner = Learner::fit(&wide, &labels, 2, 1).unwrap();
+            assert_eq!(learner.reduced.is_some(), width > WIDE);
+            let mean = |columns: &[usize]| {
+                let all = (0..rows as usize).map(|row| learner.without(&wide, row, columns, labels[row] as usize));
+                all.sum::<f64>() / f64::from(rows)
+            };
+            let (with, without) = (mean(&[]), mean(&[0]));
+            assert!(with > 0.9 && (without - 0.5).abs() < 0.1, "{width}: {with} {without}");
+        }
+    }
 }

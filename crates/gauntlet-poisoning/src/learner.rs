@@ -94,6 +94,16 @@ impl CrossValidated {
         scores.get(class).copied().unwrap_or(0.0)
     }
 
+    /// Probability of a class by the model that was not fitted to this row, were its values these.
+    pub(crate) fn at(&self, row: usize, values: &[f32], class: usize) -> f64 {
+        let mut scores = vec![0.0; self.classes];
+        if let Some(model) = self.fold.get(row).and_then(|&f| self.models.get(f)) {
+            model.scores(values, &mut scores);
+        }
+        softmax(&mut scores);
+        scores.get(class).copied().unwrap_or(0.0)
+    }
+
     fn scores(&self, matrix: &Matrix, row: usize) -> Vec<f64> {
         let mut out = vec![0.0; self.classes];
         if let Some(model) = self.fold.get(row).and_then(|&f| self.models.get(f)) {

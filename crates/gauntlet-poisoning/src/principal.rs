@@ -56,6 +56,20 @@ impl Principal {
             .collect()
     }
 
+    /// The coordinates of a row, were its values in these columns their means. Each column has to be named once.
+    pub(crate) fn without(&self, coordinates: &[f32], row: &[f32], columns: &[usize]) -> Vec<f32> {
+        let mut out: Vec<f64> = coordinates.iter().map(|&v| f64::from(v)).collect();
+        for &column in columns {
+            let (Some(&value), Some(mean)) = (row.get(column), self.mean.get(column)) else { continue };
+            let off = f64::from(value) - mean;
+            for (sum, direction) in out.iter_mut().zip(&self.directions) {
+                *sum -= off * direction.get(column).copied().unwrap_or(0.0);
+            }
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "the precision of the matrix")]
+        out.into_iter().map(|v| v as f32).collect()
+    }
+
     /// The matrix in these coordinates.
     #[must_use]
     pub fn project(&self, matrix: &Matrix) -> Matrix {

@@ -128,3 +128,25 @@ fn rows_are_named_taken_out_and_drawn() {
     assert!(rejected.contains("9999999"));
     assert_eq!(clean.lines().count() + rejected.lines().count(), 1_004 + 2);
 }
+
+#[test]
+fn predictions_are_named_by_digest_and_an_empty_folder_is_no_pass() {
+    let sandbox = Sandbox::new();
+    sandbox.write("train.csv", customers(0..300));
+    sandbox.write("p.csv", format!("0,1\n{}", "0.5,0.5\n".repeat(300)));
+    let ask = ["data", "poisoning", "train.csv", "--label", "churn", "--id", "id", "--predictions", "p.csv"];
+    let (_, result) = sandbox.json(&ask);
+    let sha256 = gauntlet_core::sha256_hex(&fs::read(sandbox.project().join("p.csv")).unwrap());
+    let report = result["reports"].as_array().unwrap().iter().find(|r| r["check"] == "data/poisoning").unwrap();
+    assert_ne!(report["verdict"], "error", "{report:#}");
+    assert_eq!(report["inputs"][0]["name"], "predictions", "{report:#}");
+    assert_eq!(report["inputs"][0]["digest"], format!("sha256:{sha256}"), "{report:#}");
+    // One more row than the data have.
+    sandbox.write("p.csv", format!("0,1\n{}", "0.5,0.5\n".repeat(301)));
+    let (_, result) = sandbox.json(&ask);
+    assert!(result["reports"].as_array().unwrap().iter().all(|r| r["verdict"] == "error"), "{result:#}");
+    fs::create_dir(sandbox.project().join("empty")).unwrap();
+    let (exit, result) = sandbox.json(&["data", "poisoning", "empty"]);
+    assert_eq!((exit, result["reports"].as_array().unwrap().len()), (3, 3));
+    assert!(result["reports"].as_array().unwrap().iter().all(|r| r["verdict"] == "error"), "{result:#}");
+}

@@ -1,10 +1,11 @@
 //! `data/poisoning`: do some rows try to teach a model something that is not so?
 
 use gauntlet_core::{
-    Check, CheckInfo, Draft, Facts, Figure, FigureKind, Judgement, Judging, Location, RuleInfo, Severity, Stage,
+    Check, CheckInfo, Draft, Facts, Figure, FigureKind, Input, Judgement, Judging, Location, RuleInfo, Severity, Stage,
 };
 
 use super::{POISONING, rule, suspects};
+use crate::config::{DatasetConfig, SideRef};
 use crate::poisoning::ExaminedFact;
 
 /// The check.
@@ -106,6 +107,17 @@ impl Check for PoisoningCheck {
         }
         suspects::judge(&INFO, facts, judging, &mut out);
         out
+    }
+
+    /// Embeddings and predictions in files of their own.
+    fn inputs(&self, _facts: &Facts, judging: &Judging<'_>) -> Vec<Input> {
+        let Ok(config) = DatasetConfig::of(judging.config) else { return Vec::new() };
+        let sides = [("embeddings", config.poisoning.embedding_file), ("predictions", config.poisoning.predictions)];
+        let input = |(name, side): (&str, Option<SideRef>)| {
+            let digest = format!("sha256:{}", side?.sha256).parse().ok()?;
+            Some(Input { name: name.to_owned(), digest })
+        };
+        sides.into_iter().filter_map(input).collect()
     }
 }
 

@@ -83,7 +83,7 @@ fn summed(name: &str) -> bool {
 fn severity(name: &str, part: f64, usual: Severity) -> Option<Severity> {
     match name {
         "label-error" => (part > USUAL_DOUBT).then_some(usual),
-        "exact-duplicate" | "near-duplicate" | "conflicting-label" if part > COARSE => Some(Severity::Info),
+        "exact-duplicate" | "near-duplicate" if part > COARSE => Some(Severity::Info),
         _ => Some(usual),
     }
 }

@@ -5,8 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use gauntlet_core::nearest;
 use serde::{Deserialize, Serialize};
 
+use crate::config::SideRef;
+use crate::facts::Format;
 use crate::manifest::Manifest;
-use crate::table::Table;
+use crate::table::{Table, format_of};
 
 /// Rows that model-based methods look at by default; every pair of them is compared.
 pub const SAMPLE_ROWS: usize = 50_000;
@@ -30,9 +32,9 @@ pub struct PoisoningConfig {
     /// The column of embeddings, lists of one length.
     pub embedding: Option<String>,
     /// A file of embeddings, one a row of the table.
-    pub embedding_file: Option<String>,
+    pub embedding_file: Option<SideRef>,
     /// A file of predicted probabilities, one row a row and one column a class.
-    pub predictions: Option<String>,
+    pub predictions: Option<SideRef>,
     /// The column that says where a row comes from.
     pub source: Option<String>,
     /// Width in pixels, when the numeric columns are an image.
@@ -56,6 +58,8 @@ pub(super) struct Roles {
     pub(super) text: Vec<usize>,
     pub(super) embedding: Option<usize>,
     pub(super) source: Option<usize>,
+    /// Whether every row is a picture.
+    pub(super) pictures: bool,
     /// Split of each file of the table.
     pub(super) file_splits: Vec<Option<String>>,
     /// Everything else, in order.
@@ -115,15 +119,24 @@ impl PoisoningConfig {
         // A manifest's paths are relative to its folder, which lies at or below the root.
         let split_of = |path: &str| {
             let exact = self.splits.get(path);
-            let below = || self.splits.iter().find(|(p, _)| path.ends_with(&format!("/{p}"))).map(|(_, s)| s);
+            let named = || self.splits.iter().filter(|(p, _)| path.ends_with(&format!("/{p}")));
+            let below = || named().max_by_key(|(p, _)| p.len()).map(|(_, s)| s);
             exact.or_else(below).cloned()
         };
         roles.file_splits = table.files.iter().map(|file| split_of(&file.path)).collect();
+        roles.pictures = table
+            .files
+            .iter()
+            .all(|file| file.source.as_ref().is_some_and(|source| format_of(source.name()) == Format::Picture));
+        // Where a picture lies says nothing of what it shows.
+        let place = |name: &&str| roles.pictures && *name != "size" && *name != "sha256";
+        let places = table.columns.iter().map(|c| c.name.as_str()).enumerate().filter(|(_, name)| place(name));
         let taken: BTreeSet<usize> = roles
             .ids
             .iter()
             .copied()
             .chain([roles.label, roles.split, roles.source, roles.embedding].into_iter().flatten())
+            .chain(places.map(|(i, _)| i))
             .collect();
         roles.features = (0..table.columns.len()).filter(|i| !taken.contains(i)).collect();
         Ok(roles)
@@ -141,5 +154,6 @@ impl Roles {
 /// Whether the rows of a split are learnt from.
 pub(super) fn is_train(split: &str) -> bool {
     let lower = split.to_ascii_lowercase();
-    lower.starts_with("train") || lower == "fit"
+    let lower = lower.trim();
+    ["train", "learn"].iter().any(|start| lower.starts_with(start)) || ["tr", "fit"].contains(&lower)
 }

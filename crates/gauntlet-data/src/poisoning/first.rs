@@ -5,14 +5,16 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, StringArray};
 use arrow::datatypes::DataType;
+use gauntlet_core::SkipCode;
 use gauntlet_poisoning::{Signature, Signer, hash64, hash128, keys};
 
-use super::cells::{RowHasher, numbers, texts, times};
+use super::cells::{Clock, RowHasher, numbers, texts};
 use super::config::{Roles, SAMPLE_ROWS, is_train};
 use super::pairs::{self, Elements};
-use super::spill::{Record, Spill};
-use super::suspects::Suspects;
+use super::spill::{Order, Record, Spill};
+use super::watch::Watch;
 use super::{Examined, Inquiry, read, room};
+use crate::checks::{DUPLICATES, LEAKAGE};
 use crate::personal::Search;
 use crate::table::{Table, place};
 
@@ -24,8 +26,8 @@ const CLASS_ROWS: usize = 200;
 const SHOWN_CLASSES: usize = 30;
 /// Rows that share the name of a class, not of a person.
 const SHARED: u64 = 20;
-/// Bytes of data from which fewer bands are used for near duplicates.
-const LARGE: u64 = 256 << 20;
+/// Bytes of data from which fewer bands are used for near duplicates: grouping takes half a kilobyte of disk a row.
+const LARGE: u64 = 16 << 30;
 const NO_LABEL: u32 = u32::MAX;
 const NO_SPLIT: u16 = u16::MAX;
 
@@ -44,12 +46,18 @@ pub(super) struct Seen {
     pub(super) elements: Elements,
     /// Makes signatures of them.
     pub(super) signer: Signer,
+    /// What every row has to be held against once more.
+    pub(super) watched: Vec<Watch>,
 }
 
 struct Pass<'a> {
     roles: &'a Roles,
     seed: u64,
     numbers: BTreeMap<String, u32>,
+    /// Rows of each split.
+    in_split: BTreeMap<u16, u64>,
+    /// Whether there are more splits than are told apart.
+    too_many_splits: bool,
     /// Rows of each class.
     counts: Vec<u64>,
     too_many: bool,
@@ -64,7 +72,7 @@ struct Pass<'a> {
     by_class: BTreeMap<u32, BinaryHeap<(u64, u64)>>,
     sample: usize,
     times: BTreeMap<u16, (i64, i64)>,
-    later: Vec<(i64, u64, u16)>,
+    clock: Clock,
     rows: u64,
 }
 
@@ -77,35 +85,34 @@ pub(super) fn pass(
 ) -> Result<Seen, String> {
     let bytes: u64 = table.files.iter().filter_map(|file| Some(file.source.as_ref()?.size())).sum();
     out.bands = if bytes > LARGE { 6 } else { 16 };
-    let hashed: Vec<usize> =
-        roles.features.iter().copied().filter(|&i| RowHasher::new(table, &[i], 0).is_ok()).collect();
-    for &i in roles.features.iter().filter(|i| !hashed.contains(i)) {
-        let name = &table.columns[i].name;
-        out.left_out.push(format!(
-            "column `{name}` is of a type whose values are not compared; duplicates are those of the other columns"
-        ));
+    if bytes > LARGE {
+        let what =
+            format!("more than {LARGE} bytes of data: near duplicates were looked for by 6 bands in place of 16");
+        out.unjudged.push((DUPLICATES, SkipCode::Limit, what));
     }
-    let hasher = (!hashed.is_empty()).then(|| RowHasher::new(table, &hashed, inquiry.seed).ok()).flatten();
+    let hasher = hasher(table, roles, inquiry, out);
     let mut splits: BTreeSet<String> = roles.file_splits.iter().flatten().cloned().collect();
     splits.insert(String::new());
     let mut pass = Pass {
         roles,
         seed: inquiry.seed,
         numbers: BTreeMap::new(),
+        in_split: BTreeMap::new(),
+        too_many_splits: false,
         counts: Vec::new(),
         too_many: false,
         splits: splits.into_iter().collect(),
         hasher,
-        whole: Spill::new(),
-        entities: Spill::new(),
-        bands: Spill::new(),
+        whole: Spill::new(Order::Tag),
+        entities: Spill::new(Order::Tag),
+        bands: Spill::new(Order::Place),
         elements: Elements::new(table, roles),
         signer: Signer::new(8 * out.bands, inquiry.seed),
         all: BinaryHeap::new(),
         by_class: BTreeMap::new(),
         sample: inquiry.config.sample.unwrap_or(SAMPLE_ROWS),
         times: BTreeMap::new(),
-        later: Vec::new(),
+        clock: Clock::default(),
         rows: 0,
     };
     out.problems = read(table, &mut |places, stored| pass.batch(places, stored))?;
@@ -115,15 +122,50 @@ pub(super) fn pass(
     if !pass.too_many {
         out.balance = balance(&names, &pass.counts, inquiry);
     }
+    // Beyond so many different numbers the label is measured, and equal rows may differ in it.
+    let quantity = pass.too_many && names.iter().all(|name| name.parse::<f64>().is_ok());
+    if quantity {
+        let what = format!("the label has more than {MAX_CLASSES} different numbers: equal rows may differ in it");
+        out.left_out.push(what);
+    }
+    pass.compared(out);
     let groups = pairs::Groups { table, roles, splits: &pass.splits, rows: pass.rows };
-    groups.whole(pass.whole, inquiry, out).map_err(io)?;
+    groups.whole(pass.whole, quantity, inquiry, out).map_err(io)?;
     groups.entities(pass.entities, inquiry, out).map_err(io)?;
-    time_leak(table, roles, &pass.splits, &pass.times, &pass.later, inquiry, pass.rows, out);
+    let watched = time_leak(table, roles, &pass.splits, &pass.times, &pass.clock, inquiry, out);
     let (candidates, crowded) = pairs::candidates(pass.bands).map_err(io)?;
     let mut sample: BTreeSet<u64> = pass.all.into_iter().map(|(_, place)| place).collect();
     sample.extend(pass.by_class.into_values().flatten().map(|(_, place)| place));
     let classes = (!pass.too_many && !names.is_empty()).then_some(names);
-    Ok(Seen { classes, sample, candidates, crowded, elements: pass.elements, signer: pass.signer })
+    let watched = watched.into_iter().collect();
+    Ok(Seen { classes, sample, candidates, crowded, elements: pass.elements, signer: pass.signer, watched })
+}
+
+/// Hashes the columns that make rows equal: the features, or the embedding where there is nothing else.
+fn hasher(table: &Arc<Table>, roles: &Roles, inquiry: &Inquiry<'_>, out: &mut Examined) -> Option<RowHasher> {
+    let able = |&i: &usize| RowHasher::new(table, &[i], 0).is_ok();
+    let (mut hashed, others): (Vec<usize>, Vec<usize>) = roles.features.iter().copied().partition(able);
+    for &i in &others {
+        let name = &table.columns[i].name;
+        out.left_out.push(format!(
+            "column `{name}` is of a type whose values are not compared; duplicates are those of the other columns"
+        ));
+    }
+    if hashed.is_empty() {
+        hashed.extend(roles.embedding.filter(able));
+    }
+    if roles.pictures {
+        out.left_out
+            .push("pictures are equal when their bytes are: pictures that look alike were not looked for".to_owned());
+    }
+    let hasher = (!hashed.is_empty()).then(|| RowHasher::new(table, &hashed, inquiry.seed).ok()).flatten();
+    if hasher.is_none() {
+        let what = "no column is left that rows could be compared by, besides ids, label and split";
+        for check in [DUPLICATES, LEAKAGE] {
+            out.unjudged.push((check, SkipCode::Unsupported, what.to_owned()));
+        }
+    }
+    hasher
 }
 
 fn class_names(numbers: &BTreeMap<String, u32>) -> Vec<String> {
@@ -151,21 +193,21 @@ impl Pass<'_> {
         let column = |i: Option<usize>| i.and_then(|i| stored.get(i));
         let labels = column(self.roles.label).and_then(texts);
         let split_texts = column(self.roles.split).and_then(texts);
-        let moments = column(self.roles.time).map(times);
+        let moments = column(self.roles.time).map(|array| self.clock.read(array));
         let hashes = self.hasher.as_ref().map(|h| h.hashes(stored)).transpose().map_err(arrow)?;
         let ids: Vec<(usize, StringArray)> = self.linked().filter_map(|i| Some((i, texts(stored.get(i)?)?))).collect();
         let sets = self.elements.of(stored, places.len());
         let signatures = self.signer.sign_all(&sets);
         let io = |error: std::io::Error| format!("grouping rows: {error}");
         for (row, &at) in places.iter().enumerate() {
-            let label = self.class(labels.as_ref(), row);
+            let (label, name) = self.class(labels.as_ref(), row);
             if let Some(count) = usize::try_from(label).ok().and_then(|class| self.counts.get_mut(class)) {
                 *count += 1;
             }
             let split = self.split(split_texts.as_ref(), row, at);
             let hash = hashes.as_ref().and_then(|h| h.get(row)).copied();
             if let Some(key) = hash {
-                let tag = u64::from(split) << 32 | u64::from(label);
+                let tag = u64::from(split) << 32 | u64::from(name);
                 self.whole.push(Record { key, place: at, tag }).map_err(io)?;
             }
             if split != NO_SPLIT {
@@ -185,7 +227,9 @@ impl Pass<'_> {
             {
                 let range = self.times.entry(split).or_insert((moment, moment));
                 *range = (range.0.min(moment), range.1.max(moment));
-                self.keep_time(moment, at, split);
+            }
+            if split != NO_SPLIT {
+                *self.in_split.entry(split).or_default() += 1;
             }
             self.draw(at, label);
             self.rows += 1;
@@ -199,19 +243,23 @@ impl Pass<'_> {
         all.into_iter()
     }
 
-    fn class(&mut self, labels: Option<&StringArray>, row: usize) -> u32 {
-        let Some(labels) = labels.filter(|l| l.is_valid(row) && !l.value(row).is_empty()) else { return NO_LABEL };
-        if let Some(&known) = self.numbers.get(labels.value(row)) {
-            return known;
+    /// The number of a row's class, as long as there are few, and a hash of its label, however many there are.
+    fn class(&mut self, labels: Option<&StringArray>, row: usize) -> (u32, u32) {
+        let Some(label) = labels.filter(|l| l.is_valid(row)).map(|l| l.value(row)).filter(|l| !l.is_empty()) else {
+            return (NO_LABEL, NO_LABEL);
+        };
+        let name = u32::try_from(hash64(label.as_bytes(), self.seed) >> 32).unwrap_or(0).min(NO_LABEL - 1);
+        if let Some(&known) = self.numbers.get(label) {
+            return (known, name);
         }
         if self.numbers.len() >= MAX_CLASSES {
             self.too_many = true;
-            return NO_LABEL;
+            return (NO_LABEL, name);
         }
         let number = u32::try_from(self.numbers.len()).unwrap_or(NO_LABEL);
-        self.numbers.insert(labels.value(row).to_owned(), number);
+        self.numbers.insert(label.to_owned(), number);
         self.counts.push(0);
-        number
+        (number, name)
     }
 
     fn split(&mut self, texts: Option<&StringArray>, row: usize, at: u64) -> u16 {
@@ -225,12 +273,38 @@ impl Pass<'_> {
         };
         let found = self.splits.iter().position(|s| s == name).or_else(|| {
             // A column with more splits than that names no splits.
-            (self.splits.len() < MAX_CLASSES).then(|| {
+            self.too_many_splits |= self.splits.len() >= MAX_CLASSES;
+            (!self.too_many_splits).then(|| {
                 self.splits.push(name.to_owned());
                 self.splits.len() - 1
             })
         });
         found.and_then(|i| u16::try_from(i).ok()).unwrap_or(NO_SPLIT)
+    }
+
+    /// Whether rows of a split that is trained on were there, and rows of another one.
+    fn compared(&self, out: &mut Examined) {
+        if !self.roles.splits() {
+            return;
+        }
+        let rows = |trained: bool| {
+            let of = self.in_split.iter().filter(|(split, _)| {
+                self.splits.get(usize::from(**split)).is_some_and(|name| is_train(name) == trained)
+            });
+            of.map(|(_, rows)| rows).sum::<u64>()
+        };
+        let (trained, others) = (rows(true), rows(false));
+        out.splits = trained > 0 && others > 0;
+        let why = if self.too_many_splits {
+            Some(format!("the column that names splits has more than {MAX_CLASSES} values"))
+        } else if trained == 0 {
+            Some("no row is of a split that is trained on (called train, training, tr, fit or learn): splits cannot be compared".to_owned())
+        } else if others == 0 && self.roles.split.is_none() {
+            Some("there is no row of a split that is not trained on: splits cannot be compared".to_owned())
+        } else {
+            None
+        };
+        out.unjudged.extend(why.map(|why| (LEAKAGE, SkipCode::Unsupported, why)));
     }
 
     fn band(&mut self, signature: &Signature, at: u64, hash: Option<u128>) -> Result<(), String> {
@@ -243,25 +317,19 @@ impl Pass<'_> {
         Ok(())
     }
 
-    /// The earliest rows that are not trained on, for naming them.
-    fn keep_time(&mut self, moment: i64, at: u64, split: u16) {
-        if self.splits.get(usize::from(split)).is_some_and(|name| !is_train(name)) {
-            self.later.push((moment, at, split));
-            if self.later.len() >= 4_096 {
-                self.later.sort_unstable();
-                self.later.truncate(1_024);
-            }
-        }
-    }
-
     /// The rows with the smallest hashes, of all and of each class: a sample that no order of rows and no thread changes.
     fn draw(&mut self, at: u64, label: u32) {
-        let ticket = (hash64(&at.to_le_bytes(), self.seed), at);
+        let ticket = (ticket(at, self.seed), at);
         keep_smallest(&mut self.all, ticket, self.sample);
         if label != NO_LABEL {
             keep_smallest(self.by_class.entry(label).or_default(), ticket, CLASS_ROWS.min(self.sample));
         }
     }
+}
+
+/// What draws a row into the sample: the smallest are in it.
+pub(super) fn ticket(at: u64, seed: u64) -> u64 {
+    hash64(&at.to_le_bytes(), seed)
 }
 
 fn keep_smallest(heap: &mut BinaryHeap<(u64, u64)>, ticket: (u64, u64), most: usize) {
@@ -273,33 +341,49 @@ fn keep_smallest(heap: &mut BinaryHeap<(u64, u64)>, ticket: (u64, u64), most: us
     }
 }
 
-/// Rows of another split that are no younger than the youngest row trained on.
-#[expect(clippy::too_many_arguments, reason = "all of them are parts of the pass")]
+/// What finds the rows of other splits that are older than the youngest row trained on, when there are any.
 fn time_leak(
     table: &Table,
     roles: &Roles,
     splits: &[String],
     times: &BTreeMap<u16, (i64, i64)>,
-    later: &[(i64, u64, u16)],
+    clock: &Clock,
     inquiry: &Inquiry<'_>,
-    rows: u64,
     out: &mut Examined,
-) {
-    let Some(column) = roles.time else { return };
-    let train = |split: &u16| splits.get(usize::from(*split)).is_some_and(|name| is_train(name));
-    let Some(last) = times.iter().filter(|(split, _)| train(split)).map(|(_, range)| range.1).max() else { return };
-    let early: Vec<&(i64, u64, u16)> = later.iter().filter(|(moment, ..)| *moment < last).collect();
-    if early.is_empty() {
-        return;
+) -> Option<Watch> {
+    let column = roles.time?;
+    let name = table.columns.get(column).map(|c| c.name.as_str())?;
+    if !roles.splits() {
+        return None;
     }
-    let mut kept = room(inquiry);
-    let name = &table.columns[column].name;
-    for (_, at, split) in early {
-        let split = splits.get(usize::from(*split)).map_or("", String::as_str);
-        kept.add(*at, 1.0, || format!("of `{split}`, older than the youngest row of the training split"));
+    let trained = |split: &u16| splits.get(usize::from(*split)).is_some_and(|name| is_train(name));
+    let last = times.iter().filter(|(split, _)| trained(split)).map(|(_, range)| range.1).max();
+    let why = if clock.unread > 0 {
+        Some(format!(
+            "{} values of `{name}` are no time that is read; write them as 2026-01-31T12:00:00Z",
+            clock.unread
+        ))
+    } else if clock.numbers > 0 && clock.written > 0 {
+        Some(format!("`{name}` holds numbers and written times, which have no common order"))
+    } else if out.splits && last.is_none() {
+        Some(format!("no row that is trained on has a time in `{name}`"))
+    } else {
+        None
+    };
+    if let Some(why) = why {
+        out.unjudged.push((LEAKAGE, SkipCode::Malformed, why));
+        return None;
     }
-    let what = format!("rows of other splits are older than the youngest row of the training split, by `{name}`");
-    out.suspects.push(Suspects::new("leakage/time-overlap", what, kept, rows).column(name));
+    let last = last?;
+    let early = times.iter().any(|(split, (first, _))| !trained(split) && *first < last);
+    early.then(|| Watch::Early {
+        column,
+        name: name.to_owned(),
+        last,
+        split: roles.split,
+        file_splits: roles.file_splits.clone(),
+        kept: room(inquiry),
+    })
 }
 
 /// Whether a column is text by its type.

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use gauntlet_core::SkipCode;
 use gauntlet_poisoning::stats::as_f64;
 use gauntlet_poisoning::{
-    Items, LabelErrors, LabelOptions, Matrix, Scale, Shifted, Trigger, TriggerOptions, clusters, label_errors,
+    Items, LabelErrors, LabelOptions, Learner, Matrix, Shifted, Trigger, TriggerOptions, clusters, label_errors,
     label_issues, patches, shifts, spectral_scores, spike_rate, surprise, triggers,
 };
 
@@ -15,6 +16,7 @@ use super::sample::{Labels, Sample};
 use super::suspects::Suspects;
 use super::watch::Watch;
 use super::{Examined, Inquiry, room};
+use crate::checks::POISONING;
 use crate::table::{Table, place};
 
 const NEIGHBOURS: usize = 10;
@@ -57,13 +59,17 @@ pub(super) fn judge(
             }
             work.errors(&found, out);
             if let Some(raw) = &features.raw {
-                work.backdoors(&raw.pick(&labels.rows), &near, &found, out);
+                work.backdoors(&raw.pick(&labels.rows), &wide, &found, out);
             }
-            if features.raw.is_none() || sample.embedding.is_some() {
-                work.triggers(&wide, &found, roles, out, watched);
-            }
+            work.triggers(&wide, &found, roles, out, watched);
         }
-        Err(error) => out.left_out.push(format!("label errors and triggers: {error}")),
+        // Too little to learn from is no fault of the data; anything else is.
+        Err(error @ gauntlet_poisoning::Error::TooFew { .. }) => {
+            out.left_out.push(format!("label errors and triggers: {error}"));
+        }
+        Err(error) => {
+            out.unjudged.push((POISONING, SkipCode::Malformed, format!("label errors and triggers: {error}")));
+        }
     }
     work.sources(roles, out);
     Ok(())
@@ -146,10 +152,16 @@ impl Work<'_> {
     }
 
     /// Classes of which a small part lies apart, and constant patches.
-    fn backdoors(&self, raw: &Matrix, near: &Matrix, found: &LabelErrors, out: &mut Examined) {
+    fn backdoors(&self, raw: &Matrix, wide: &Matrix, found: &LabelErrors, out: &mut Examined) {
         let classes = self.labels.names.len();
         let seen = self.labels.rows.len() as u64;
-        let scores = spectral_scores(raw, &self.labels.classes, classes, self.inquiry.seed).unwrap_or_default();
+        let scores = match spectral_scores(raw, &self.labels.classes, classes, self.inquiry.seed) {
+            Ok(scores) => scores,
+            Err(error) => {
+                out.unjudged.push((POISONING, SkipCode::Malformed, format!("spectral signatures: {error}")));
+                Vec::new()
+            }
+        };
         for class in 0..classes {
             let rows: Vec<usize> =
                 (0..self.labels.classes.len()).filter(|&r| self.labels.classes[r] as usize == class).collect();
@@ -173,10 +185,23 @@ impl Work<'_> {
             let apart = Suspects::new("poisoning/split-class", what, kept, seen).column(self.label_column());
             out.suspects.push(apart.figure("silhouette", cut.silhouette).figure("share", cut.share));
         }
-        let (Some(width), Some(learner)) = (self.inquiry.config.image_width, &found.learner) else { return };
-        let scaled = if near.columns() == raw.columns() { near.clone() } else { raw.scaled(Scale::Common) };
-        let expected = |row: usize, cells: &[usize], label: u32| learner.without(&scaled, row, cells, label as usize);
-        for patch in patches(raw, width, &self.labels.classes, classes, &expected).unwrap_or_default() {
+        let Some(width) = self.inquiry.config.image_width else { return };
+        let learner = match &found.learner {
+            Ok(learner) => learner,
+            Err(error) => {
+                out.unjudged.push((POISONING, SkipCode::Unsupported, format!("constant patches: {error}")));
+                return;
+            }
+        };
+        let expected = |row: usize, cells: &[usize], label: u32| learner.without(wide, row, cells, label as usize);
+        let found = match patches(raw, width, &self.labels.classes, classes, &expected) {
+            Ok(found) => found,
+            Err(error) => {
+                out.unjudged.push((POISONING, SkipCode::Malformed, format!("constant patches: {error}")));
+                return;
+            }
+        };
+        for patch in found {
             let mut kept = room(self.inquiry);
             for &row in &patch.rows {
                 kept.add(self.place(row), as_f64(patch.cells.len()), || "carries the patch".to_owned());
@@ -199,13 +224,22 @@ impl Work<'_> {
         out: &mut Examined,
         watched: &mut Vec<Watch>,
     ) {
-        let (Some(learner), Some(label)) = (&found.learner, roles.label) else {
-            out.left_out
-                .push("there is no own learner to hold triggers against: triggers were not looked for".to_owned());
-            return;
-        };
+        let Some(label) = roles.label else { return };
         let columns: Vec<(usize, Kind)> =
             self.features.kinds.iter().map(|(c, k)| (*c, *k)).filter(|(c, _)| self.features.itemised(*c)).collect();
+        // What a pixel shows by itself is no trigger; patches of them were looked for.
+        let pixels = self.features.raw.is_some() && self.sample.embedding.is_none();
+        let columns: Vec<(usize, Kind)> = columns.into_iter().filter(|(_, k)| !pixels || *k != Kind::Number).collect();
+        if columns.is_empty() {
+            return;
+        }
+        let learner = match &found.learner {
+            Ok(learner) => learner,
+            Err(error) => {
+                out.unjudged.push((POISONING, SkipCode::Unsupported, format!("triggers: {error}")));
+                return;
+            }
+        };
         let mut by_row: Vec<Vec<u64>> = vec![Vec::new(); self.sample.rows()];
         for &(column, kind) in &columns {
             if let Some(array) = self.sample.columns.get(column) {
@@ -213,10 +247,27 @@ impl Work<'_> {
             }
         }
         let mut items = Items::default();
-        self.labels.rows.iter().for_each(|&row| items.push(by_row.get(row).cloned().unwrap_or_default()));
+        self.labels
+            .rows
+            .iter()
+            .for_each(|&row| items.push(by_row.get_mut(row).map(std::mem::take).unwrap_or_default()));
+        drop(by_row);
         let options = TriggerOptions::for_rows(items.rows());
         let classes = self.labels.names.len();
-        let Ok(candidates) = triggers(&items, &self.labels.classes, classes, &options) else { return };
+        let candidates = match triggers(&items, &self.labels.classes, classes, &options) {
+            Ok(candidates) => candidates,
+            Err(error) => {
+                out.unjudged.push((POISONING, SkipCode::Malformed, format!("triggers: {error}")));
+                return;
+            }
+        };
+        if candidates.len() > MAX_TRIGGERS {
+            let what = format!(
+                "{} words and values come with one label: the strongest {MAX_TRIGGERS} were held against a model",
+                candidates.len()
+            );
+            out.left_out.push(what);
+        }
         // Candidates that lie in the same rows hide each other: a model explains one mark of a backdoor by the other.
         let mut groups: Vec<Group> = Vec::new();
         for trigger in candidates.into_iter().take(MAX_TRIGGERS) {
@@ -232,7 +283,9 @@ impl Work<'_> {
                 None => groups.push(Group { trigger, named, rows, touched }),
             }
         }
-        for Group { trigger, named, rows, touched } in groups {
+        for Group { trigger, named, rows, mut touched } in groups {
+            touched.sort_unstable();
+            touched.dedup();
             if !self.unexplained(&trigger, &named, &rows, &touched, wide, learner) {
                 continue;
             }
@@ -286,7 +339,7 @@ impl Work<'_> {
         rows: &[usize],
         touched: &[usize],
         wide: &Matrix,
-        learner: &gauntlet_poisoning::CrossValidated,
+        learner: &Learner,
     ) -> bool {
         let with_label = rows.iter().filter(|&&r| self.labels.classes.get(r) == Some(&trigger.label)).count();
         let mut expected: Vec<f64> =
@@ -331,7 +384,12 @@ impl Work<'_> {
             sources.push(number);
         }
         if names.len() > MAX_SOURCES {
-            out.left_out.push(format!("more than {MAX_SOURCES} sources: they were not compared"));
+            let what = format!("more than {MAX_SOURCES} sources: they were not compared");
+            if files {
+                out.left_out.push(what);
+            } else {
+                out.unjudged.push((POISONING, SkipCode::Limit, what));
+            }
             return;
         }
         let columns: Vec<(&usize, &Vec<f64>)> = self.features.numbers.iter().collect();
@@ -342,11 +400,21 @@ impl Work<'_> {
             .iter()
             .flat_map(|&row| columns.iter().map(move |(_, v)| v.get(row).map_or(f32::NAN, |v| *v as f32)))
             .collect();
-        let Ok(matrix) = Matrix::new(columns.len(), data) else { return };
-        let matrix =
-            if columns.is_empty() { Matrix::new(1, vec![0.0; sources.len()]).unwrap_or(matrix) } else { matrix };
-        let found = shifts(&matrix, &sources, names.len(), &self.labels.classes, self.labels.names.len());
-        for shift in found.unwrap_or_default() {
+        let matrix = if columns.is_empty() {
+            Matrix::new(1, vec![0.0; sources.len()])
+        } else {
+            Matrix::new(columns.len(), data)
+        };
+        let found = matrix
+            .and_then(|matrix| shifts(&matrix, &sources, names.len(), &self.labels.classes, self.labels.names.len()));
+        let found = match found {
+            Ok(found) => found,
+            Err(error) => {
+                out.unjudged.push((POISONING, SkipCode::Malformed, format!("sources: {error}")));
+                return;
+            }
+        };
+        for shift in found {
             let name = names.get(shift.source as usize).map_or("", String::as_str);
             let source = if files { format!("file {name}") } else { format!("source {}", self.inquiry.shown(name)) };
             let (what, column, size) = match shift.what {

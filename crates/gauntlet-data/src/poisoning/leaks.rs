@@ -1,6 +1,7 @@
 //! Columns that give the label away.
 
-use gauntlet_poisoning::{column_auc, hash64, normalised_information};
+use arrow::array::{Array, ArrayRef};
+use gauntlet_poisoning::{column_auc, hash64, told};
 
 use super::Examined;
 use super::cells::texts;
@@ -10,10 +11,12 @@ use super::sample::{Labels, Sample};
 use super::suspects::{Kept, Suspects};
 use crate::table::Table;
 
-/// Area under the curve, or normalised mutual information, above which a column is the label in disguise.
+/// Area under the curve, or share of what there is to know of the label, above which a column is the label in disguise.
 const LEAK: f64 = 0.98;
 /// Letters from which a label's name inside another name means something.
 const NAME: usize = 3;
+/// Missing values, and others, from which their place may say something.
+const MISSING: usize = 5;
 
 /// Names the columns that leak.
 pub(super) fn target(
@@ -40,11 +43,15 @@ pub(super) fn target(
             (Kind::Category, _) => sample.columns.get(column).and_then(texts).and_then(|values| {
                 let all: Vec<u64> = values.iter().map(|v| v.map_or(0, |v| hash64(v.as_bytes(), 1))).collect();
                 let own: Vec<u64> = labels.rows.iter().map(|row| all.get(*row).copied().unwrap_or(0)).collect();
-                let information = normalised_information(&own, &labels.classes, classes).ok()?;
+                let information = told(&own, &labels.classes, classes).ok()?;
                 Some(("information", information, "one column alone tells the classes"))
             }),
             _ => None,
         };
+        let found = found.filter(|(_, value, _)| *value > LEAK).or_else(|| {
+            let auc = missing(sample.columns.get(column)?, features.numbers.get(&column), labels)?;
+            Some(("auc", auc, "whether it has a value tells the classes"))
+        });
         if let Some((figure, value, why)) = found.filter(|(_, value, _)| *value > LEAK) {
             let what = format!("`{name}` gives the label away: {why} ({value:.3})");
             let found = Suspects::new("leakage/target-leak", what, Kept::new(0), seen);
@@ -57,4 +64,18 @@ pub(super) fn target(
             out.suspects.push(Suspects::new("leakage/label-in-name", what, Kept::new(0), seen).column(name));
         }
     }
+}
+
+/// How well it separates the classes whether the column has a value.
+fn missing(array: &ArrayRef, numbers: Option<&Vec<f64>>, labels: &Labels) -> Option<f64> {
+    let gap = |row: usize| match numbers {
+        Some(numbers) => numbers.get(row).is_none_or(|value| value.is_nan()),
+        None => row >= array.len() || array.is_null(row),
+    };
+    let gaps: Vec<f64> = labels.rows.iter().map(|&row| if gap(row) { 1.0 } else { 0.0 }).collect();
+    let missing = gaps.iter().filter(|gap| **gap > 0.5).count();
+    if missing < MISSING || gaps.len() - missing < MISSING {
+        return None;
+    }
+    column_auc(&gaps, &labels.classes, labels.names.len()).ok().flatten()
 }

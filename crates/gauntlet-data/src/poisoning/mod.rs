@@ -17,8 +17,9 @@ mod watch;
 
 use std::sync::Arc;
 
-use gauntlet_core::{MaskKey, Masked};
+use gauntlet_core::{MaskKey, Masked, SkipCode};
 
+pub use crate::config::SideRef;
 pub use config::{PoisoningConfig, SAMPLE_ROWS};
 pub use facts::{ExaminedFact, OutlierMap, SuspectFact, SuspectRow};
 pub(crate) use facts::{push, push_suspects};
@@ -83,6 +84,8 @@ pub(crate) struct Examined {
     pub(crate) left_out: Vec<String>,
     /// What could not be read.
     pub(crate) problems: Vec<Problem>,
+    /// Checks with a question that was asked and could not be answered, and why.
+    pub(crate) unjudged: Vec<(&'static str, SkipCode, String)>,
 }
 
 /// Looks at the whole table.
@@ -92,15 +95,18 @@ pub(crate) struct Examined {
 pub(crate) fn examine(table: &Arc<Table>, inquiry: &Inquiry<'_>) -> Result<Examined, String> {
     let roles = inquiry.config.roles(table, inquiry.label)?;
     let mut out = Examined { splits: roles.splits(), ..Examined::default() };
-    let seen = first::pass(table, &roles, inquiry, &mut out)?;
+    let mut seen = first::pass(table, &roles, inquiry, &mut out)?;
     if out.rows == 0 || !out.problems.is_empty() {
         return Ok(out);
     }
-    let sample = sample::collect(table, &roles, inquiry, &seen)?;
+    let sample = sample::collect(table, &roles, inquiry, &seen, &mut out)?;
+    if !out.problems.is_empty() {
+        return Ok(out);
+    }
     out.sampled = sample.rows() as u64;
     pairs::near_duplicates(&seen, &sample, inquiry, &mut out)?;
     let features = Features::of(&roles, &sample, inquiry)?;
-    let mut watched = Vec::new();
+    let mut watched = std::mem::take(&mut seen.watched);
     features.outliers(table, &sample.places, inquiry, &mut out, &mut watched);
     if let Some(labels) = sample.labels(&seen) {
         out.classes = labels.names.len();
@@ -116,14 +122,23 @@ pub(crate) fn examine(table: &Arc<Table>, inquiry: &Inquiry<'_>) -> Result<Exami
     Ok(out)
 }
 
-/// Looks only for what splits have in common: rows, ids, groups, time.
+/// Looks only for what splits have in common: rows, ids, groups, time. `splits` names the split of each file of the table.
 ///
 /// # Errors
 /// As [`examine`].
-pub(crate) fn overlaps(table: &Arc<Table>, inquiry: &Inquiry<'_>) -> Result<Examined, String> {
-    let roles = inquiry.config.roles(table, inquiry.label)?;
+pub(crate) fn overlaps(
+    table: &Arc<Table>,
+    splits: Vec<Option<String>>,
+    inquiry: &Inquiry<'_>,
+) -> Result<Examined, String> {
+    let mut roles = inquiry.config.roles(table, inquiry.label)?;
+    roles.file_splits = splits;
     let mut out = Examined { splits: roles.splits(), ..Examined::default() };
-    first::pass(table, &roles, inquiry, &mut out)?;
+    let seen = first::pass(table, &roles, inquiry, &mut out)?;
+    if out.problems.is_empty() {
+        watch::pass(table, seen.watched, &mut out)?;
+    }
+    out.unjudged.retain(|(check, ..)| *check == crate::checks::LEAKAGE);
     out.suspects.retain(|suspects| facts::check_of(suspects.rule) == crate::checks::LEAKAGE);
     Ok(out)
 }

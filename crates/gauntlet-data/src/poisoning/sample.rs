@@ -3,18 +3,23 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, BooleanArray};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, StringBuilder};
 use arrow::compute::{concat, filter};
+use arrow::datatypes::DataType;
 use gauntlet_poisoning::{Matrix, Probabilities, Signature};
 
 use super::cells::{lists, numbers, texts};
 use super::config::Roles;
-use super::first::Seen;
-use super::{Inquiry, read};
+use super::first::{Seen, ticket};
+use super::{Examined, Inquiry, read};
 use crate::table::{Table, place};
 
-/// Cells of a sample at most, so that wide tables stay in memory.
-const MAX_CELLS: usize = 200_000_000;
+/// Bytes that the sampled cells, and what is made of them, take at most.
+const MAX_BYTES: u64 = 1 << 30;
+/// Bytes in memory for each byte of a sampled text: the text itself and the hashes of its words and pairs of words.
+const OF_TEXT: u64 = 8;
+/// Bytes of a text that are sampled: of a longer one the beginning and the end.
+const MAX_TEXT: usize = 4_096;
 
 /// The sampled rows in order.
 #[derive(Debug)]
@@ -43,27 +48,19 @@ pub(super) struct Labels {
     pub(super) names: Vec<String>,
 }
 
-/// Reads the rows.
-pub(super) fn collect(table: &Arc<Table>, roles: &Roles, inquiry: &Inquiry<'_>, seen: &Seen) -> Result<Sample, String> {
-    if seen.sample.len().saturating_mul(table.columns.len()) > MAX_CELLS {
-        return Err(format!(
-            "{} rows of {} columns are too many cells for a sample",
-            seen.sample.len(),
-            table.columns.len()
-        ));
-    }
+/// Reads the rows. What could not be read is among the problems of `out`.
+pub(super) fn collect(
+    table: &Arc<Table>,
+    roles: &Roles,
+    inquiry: &Inquiry<'_>,
+    seen: &Seen,
+    out: &mut Examined,
+) -> Result<Sample, String> {
     let wanted: BTreeSet<u64> = seen.candidates.iter().flat_map(|&(a, b)| [a, b]).collect();
-    let mut parts: Vec<Vec<ArrayRef>> = vec![Vec::new(); table.columns.len()];
-    let mut places = Vec::with_capacity(seen.sample.len());
+    let mut drawn = Drawn { seed: inquiry.seed, ..Drawn::new(table, &seen.sample) };
     let mut signatures = BTreeMap::new();
-    read(table, &mut |at, stored| {
-        let mask: BooleanArray = at.iter().map(|p| Some(seen.sample.contains(p))).collect();
-        if mask.true_count() > 0 {
-            places.extend(at.iter().filter(|p| seen.sample.contains(p)));
-            for (part, array) in parts.iter_mut().zip(stored) {
-                part.push(filter(array, &mask).map_err(|e| e.to_string())?);
-            }
-        }
+    let problems = read(table, &mut |at, stored| {
+        drawn.add(at, stored)?;
         let mask: BooleanArray = at.iter().map(|p| Some(wanted.contains(p))).collect();
         if mask.true_count() > 0 {
             let some: Vec<ArrayRef> =
@@ -74,6 +71,9 @@ pub(super) fn collect(table: &Arc<Table>, roles: &Roles, inquiry: &Inquiry<'_>, 
         }
         Ok(())
     })?;
+    out.problems.extend(problems);
+    drawn.told(out);
+    let Drawn { parts, places, .. } = drawn;
     let columns = parts
         .iter()
         .zip(&table.columns)
@@ -92,9 +92,139 @@ pub(super) fn collect(table: &Arc<Table>, roles: &Roles, inquiry: &Inquiry<'_>, 
         predictions: None,
         label: roles.label,
     };
-    sample.embedding = sample.embedded(table, roles, inquiry)?;
-    sample.predictions = inquiry.predictions.map(|given| sample.aligned(table, given, "predictions")).transpose()?;
+    sample.embedding = sample.embedded(table, roles, inquiry, out.rows)?;
+    sample.predictions =
+        inquiry.predictions.map(|given| sample.aligned(table, given, out.rows, "predictions")).transpose()?;
     Ok(sample)
+}
+
+/// The sample while it is read. When its cells take too many bytes, the half of its rows with the smaller hashes stays: what is
+/// left in the end depends on the rows alone, and not on the pieces that they are read in.
+struct Drawn {
+    seed: u64,
+    sample: BTreeSet<u64>,
+    asked: usize,
+    places: Vec<u64>,
+    /// Bytes of each of these rows, and texts of which only the beginning and the end were taken.
+    sizes: Vec<(u64, u64)>,
+    parts: Vec<Vec<ArrayRef>>,
+    bytes: u64,
+    most: u64,
+}
+
+impl Drawn {
+    fn new(table: &Table, sample: &BTreeSet<u64>) -> Self {
+        Self {
+            seed: 0,
+            sample: sample.clone(),
+            asked: sample.len(),
+            places: Vec::with_capacity(sample.len()),
+            sizes: Vec::with_capacity(sample.len()),
+            parts: vec![Vec::new(); table.columns.len()],
+            bytes: 0,
+            most: MAX_BYTES,
+        }
+    }
+
+    fn add(&mut self, at: &[u64], stored: &[ArrayRef]) -> Result<(), String> {
+        let mask: BooleanArray = at.iter().map(|p| Some(self.sample.contains(p))).collect();
+        if mask.true_count() == 0 {
+            return Ok(());
+        }
+        let mut sizes = vec![(0, 0); mask.true_count()];
+        for (part, array) in self.parts.iter_mut().zip(stored) {
+            let array = filter(array, &mask).map_err(|e| e.to_string())?;
+            for (row, (_, cut)) in sizes.iter_mut().enumerate() {
+                *cut += u64::from(is_long(&array, row));
+            }
+            let array = short(&array);
+            sizes.iter_mut().enumerate().for_each(|(row, (bytes, _))| *bytes += cell_bytes(&array, row));
+            part.push(array);
+        }
+        self.places.extend(at.iter().filter(|p| self.sample.contains(p)));
+        self.bytes += sizes.iter().map(|(bytes, _)| bytes).sum::<u64>();
+        self.sizes.append(&mut sizes);
+        while self.bytes > self.most && self.sample.len() > 1 {
+            self.halve()?;
+        }
+        Ok(())
+    }
+
+    fn halve(&mut self) -> Result<(), String> {
+        let mut tickets: Vec<(u64, u64)> = self.sample.iter().map(|&at| (ticket(at, self.seed), at)).collect();
+        tickets.sort_unstable();
+        tickets.truncate(tickets.len() / 2);
+        self.sample = tickets.into_iter().map(|(_, at)| at).collect();
+        let mask: BooleanArray = self.places.iter().map(|p| Some(self.sample.contains(p))).collect();
+        for part in self.parts.iter_mut().filter(|part| !part.is_empty()) {
+            let arrays: Vec<&dyn Array> = part.iter().map(AsRef::as_ref).collect();
+            let whole = concat(&arrays).map_err(|e| e.to_string())?;
+            *part = vec![filter(&whole, &mask).map_err(|e| e.to_string())?];
+        }
+        let mut kept = mask.values().iter();
+        self.sizes.retain(|_| kept.next().unwrap_or(false));
+        self.places.retain(|p| self.sample.contains(p));
+        self.bytes = self.sizes.iter().map(|(bytes, _)| bytes).sum();
+        Ok(())
+    }
+
+    /// Says what the sample lacks.
+    fn told(&self, out: &mut Examined) {
+        if self.sample.len() < self.asked {
+            let (kept, asked, most) = (self.sample.len(), self.asked, self.most);
+            out.left_out
+                .push(format!("{asked} rows take more than {most} bytes: {kept} were compared with each other"));
+        }
+        let cut: u64 = self.sizes.iter().map(|(_, cut)| cut).sum();
+        if cut > 0 {
+            out.left_out.push(format!(
+                "{cut} texts of the sample are longer than {MAX_TEXT} bytes: only their beginnings and ends were looked at"
+            ));
+        }
+    }
+}
+
+fn is_long(array: &ArrayRef, row: usize) -> bool {
+    let texts = array.as_string_opt::<i32>().filter(|texts| texts.is_valid(row));
+    texts.is_some_and(|texts| texts.value(row).len() > MAX_TEXT)
+}
+
+/// Texts of a column, long ones without their middle.
+fn short(array: &ArrayRef) -> ArrayRef {
+    let Some(texts) = array.as_string_opt::<i32>().filter(|t| t.iter().flatten().any(|t| t.len() > MAX_TEXT)) else {
+        return Arc::clone(array);
+    };
+    let mut out = StringBuilder::new();
+    for text in texts {
+        match text.filter(|text| text.len() > MAX_TEXT) {
+            Some(long) => {
+                let start = long.floor_char_boundary(MAX_TEXT / 2);
+                let end = long.ceil_char_boundary(long.len() - MAX_TEXT / 2);
+                let (start, end) = (long.get(..start).unwrap_or(""), long.get(end..).unwrap_or(""));
+                // The words that the cuts went through are no words of the text.
+                let start = start.rsplit_once(char::is_whitespace).map_or(start, |(words, _)| words);
+                let end = end.split_once(char::is_whitespace).map_or(end, |(_, words)| words);
+                out.append_value(format!("{start} {end}"));
+            }
+            None => out.append_option(text),
+        }
+    }
+    Arc::new(out.finish())
+}
+
+/// Bytes of a cell and what is made of it.
+fn cell_bytes(array: &ArrayRef, row: usize) -> u64 {
+    if let Some(texts) = array.as_string_opt::<i32>() {
+        return OF_TEXT * u64::try_from(texts.value_length(row)).unwrap_or(0) + 8;
+    }
+    let width = match array.data_type() {
+        DataType::FixedSizeList(_, width) => u64::try_from(*width).unwrap_or(0),
+        DataType::List(_) => {
+            array.as_list_opt::<i32>().map_or(1, |lists| u64::try_from(lists.value_length(row)).unwrap_or(0))
+        }
+        _ => 1,
+    };
+    8 * width
 }
 
 impl Sample {
@@ -121,7 +251,13 @@ impl Sample {
         Some(Labels { rows, classes, names: names.clone() })
     }
 
-    fn embedded(&self, table: &Arc<Table>, roles: &Roles, inquiry: &Inquiry<'_>) -> Result<Option<Matrix>, String> {
+    fn embedded(
+        &self,
+        table: &Arc<Table>,
+        roles: &Roles,
+        inquiry: &Inquiry<'_>,
+        total: u64,
+    ) -> Result<Option<Matrix>, String> {
         let matrix = |width, data| Matrix::new(width, data).map(Some).map_err(|e| e.to_string());
         if let Some(column) = roles.embedding {
             let name = &table.columns[column].name;
@@ -133,7 +269,7 @@ impl Sample {
             return matrix(width, data);
         }
         let Some(given) = inquiry.embedding else { return Ok(None) };
-        let (_, columns) = self.aligned(table, given, "embeddings")?;
+        let (_, columns) = self.aligned(table, given, total, "embeddings")?;
         let width = columns.len();
         let data =
             (0..self.rows()).flat_map(|row| columns.iter().map(move |c| c.get(row).copied().unwrap_or(f64::NAN)));
@@ -142,11 +278,12 @@ impl Sample {
         matrix(width, data)
     }
 
-    /// Columns of another table for the rows of the sample; it has to have one row for each row of the one data file.
+    /// Columns of another table for the rows of the sample; it has to have one row for each of the `total` of the one data file.
     fn aligned(
         &self,
         table: &Arc<Table>,
         given: &Arc<Table>,
+        total: u64,
         what: &str,
     ) -> Result<(Vec<String>, Vec<Vec<f64>>), String> {
         if table.files.len() != 1 {
@@ -185,9 +322,8 @@ impl Sample {
             return Err(format!("{what}: {}: {}", problem.path, problem.what));
         }
         let rows = self.places.len();
-        let last = wanted.last().copied().unwrap_or(0);
-        if number <= last || columns.iter().any(|c| c.len() != rows) {
-            return Err(format!("the {what} have {number} rows; the data have more"));
+        if number != total || columns.iter().any(|c| c.len() != rows) {
+            return Err(format!("the {what} have {number} rows, the data {total}"));
         }
         Ok((names, columns))
     }
@@ -228,5 +364,47 @@ impl Sample {
             })
             .collect();
         Probabilities::new(labels.names.len(), data).map(Some).map_err(|e| format!("predictions: {e}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::StringArray;
+
+    fn drawn(pieces: usize) -> (Vec<u64>, u64) {
+        let sample: BTreeSet<u64> = (0..400).collect();
+        let table = Table::from_sources(Vec::new()).0;
+        let mut drawn = Drawn { parts: vec![Vec::new()], most: 60_000, seed: 3, ..Drawn::new(&table, &sample) };
+        let places: Vec<u64> = (0..400).collect();
+        for at in places.chunks(400_usize.div_ceil(pieces)) {
+            let texts: ArrayRef =
+                Arc::new(StringArray::from_iter_values(at.iter().map(|i| "x".repeat(*i as usize % 90))));
+            drawn.add(at, &[texts]).unwrap();
+        }
+        assert_eq!(drawn.parts[0].iter().map(|a| a.len()).sum::<usize>(), drawn.places.len());
+        assert_eq!(drawn.sizes.iter().map(|(bytes, _)| bytes).sum::<u64>(), drawn.bytes);
+        (drawn.places.clone(), drawn.bytes)
+    }
+
+    #[test]
+    fn a_sample_of_too_many_bytes_shrinks_the_same_way_in_any_pieces() {
+        let (places, bytes) = drawn(1);
+        assert!(bytes <= 60_000 && places.len() == 100, "{bytes} {}", places.len());
+        for pieces in [2, 7, 400] {
+            assert_eq!(drawn(pieces).0, places, "{pieces}");
+        }
+    }
+
+    #[test]
+    fn long_texts_lose_their_middle_and_nothing_else() {
+        let long = format!("first {} last", "wörter ".repeat(2_000));
+        let texts: ArrayRef = Arc::new(StringArray::from(vec![Some(long.as_str()), None, Some("short")]));
+        let count = (0..3).filter(|&row| is_long(&texts, row)).count();
+        let cut = short(&texts);
+        let cut = cut.as_string::<i32>();
+        assert!(cut.value(0).starts_with("first wörter") && cut.value(0).ends_with("wörter  last"));
+        assert!(cut.value(0).len() <= MAX_TEXT + 1 && cut.value(0).split_whitespace().all(|w| long.contains(w)));
+        assert_eq!((cut.is_null(1), cut.value(2), count), (true, "short", 1));
     }
 }

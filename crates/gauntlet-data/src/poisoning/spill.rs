@@ -1,8 +1,11 @@
-//! Groups records by key without holding them all: past a bound they go to unlinked temporary files, one for each part of the
-//! key space, and each part is sorted on its own.
+//! Groups records by key without holding them all: past a bound they go, sorted, to unlinked temporary files, one for each part
+//! of the key space, and the sorted runs of a part are merged as they are read. No group has to fit in memory.
 
+use std::cell::RefCell;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::fs::File;
-use std::io::{self, BufReader, BufWriter, Read, Seek, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 
 /// Parts of the key space. Each spilled part holds a file open.
 const PARTS: usize = 128;
@@ -11,9 +14,11 @@ const HELD: usize = 1 << 20;
 /// Disk that one grouping may take.
 const DISK: u64 = 100 << 30;
 const BYTES: usize = 32;
+/// Records of one run that are read at once.
+const BLOCK: u64 = 128;
 
 /// A row, and what it is grouped by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Record {
     pub(super) key: u128,
     /// Place of the row.
@@ -22,10 +27,32 @@ pub(super) struct Record {
     pub(super) tag: u64,
 }
 
+/// The order of the records of one key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Order {
+    /// By place.
+    Place,
+    /// By tag, then by place.
+    Tag,
+}
+
+impl Order {
+    fn rank(self, record: &Record) -> Rank {
+        match self {
+            Self::Place => (record.key, record.place, record.tag),
+            Self::Tag => (record.key, record.tag, record.place),
+        }
+    }
+}
+
+type Rank = (u128, u64, u64);
+
 /// Records on their way to being grouped.
 #[derive(Debug)]
 pub(super) struct Spill {
     parts: Vec<Part>,
+    order: Order,
+    room: usize,
     held: usize,
     written: u64,
 }
@@ -34,18 +61,24 @@ pub(super) struct Spill {
 struct Part {
     memory: Vec<Record>,
     file: Option<File>,
+    /// First record and number of records of each sorted run of the file.
+    runs: Vec<(u64, u64)>,
 }
 
 impl Spill {
-    pub(super) fn new() -> Self {
-        Self { parts: (0..PARTS).map(|_| Part::default()).collect(), held: 0, written: 0 }
+    pub(super) fn new(order: Order) -> Self {
+        Self::with_room(order, HELD)
+    }
+
+    fn with_room(order: Order, room: usize) -> Self {
+        Self { parts: (0..PARTS).map(|_| Part::default()).collect(), order, room, held: 0, written: 0 }
     }
 
     pub(super) fn push(&mut self, record: Record) -> io::Result<()> {
         let part = usize::from((record.key >> 120) as u8) % PARTS;
         self.parts[part].memory.push(record);
         self.held += 1;
-        if self.held >= HELD { self.flush() } else { Ok(()) }
+        if self.held >= self.room { self.flush() } else { Ok(()) }
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -53,42 +86,148 @@ impl Spill {
         if self.written > DISK {
             return Err(io::Error::other(format!("grouping rows takes more than {DISK} bytes of disk")));
         }
-        for part in &mut self.parts {
+        for part in self.parts.iter_mut().filter(|part| !part.memory.is_empty()) {
             let file = match &mut part.file {
                 Some(file) => file,
                 none => none.insert(tempfile::tempfile()?),
             };
-            let mut out = BufWriter::new(file);
-            for record in part.memory.drain(..) {
-                out.write_all(&record.bytes())?;
-            }
-            out.flush()?;
+            part.memory.sort_unstable_by_key(|record| self.order.rank(record));
+            let bytes: Vec<u8> = part.memory.iter().flat_map(Record::bytes).collect();
+            file.write_all(&bytes)?;
+            let start = part.runs.last().map_or(0, |(start, count)| start + count);
+            part.runs.push((start, part.memory.len() as u64));
             part.memory = Vec::new();
         }
         self.held = 0;
         Ok(())
     }
 
-    /// Calls `look` with each group of records of one key that has more than one, in order of place.
-    pub(super) fn groups(self, look: &mut dyn FnMut(&[Record])) -> io::Result<()> {
+    /// Goes through each group of records of one key that has more than one, in the order that was chosen: `gather` sees all
+    /// records of a group first, `group` what was gathered, and `emit` then each record again.
+    pub(super) fn groups<S: Default>(
+        self,
+        gather: &mut dyn FnMut(&mut S, &Record),
+        group: &mut dyn FnMut(&S),
+        emit: &mut dyn FnMut(&S, &Record),
+    ) -> io::Result<()> {
         for part in self.parts {
-            let mut records = part.memory;
-            if let Some(mut file) = part.file {
-                file.rewind()?;
-                let mut reader = BufReader::with_capacity(1 << 16, file);
-                let mut bytes = [0; BYTES];
-                loop {
-                    match reader.read_exact(&mut bytes) {
-                        Ok(()) => records.push(Record::read(&bytes)),
-                        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => break,
-                        Err(error) => return Err(error),
+            let sorted = part.sorted(self.order);
+            let (mut ahead, mut behind) = (sorted.merged()?, sorted.merged()?);
+            let mut next = ahead.next()?;
+            while let Some(first) = next {
+                let (mut state, mut count) = (S::default(), 0u64);
+                while let Some(record) = next.filter(|record| record.key == first.key) {
+                    gather(&mut state, &record);
+                    count += 1;
+                    next = ahead.next()?;
+                }
+                if count > 1 {
+                    group(&state);
+                }
+                for _ in 0..count {
+                    if let Some(record) = behind.next()?.filter(|_| count > 1) {
+                        emit(&state, &record);
                     }
                 }
             }
-            records.sort_unstable();
-            records.chunk_by(|a, b| a.key == b.key).filter(|group| group.len() > 1).for_each(&mut *look);
         }
         Ok(())
+    }
+
+    /// Goes through all records by key, in the order that was chosen.
+    pub(super) fn each(self, look: &mut dyn FnMut(&Record)) -> io::Result<()> {
+        for part in self.parts {
+            let sorted = part.sorted(self.order);
+            let mut merged = sorted.merged()?;
+            while let Some(record) = merged.next()? {
+                look(&record);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Part {
+    fn sorted(mut self, order: Order) -> Sorted {
+        self.memory.sort_unstable_by_key(|record| order.rank(record));
+        Sorted { memory: self.memory, file: self.file.map(RefCell::new), runs: self.runs, order }
+    }
+}
+
+/// A part whose runs are all sorted.
+struct Sorted {
+    memory: Vec<Record>,
+    file: Option<RefCell<File>>,
+    runs: Vec<(u64, u64)>,
+    order: Order,
+}
+
+impl Sorted {
+    fn merged(&self) -> io::Result<Merged<'_>> {
+        let runs = self.runs.iter().map(|&(start, count)| Run { block: Vec::new(), at: 0, start, left: count });
+        let mut merged = Merged { sorted: self, runs: runs.collect(), memory: 0, heads: BinaryHeap::new() };
+        for run in 0..=merged.runs.len() {
+            merged.advance(run)?;
+        }
+        Ok(merged)
+    }
+}
+
+/// The rest of a run: a block in memory, the others on disk.
+struct Run {
+    block: Vec<Record>,
+    at: usize,
+    start: u64,
+    left: u64,
+}
+
+/// All runs of a part in one order. The last run is the one in memory.
+struct Merged<'a> {
+    sorted: &'a Sorted,
+    runs: Vec<Run>,
+    memory: usize,
+    heads: BinaryHeap<Reverse<(Rank, usize)>>,
+}
+
+impl Merged<'_> {
+    fn next(&mut self) -> io::Result<Option<Record>> {
+        let Some(Reverse(((key, a, b), run))) = self.heads.pop() else { return Ok(None) };
+        self.advance(run)?;
+        let (place, tag) = if self.sorted.order == Order::Place { (a, b) } else { (b, a) };
+        Ok(Some(Record { key, place, tag }))
+    }
+
+    /// Puts the next record of a run among the heads.
+    fn advance(&mut self, index: usize) -> io::Result<()> {
+        let record = match (self.runs.get_mut(index), &self.sorted.file) {
+            (Some(run), Some(file)) => run.next(file)?,
+            _ => {
+                self.memory += 1;
+                self.sorted.memory.get(self.memory - 1).copied()
+            }
+        };
+        if let Some(record) = record {
+            self.heads.push(Reverse((self.sorted.order.rank(&record), index)));
+        }
+        Ok(())
+    }
+}
+
+impl Run {
+    fn next(&mut self, file: &RefCell<File>) -> io::Result<Option<Record>> {
+        if self.at >= self.block.len() {
+            let count = self.left.min(BLOCK);
+            let mut bytes = vec![0; usize::try_from(count).unwrap_or(0) * BYTES];
+            let mut file = file.borrow_mut();
+            file.seek(SeekFrom::Start(self.start * BYTES as u64))?;
+            file.read_exact(&mut bytes)?;
+            self.block = bytes.as_chunks::<BYTES>().0.iter().map(Record::read).collect();
+            self.at = 0;
+            self.start += count;
+            self.left -= count;
+        }
+        self.at += 1;
+        Ok(self.block.get(self.at - 1).copied())
     }
 }
 
@@ -116,30 +255,42 @@ impl Record {
 mod tests {
     use super::*;
 
-    fn groups(records: u64) -> Vec<Vec<u64>> {
-        let mut spill = Spill::new();
+    /// Places of the groups that `emit` saw, after what `gather` counted was checked.
+    fn groups(records: u64, room: usize, order: Order) -> Vec<Vec<u64>> {
+        let mut spill = Spill::with_room(order, room);
         for i in 0..records {
-            // Every key twice, except those of the last hundred.
-            let key = u128::from(gauntlet_poisoning::hash64(&(i % (records - 100)).to_le_bytes(), 1)) << 64;
-            spill.push(Record { key, place: i, tag: i ^ 7 }).unwrap();
+            // Every key twice, except those of the last hundred; one key for every third record.
+            let n = if i % 3 == 0 { 1 << 40 } else { i % (records - 100) };
+            let key = u128::from(gauntlet_poisoning::hash64(&n.to_le_bytes(), 1)) << 64;
+            spill.push(Record { key, place: i, tag: i % 2 }).unwrap();
         }
-        let mut out = Vec::new();
+        let (mut out, mut counts): (Vec<Vec<u64>>, Vec<usize>) = (Vec::new(), Vec::new());
+        let mut key = None;
         spill
-            .groups(&mut |group| {
-                assert!(group.iter().all(|r| r.tag == r.place ^ 7));
-                out.push(group.iter().map(|r| r.place).collect::<Vec<_>>());
+            .groups(&mut |count: &mut usize, _| *count += 1, &mut |count| counts.push(*count), &mut |count, record| {
+                assert!(*count > 1);
+                if key.replace(record.key) != Some(record.key) {
+                    out.push(Vec::new());
+                }
+                out.last_mut().unwrap().push(record.place);
             })
             .unwrap();
+        assert_eq!(counts, out.iter().map(Vec::len).collect::<Vec<_>>());
         out.sort();
         out
     }
 
     #[test]
     fn groups_are_the_same_in_memory_and_on_disk() {
-        for records in [1_000, HELD as u64 + 500] {
-            let found = groups(records);
-            let expected: Vec<Vec<u64>> = (0..100).map(|i| vec![i, i + records - 100]).collect();
-            assert_eq!(found, expected);
+        for order in [Order::Place, Order::Tag] {
+            let memory = groups(9_000, HELD, order);
+            let large = memory.iter().find(|group| group.len() == 3_000).unwrap();
+            let by = |place: &u64| if order == Order::Tag { (place % 2, *place) } else { (0, *place) };
+            assert!(large.is_sorted_by_key(by));
+            assert_eq!(memory.len(), 1 + (0..100).filter(|i| i % 3 != 0 && (i + 8_900) % 3 != 0).count());
+            for room in [1, 7, 1_000, 8_999] {
+                assert_eq!(groups(9_000, room, order), memory, "{room}");
+            }
         }
     }
 }

@@ -1,5 +1,8 @@
 //! Tables with faults whose rows are known, and their sound twins.
 
+mod methods;
+mod unanswered;
+
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
@@ -127,6 +130,13 @@ fn check(facts: &Facts, config: &Value, id: &str) -> (Verdict, String) {
         let _ = writeln!(out, "skipped {}: {}", s.path, s.reason);
     }
     (verdict, out)
+}
+
+/// A file of predictions in a folder of its own, named by digest.
+fn beside(folder: &Path, text: &str) -> Value {
+    let path = folder.join("p.csv");
+    std::fs::write(&path, text).unwrap();
+    json!({"path": path, "sha256": gauntlet_core::sha256_hex(text.as_bytes())})
 }
 
 fn found(facts: &Facts, rule: &str) -> BTreeSet<u64> {
@@ -348,18 +358,24 @@ fn what_cannot_be_answered_is_never_a_pass() {
     };
     let (found, text) = verdict(&work, &json!({"label": "churnd"}));
     assert!(found >= Verdict::Error && text.contains("there is no column `churnd`; `churned` looks like it"), "{text}");
-    let (found, _) = verdict(&work, &json!({"label": "churned", "poisoning": {"predictions": "none.csv"}}));
-    assert!(found >= Verdict::Error);
+    let none = json!({"path": "none.csv", "sha256": ""});
+    let (found, text) = verdict(&work, &json!({"label": "churned", "poisoning": {"predictions": none}}));
+    assert!(found >= Verdict::Error && text.contains("none.csv: "), "{text}");
     let (found, _) = verdict(&work, &json!({"label": "churned", "poisoning": {"oops": 1}}));
     assert!(found >= Verdict::Error);
-    let short = Work::new(&[("a.csv", table.clone())]);
-    std::fs::write(short.path().join("p.csv"), "0,1\n0.5,0.5\n").unwrap();
-    let beside = short.path().join("p.csv");
     let elsewhere = tempfile::tempdir().unwrap();
-    std::fs::rename(&beside, elsewhere.path().join("p.csv")).unwrap();
-    let given = elsewhere.path().join("p.csv").display().to_string();
-    let (found, text) = verdict(&short, &json!({"label": "churned", "poisoning": {"predictions": given}}));
-    assert!(found >= Verdict::Error && text.contains("have 1 rows"), "{text}");
+    for (rows, holds) in [(1, false), (299, false), (301, false), (300, true)] {
+        let given = beside(elsewhere.path(), &format!("0,1\n{}", "0.5,0.5\n".repeat(rows)));
+        let config = json!({"label": "churned", "poisoning": {"predictions": given}});
+        let (found, text) = verdict(&work, &config);
+        assert_eq!(found < Verdict::Error, holds, "{rows}: {text}");
+        assert_eq!(text.contains(&format!("have {rows} rows, the data 300")), !holds, "{text}");
+    }
+    // Bytes that the configuration does not name are not looked at.
+    let mut given = beside(elsewhere.path(), "0,1\n");
+    given["sha256"] = "00".repeat(32).into();
+    let (found, text) = verdict(&work, &json!({"label": "churned", "poisoning": {"predictions": given}}));
+    assert!(found >= Verdict::Error && text.contains("changed since the run began"), "{text}");
     let ragged = Work::new(&[("a.csv", format!("{table}1,2\n"))]);
     assert!(verdict(&ragged, &json!({"label": "churned"})).0 >= Verdict::Error);
     let empty = Work::new(&[("a.csv", "id,churned\n".to_owned())]);
@@ -376,8 +392,7 @@ fn given_predictions_name_what_confident_learning_names() {
     }
     let work = Work::new(&[("a.csv", csv(&table))]);
     let elsewhere = tempfile::tempdir().unwrap();
-    std::fs::write(elsewhere.path().join("p.csv"), predicted).unwrap();
-    let given = elsewhere.path().join("p.csv").display().to_string();
+    let given = beside(elsewhere.path(), &predicted);
     let facts = work.facts(&config(json!({"predictions": given})));
     assert_eq!(found(&facts, "poisoning/label-error"), (0..8).map(|i| i * 50 + 4).collect());
 }

@@ -2,20 +2,23 @@
 
 use std::sync::Arc;
 
-use arrow::array::ArrayRef;
+use arrow::array::{Array, ArrayRef};
 use gauntlet_poisoning::Tail;
 
-use super::cells::{numbers, texts};
+use super::cells::{Clock, numbers, texts};
+use super::config::is_train;
 use super::features::{Features, Kind};
 use super::suspects::{Kept, Suspects};
 use super::{Examined, read};
-use crate::table::Table;
+use crate::table::{Table, place};
 
 /// Something to look for in every row.
 #[derive(Debug)]
 pub(super) enum Watch {
     /// Values beyond a bound.
     Tail { column: usize, name: String, tail: Tail, kept: Kept },
+    /// Rows of another split that are older than the youngest row trained on.
+    Early { column: usize, name: String, last: i64, split: Option<usize>, file_splits: Vec<Option<String>>, kept: Kept },
     /// Rows with all of these items and one label.
     Trigger { items: Vec<(usize, Kind, u64)>, label: (usize, String), found: Suspects },
 }
@@ -29,13 +32,27 @@ impl Watch {
         match self {
             Self::Tail { column, tail, kept, .. } => {
                 let values = stored.get(*column).and_then(numbers).unwrap_or_default();
-                for (&place, value) in places.iter().zip(values) {
+                for (&at, value) in places.iter().zip(values) {
                     if tail.holds(value) {
                         let high = tail.high.is_some_and(|high| value >= high);
-                        kept.add(place, tail.excess(value), || {
+                        kept.add(at, tail.excess(value), || {
                             let side = if high { "above" } else { "below" };
                             format!("lies far {side} what the tail of the column explains")
                         });
+                    }
+                }
+            }
+            Self::Early { column, last, split, file_splits, kept, .. } => {
+                let Some(array) = stored.get(*column) else { return };
+                let moments = Clock::default().read(array);
+                let names = split.and_then(|split| stored.get(split)).and_then(texts);
+                for (row, (&at, moment)) in places.iter().zip(moments).enumerate() {
+                    let name = match &names {
+                        Some(names) => names.is_valid(row).then(|| names.value(row)),
+                        None => file_splits.get(place(at).0).and_then(Option::as_deref),
+                    };
+                    if let Some(name) = name.filter(|name| !is_train(name) && moment.is_some_and(|m| m < *last)) {
+                        kept.add(at, 1.0, || format!("of `{name}`, older than the youngest row of the training split"));
                     }
                 }
             }
@@ -55,10 +72,10 @@ impl Watch {
                     return;
                 }
                 let Some(labels) = stored.get(label.0).and_then(texts) else { return };
-                for ((row, &place), own) in places.iter().enumerate().zip(&labels) {
+                for ((row, &at), own) in places.iter().enumerate().zip(&labels) {
                     if hits[row] == items.len() && own == Some(label.1.as_str()) {
                         let lift = found.figures.get("lift").copied().unwrap_or(1.0);
-                        found.rows.add(place, lift, || "carries the trigger and its label".to_owned());
+                        found.rows.add(at, lift, || "carries the trigger and its label".to_owned());
                     }
                 }
             }
@@ -80,6 +97,12 @@ impl Watch {
                 }
                 (found.rows.count > 0).then_some(found)
             }
+            Self::Early { name, kept, .. } => {
+                let what =
+                    format!("rows of other splits are older than the youngest row of the training split, by `{name}`");
+                let found = Suspects::new("leakage/time-overlap", what, kept, rows).column(&name);
+                (found.rows.count > 0).then_some(found)
+            }
             Self::Trigger { mut found, .. } => {
                 found.of = rows;
                 (found.rows.count > 0).then_some(found)
@@ -93,10 +116,11 @@ pub(super) fn pass(table: &Arc<Table>, mut watched: Vec<Watch>, out: &mut Examin
     if watched.is_empty() {
         return Ok(());
     }
-    read(table, &mut |places, stored| {
+    let problems = read(table, &mut |places, stored| {
         watched.iter_mut().for_each(|watch| watch.batch(places, stored));
         Ok(())
     })?;
+    out.problems.extend(problems);
     out.suspects.extend(watched.into_iter().filter_map(|watch| watch.finish(out.rows)));
     Ok(())
 }

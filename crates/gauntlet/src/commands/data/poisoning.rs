@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
-use gauntlet_core::{Limits, Severity, display_path};
-use gauntlet_data::poisoning::{PoisoningConfig, quarantine_suspects};
+use gauntlet_core::{Limits, Severity, Tree, TreeOptions, display_path};
+use gauntlet_data::poisoning::{PoisoningConfig, SideRef, quarantine_suspects};
 use gauntlet_data::{POISONING, QuarantineOptions};
 use serde_json::json;
 
@@ -74,9 +74,11 @@ pub(crate) struct PoisoningArgs {
 pub(crate) fn run(args: &PoisoningArgs, global: &Global) -> anyhow::Result<Exit> {
     let limits = Limits::default();
     let (paths, splits, column) = splits(args)?;
-    let beside = |path: &Path| -> anyhow::Result<String> {
+    let beside = |path: &Path| -> anyhow::Result<SideRef> {
         anyhow::ensure!(path.is_file(), UsageError::new(format!("{} is no file", path.display())));
-        Ok(std::path::absolute(path)?.to_string_lossy().into_owned())
+        let tree = Tree::read(path, &TreeOptions::default(), &limits)?;
+        let [file] = tree.files.as_slice() else { anyhow::bail!("{} is no single file", path.display()) };
+        Ok(SideRef { path: display_path(path).0, sha256: hex::encode(file.sha256(&tree.root)?) })
     };
     // A column may be called like a file; whoever has both writes ./FILE.
     let embedding_file = args.embedding.as_deref().map(Path::new).filter(|path| path.is_file());
