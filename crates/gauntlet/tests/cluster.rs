@@ -166,6 +166,20 @@ fn two_workers_say_what_one_process_says() {
 }
 
 #[test]
+fn the_data_stage_of_a_run_says_the_same() {
+    let nodes = Nodes::start(1, &[]);
+    let run = |more: &[&str]| {
+        let sandbox = Sandbox::example("churn");
+        let output = sandbox.gauntlet(["run", "--format", "json"].iter().chain(more)).output().unwrap();
+        (output.status.code(), reports(&output))
+    };
+    let local = run(&[]);
+    assert!(local.1.contains("data/personal-data"), "{}", local.1);
+    assert_eq!(run(&["--cluster", &nodes.address]), local);
+    assert!(nodes.workers[0].said().contains("Finished task"), "{}", nodes.workers[0].said());
+}
+
+#[test]
 fn a_worker_that_is_killed_changes_nothing() {
     let mut nodes = Nodes::start(2, &[]);
     let sandbox = table(16, 30_000);
