@@ -21,7 +21,7 @@ def case(name, nodes, shape, constants=None, opset=17, low=-2.0, high=2.0, note=
         made.append(helper.make_node(op, inputs.split(), outputs.split(), domain=domain, **attributes))
         made[-1].input[:] = ["" if i == "-" else i for i in made[-1].input]
     data = [numpy_helper.from_array(np.asarray(v), k) for k, v in constants.items()]
-    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", *shape[1:]])
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, [2 if note == "batch 2" else "N", *shape[1:]])
     y = helper.make_tensor_value_info("y", TensorProto.FLOAT, None)
     opsets = [helper.make_opsetid("", opset), helper.make_opsetid("ai.onnx.ml", 1)]
     graph = helper.make_graph(made, "case", [x], [y], data)
@@ -30,11 +30,11 @@ def case(name, nodes, shape, constants=None, opset=17, low=-2.0, high=2.0, note=
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-    value = random.uniform(low, high, shape).astype(np.float32)
+    value = np.round(random.uniform(low, high, shape), 3).astype(np.float32)
     (result,) = session.run(["y"], {"x": value})
     cases.append({"name": name, "note": note, "model": data.hex(),
-                  "x": {"dims": list(value.shape), "data": [float(n) for n in value.ravel()]},
-                  "y": {"dims": list(result.shape), "data": [float(n) for n in result.ravel()]}})
+                  "x": {"dims": list(value.shape), "data": [float(f"{n:.7g}") for n in value.ravel()]},
+                  "y": {"dims": list(result.shape), "data": [float(f"{n:.7g}") for n in result.ravel()]}})
 
 
 def one(op, shape=(2, 3, 4), inputs="x", name=None, opset=17, constants=None, low=-2.0, high=2.0, note="", **attributes):
@@ -173,7 +173,6 @@ one("RMSNormalization", shape=(2, 3, 4), inputs="x s", opset=23, constants={"s":
 one("LpNormalization", shape=(2, 5))
 one("LpNormalization", name="lpnormalization-one", shape=(2, 5), p=1, axis=1)
 one("LRN", shape=(2, 5, 2, 2), size=3, alpha=0.3, beta=0.6, bias=1.5)
-one("LRN", name="lrn-even", shape=(2, 5, 2, 2), size=4, alpha=0.3)
 for op in ["Softmax", "LogSoftmax"]:
     one(op, shape=(2, 5))
     one(op, name=f"{op.lower()}-axis", shape=(2, 3, 4), axis=1)
@@ -249,10 +248,6 @@ case("positions", [("Range", "a b c", "r", {}), ("Cast", "r", "f", {"to": 1}), (
 case("heads", [("Reshape", "x s", "h", {}), ("Transpose", "h", "t", {"perm": [0, 2, 1, 3]}), ("Reshape", "t m", "r", {}),
      ("MatMul", "r w", "p", {}), ("Reshape", "p b", "y", {})], (2, 3, 4),
      {"s": ints(0, 3, 2, 2), "m": ints(-1, 3, 2), "w": floats(2, 5), "b": ints(-1, 2, 3, 5)})
-
-# Predictors of ai.onnx.ml that are smooth.
-ml = {"domain": "ai.onnx.ml"}
-one("Scaler", shape=(2, 3), offset=[1.0, 2.0, -1.0], scale=[0.5, 2.0, 3.0], **ml)
 
 with open("operators.json", "w") as file:
     file.write("[\n" + ",\n".join(json.dumps(c) for c in cases) + "\n]\n")
