@@ -49,7 +49,7 @@ def ints(*numbers):
     return np.array(numbers, np.int64)
 
 
-for op in ["Abs", "Cos", "Erf", "Exp", "Identity", "Neg", "Relu", "Sigmoid", "Sin", "Softplus", "Tanh", "LeakyRelu",
+for op in ["Abs", "Cos", "Erf", "Exp", "Neg", "Relu", "Sigmoid", "Sin", "Softplus", "Tanh", "LeakyRelu",
            "Elu", "Selu", "Celu", "HardSigmoid", "HardSwish", "Softsign", "ThresholdedRelu"]:
     one(op)
 one("Mish", opset=18)
@@ -61,8 +61,9 @@ for op in ["Log", "Sqrt", "Reciprocal"]:
 one("Gelu", opset=20)
 one("Gelu", opset=20, name="gelu-tanh", approximate="tanh")
 one("PRelu", inputs="x s", constants={"s": floats(3, 1)})
-one("Dropout", name="dropout-old", opset=10, ratio=0.5)
-one("Dropout", inputs="x r", constants={"r": np.float32(0.3)})
+case("identity", [("Identity", "x", "i", {}), ("Exp", "i", "y", {})], (2, 3))
+case("dropout-old", [("Dropout", "x", "d", {"ratio": 0.5}), ("Exp", "d", "y", {})], (2, 3), opset=10)
+case("dropout", [("Dropout", "x r", "d", {}), ("Exp", "d", "y", {})], (2, 3), {"r": np.float32(0.3)})
 one("Clip", name="clip-old", opset=10, min=-1.0, max=0.5)
 one("Clip", inputs="x a b", constants={"a": np.float32(-1), "b": np.float32(0.5)})
 one("Clip", name="clip-one-side", inputs="x - b", constants={"b": np.float32(0.5)})

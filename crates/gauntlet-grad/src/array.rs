@@ -152,7 +152,10 @@ mod tests {
 
     #[test]
     fn halves_are_read() {
-        assert_eq!([half(0x3c00), half(0xc000), half(0x0001), half(0x7c00)], [1.0, -2.0, 2f64.powi(-24), f64::INFINITY]);
+        assert_eq!(
+            [half(0x3c00), half(0xc000), half(0x0001), half(0x7c00)],
+            [1.0, -2.0, 2f64.powi(-24), f64::INFINITY]
+        );
         assert!(half(0x7e00).is_nan());
     }
 }

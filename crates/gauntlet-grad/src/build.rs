@@ -103,7 +103,8 @@ impl<'a> Builder<'a> {
         if typed.iter().any(|(_, shape)| shape.contains(&Dim::Fixed(0))) {
             return unsupported("a tensor without elements");
         }
-        let outputs = typed.into_iter().map(|typed| self.push(typed, None, content.take())).collect::<Result<Vec<_>>>()?;
+        let outputs =
+            typed.into_iter().map(|typed| self.push(typed, None, content.take())).collect::<Result<Vec<_>>>()?;
         self.budget.limits().check(Limit::Nodes, self.graph.nodes.len() as u64)?;
         let label = self.label.clone();
         self.graph.nodes.push(Node { op, inputs: inputs.to_vec(), outputs: outputs.clone(), label });
@@ -191,7 +192,8 @@ impl Builder<'_> {
         if axes.is_empty() {
             return Ok(x);
         }
-        if let Some(axis) = axes.iter().find(|axis| self.value(x).shape.get(**axis).is_none_or(|d| d.fixed().is_none())) {
+        if let Some(axis) = axes.iter().find(|axis| self.value(x).shape.get(**axis).is_none_or(|d| d.fixed().is_none()))
+        {
             return unsupported(format!("a reduction of axis {axis}, which is the batch or missing"));
         }
         self.node(Op::Reduce { reduction, axes, keep }, &[x])

@@ -110,7 +110,8 @@ impl Differentiable {
         if !used.contains(&reverse.seed) {
             return Err(options_error(format!("the gradient of `{logits_name}` is always zero")));
         }
-        let residuals: Vec<(ValueId, ValueId)> = reverse.residuals.into_iter().filter(|(_, b)| used.contains(b)).collect();
+        let residuals: Vec<(ValueId, ValueId)> =
+            reverse.residuals.into_iter().filter(|(_, b)| used.contains(b)).collect();
 
         // An input that neither graph needs would be refused by some engines.
         let ahead: Vec<ValueId> = residuals.iter().map(|(ahead, _)| *ahead).chain([logits]).collect();
@@ -251,7 +252,9 @@ fn target(imported: &Imported<'_>, options: &Options<'_>) -> Result<(String, Val
     let float = imported.inputs.iter().find(|(_, id)| is_float(value(*id).kind));
     let found = float.or(imported.embedding.as_ref()).cloned();
     found.ok_or_else(|| {
-        options_error("no float input and no embedding of an integer one: name the value to differentiate with respect to")
+        options_error(
+            "no float input and no embedding of an integer one: name the value to differentiate with respect to",
+        )
     })
 }
 

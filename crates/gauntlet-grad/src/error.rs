@@ -82,11 +82,9 @@ impl Fault {
     /// As an error of the whole, at `at`.
     pub(crate) fn at(self, at: &str, operator: &str) -> GradError {
         match self {
-            Self::Unsupported(reason) => GradError::Unsupported(vec![Unsupported {
-                operator: operator.to_owned(),
-                node: at.to_owned(),
-                reason,
-            }]),
+            Self::Unsupported(reason) => {
+                GradError::Unsupported(vec![Unsupported { operator: operator.to_owned(), node: at.to_owned(), reason }])
+            }
             Self::Malformed(what) => GradError::Malformed { at: at.to_owned(), what },
             Self::Limit(hit) => GradError::Limit(hit),
             Self::Io(error) => GradError::Io(error),

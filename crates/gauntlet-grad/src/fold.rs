@@ -75,9 +75,7 @@ fn one(op: &Op, kind: ElementType, arrays: &[&Array], out: &[usize], budget: &Bu
             let sizes = first.dims.get(*start..*end).unwrap_or_default();
             Some(Numbers::Ints(sizes.iter().map(|n| *n as i64).collect()))
         }
-        (Op::ConstantOfShape(_, fill), _) => {
-            Some(filled(kind, *fill, out.iter().product()))
-        }
+        (Op::ConstantOfShape(_, fill), _) => Some(filled(kind, *fill, out.iter().product())),
         _ => None,
     })
 }

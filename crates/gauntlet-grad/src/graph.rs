@@ -129,31 +129,59 @@ pub(crate) enum Op {
     Binary(Binary),
     LeakyRelu(f64),
     Elu(f64),
-    HardSigmoid { alpha: f64, beta: f64 },
-    Clip { min: Option<f64>, max: Option<f64> },
+    HardSigmoid {
+        alpha: f64,
+        beta: f64,
+    },
+    Clip {
+        min: Option<f64>,
+        max: Option<f64>,
+    },
     Where,
     Cast(ElementType),
     MatMul,
-    Gemm { alpha: f64, beta: f64, trans_a: bool, trans_b: bool },
+    Gemm {
+        alpha: f64,
+        beta: f64,
+        trans_a: bool,
+        trans_b: bool,
+    },
     Conv(Window),
-    ConvTranspose { window: Window, output_padding: Vec<usize> },
+    ConvTranspose {
+        window: Window,
+        output_padding: Vec<usize>,
+    },
     /// A second output, the flat indices, exists where the way back asked for it.
     MaxPool(Window),
     /// Padding counts as zeros: the divisor is always the size of the kernel.
     AveragePool(Window),
-    Reduce { reduction: Reduction, axes: Vec<usize>, keep: bool },
+    Reduce {
+        reduction: Reduction,
+        axes: Vec<usize>,
+        keep: bool,
+    },
     Softmax(usize),
     LogSoftmax(usize),
     Reshape(Vec<Dim>),
     Transpose(Vec<usize>),
     Concat(usize),
     Slice(Vec<Cut>),
-    Split { axis: usize, sizes: Vec<usize> },
-    Pad { before: Vec<usize>, after: Vec<usize>, fill: f64 },
+    Split {
+        axis: usize,
+        sizes: Vec<usize>,
+    },
+    Pad {
+        before: Vec<usize>,
+        after: Vec<usize>,
+        fill: f64,
+    },
     Gather(usize),
     /// Inputs: data, shape.
     Expand,
-    Shape { start: usize, end: usize },
+    Shape {
+        start: usize,
+        end: usize,
+    },
     /// Input: shape. The element type and value of what fills it.
     ConstantOfShape(ElementType, f64),
     /// `ScatterElements` along axis 0 of flat tensors, adding: data, indices, updates.

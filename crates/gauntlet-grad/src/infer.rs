@@ -144,7 +144,9 @@ pub(crate) fn sizes(value: &Value) -> Result<Vec<Dim>> {
     let Some(content) = &value.content else { return unsupported("a shape that depends on the values of the input") };
     let size = |term: &Term| match term {
         Term::Rows(k) => Ok(Dim::Rows(*k)),
-        Term::Number(n) => usize::try_from(*n).map_or_else(|_| malformed(format!("a size of {n}")), |n| Ok(Dim::Fixed(n))),
+        Term::Number(n) => {
+            usize::try_from(*n).map_or_else(|_| malformed(format!("a size of {n}")), |n| Ok(Dim::Fixed(n)))
+        }
     };
     content.iter().map(size).collect()
 }

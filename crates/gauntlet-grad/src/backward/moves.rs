@@ -66,7 +66,8 @@ impl Backward<'_, '_> {
             return unsupported("a choice by indices that are computed");
         };
         let Some(Dim::Fixed(size)) = shape.get(axis).copied() else { return unsupported("a choice of rows") };
-        let place = |n: &i64| usize::try_from(if *n < 0 { n.saturating_add(size as i64) } else { *n }).unwrap_or(usize::MAX);
+        let place =
+            |n: &i64| usize::try_from(if *n < 0 { n.saturating_add(size as i64) } else { *n }).unwrap_or(usize::MAX);
         let places: Vec<usize> = list.iter().map(place).collect();
         // As one axis of choices, which is moved to the end.
         let (front, back) = (&shape[..axis], &shape[axis + 1..]);
@@ -94,7 +95,9 @@ impl Backward<'_, '_> {
         let mut v = v;
         let (mut before, mut after) = (vec![0; shape.len()], vec![0; shape.len()]);
         for cut in cuts {
-            let Some(Dim::Fixed(size)) = shape.get(cut.axis).copied() else { return unsupported("a slice of the batch") };
+            let Some(Dim::Fixed(size)) = shape.get(cut.axis).copied() else {
+                return unsupported("a slice of the batch");
+            };
             let step = usize::try_from(cut.step.unsigned_abs()).unwrap_or(usize::MAX);
             let steps = cut.count.saturating_sub(1);
             let mut start = cut.start;

@@ -9,7 +9,13 @@ use crate::error::{Result, unsupported};
 use crate::graph::{Binary, Node, Op, Reduction, Unary, ValueId};
 
 impl Backward<'_, '_> {
-    pub(super) fn reduction(&mut self, node: &Node, reduction: Reduction, axes: &[usize], v: ValueId) -> Result<ValueId> {
+    pub(super) fn reduction(
+        &mut self,
+        node: &Node,
+        reduction: Reduction,
+        axes: &[usize],
+        v: ValueId,
+    ) -> Result<ValueId> {
         let x = self.input(node, 0)?;
         let shape = self.ahead_shape(x);
         let reduced = |axis: usize| axes.contains(&axis);

@@ -55,7 +55,9 @@ impl Backward<'_, '_> {
     /// A mean is a convolution with a constant kernel, channel by channel.
     pub(super) fn average_pool(&mut self, node: &Node, window: &Window, v: ValueId) -> Result<Gradients> {
         let shape = self.ahead_shape(self.input(node, 0)?);
-        let Some(Dim::Fixed(channels)) = shape.get(1).copied() else { return unsupported("channels of unknown number") };
+        let Some(Dim::Fixed(channels)) = shape.get(1).copied() else {
+            return unsupported("channels of unknown number");
+        };
         let area: usize = window.kernel.iter().product();
         if channels.checked_mul(area).is_none_or(|n| n > 1 << 24) {
             return unsupported("a window of that size");
@@ -70,10 +72,9 @@ impl Backward<'_, '_> {
 
     /// The transposed convolution that leads back to `shape`.
     fn opposite(&self, window: &Window, shape: &[Dim], v: ValueId) -> Result<Op> {
-        let (Some(to), Some(from)) = (
-            shape.get(2..).and_then(all_fixed),
-            self.b.value(v).shape.get(2..).and_then(all_fixed),
-        ) else {
+        let (Some(to), Some(from)) =
+            (shape.get(2..).and_then(all_fixed), self.b.value(v).shape.get(2..).and_then(all_fixed))
+        else {
             return unsupported("spatial sizes that are not known");
         };
         let missing = |axis: usize| {

@@ -219,10 +219,12 @@ fn attributes(op: &Op) -> Vec<Attribute> {
             Int("transA", i64::from(*trans_a)),
             Int("transB", i64::from(*trans_b)),
         ],
-        Op::Conv(window) => [pads(window), vec![Ints("dilations", signed(&window.dilations)), Int("group", window.group as i64)]]
-            .into_iter()
-            .flatten()
-            .collect(),
+        Op::Conv(window) => {
+            [pads(window), vec![Ints("dilations", signed(&window.dilations)), Int("group", window.group as i64)]]
+                .into_iter()
+                .flatten()
+                .collect()
+        }
         Op::ConvTranspose { window, output_padding } => {
             let mut list = pads(window);
             list.push(Ints("dilations", signed(&window.dilations)));

@@ -206,11 +206,7 @@ fn clip(l: &mut Lowering<'_, '_>, x: ValueId) -> Result<ValueId> {
         (min, max) => {
             let number = |array: Option<Option<_>>| array.flatten().map(|array| single(&array)).transpose();
             let (min, max) = (number(min)?, number(max)?);
-            if is_float(l.b.kind(x)) {
-                l.b.node(Op::Clip { min, max }, &[x])
-            } else {
-                unsupported("clipped integers")
-            }
+            if is_float(l.b.kind(x)) { l.b.node(Op::Clip { min, max }, &[x]) } else { unsupported("clipped integers") }
         }
     }
 }

@@ -217,7 +217,8 @@ fn gather(l: &mut Lowering<'_, '_>, x: ValueId) -> Result<ValueId> {
         return l.b.node(Op::Gather(axis), &[x, indices]);
     };
     let size = l.fixed(x, axis)?;
-    let count = |n: &i64| usize::try_from(if *n < 0 { n.saturating_add(size as i64) } else { *n }).unwrap_or(usize::MAX);
+    let count =
+        |n: &i64| usize::try_from(if *n < 0 { n.saturating_add(size as i64) } else { *n }).unwrap_or(usize::MAX);
     let places: Vec<usize> = list.iter().map(count).collect();
     if let Some(place) = places.iter().position(|place| *place >= size) {
         return malformed(format!("index {} of an axis of {size}", list[place]));
@@ -336,7 +337,10 @@ fn blocks(l: &mut Lowering<'_, '_>, x: ValueId, to_space: bool) -> Result<ValueI
     };
     let f = Dim::Fixed;
     let area = side.saturating_mul(side);
-    if side == 0 || (to_space && !c.is_multiple_of(area)) || (!to_space && !(h.is_multiple_of(side) && w.is_multiple_of(side))) {
+    if side == 0
+        || (to_space && !c.is_multiple_of(area))
+        || (!to_space && !(h.is_multiple_of(side) && w.is_multiple_of(side)))
+    {
         return malformed(format!("blocks of {side}"));
     }
     let (split, order, joined) = if to_space {
@@ -373,7 +377,13 @@ fn range(l: &mut Lowering<'_, '_>) -> Result<ValueId> {
 }
 
 /// The same along `axis` for each of its places: `matrix` is given row by row, a row for each new place.
-pub(super) fn along_axis(l: &mut Lowering<'_, '_>, x: ValueId, axis: usize, rows: usize, matrix: Vec<f64>) -> Result<ValueId> {
+pub(super) fn along_axis(
+    l: &mut Lowering<'_, '_>,
+    x: ValueId,
+    axis: usize,
+    rows: usize,
+    matrix: Vec<f64>,
+) -> Result<ValueId> {
     let (rank, kind, size) = (l.b.rank(x), l.b.kind(x), l.fixed(x, axis)?);
     let weights = Array::floats(kind, vec![rows, size], matrix);
     let weights = l.b.constant(weights)?;

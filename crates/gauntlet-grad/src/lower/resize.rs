@@ -28,10 +28,13 @@ pub(super) fn lower(l: &mut Lowering<'_, '_>, operator: &str) -> Result<ValueId>
         return unsupported("a kept aspect ratio");
     }
     let mode = l.attributes.string("mode", "nearest")?;
-    let coordinates = if is_old { "asymmetric".to_owned() } else {
+    let coordinates = if is_old {
+        "asymmetric".to_owned()
+    } else {
         l.attributes.string("coordinate_transformation_mode", "half_pixel")?
     };
-    let nearest = if is_old { "floor".to_owned() } else { l.attributes.string("nearest_mode", "round_prefer_floor")? };
+    let nearest =
+        if is_old { "floor".to_owned() } else { l.attributes.string("nearest_mode", "round_prefer_floor")? };
     if l.attributes.int("antialias", 0)? != 0 {
         return unsupported("smoothing before shrinking");
     }
@@ -45,9 +48,7 @@ pub(super) fn lower(l: &mut Lowering<'_, '_>, operator: &str) -> Result<ValueId>
                 (to, to as f64 / from.max(1) as f64)
             }
             (None, Some(Some(scale))) if scale == 1.0 => continue,
-            (None, Some(Some(scale))) if scale > 0.0 => {
-                ((l.fixed(x, *axis)? as f64 * scale).floor() as usize, scale)
-            }
+            (None, Some(Some(scale))) if scale > 0.0 => ((l.fixed(x, *axis)? as f64 * scale).floor() as usize, scale),
             _ => return malformed("not one size or scale an axis"),
         };
         let from = l.fixed(x, *axis)?;

@@ -64,7 +64,8 @@ fn window(l: &Lowering<'_, '_>, x: ValueId, weight: Option<ValueId>) -> Result<(
             for axis in 0..rank {
                 let (stride, size) = (window.strides[axis], sizes[axis]);
                 let places = size.div_ceil(stride).max(1);
-                let Some(reach) = (places - 1).checked_mul(stride).and_then(|n| n.checked_add(window.reach(axis)?)) else {
+                let Some(reach) = (places - 1).checked_mul(stride).and_then(|n| n.checked_add(window.reach(axis)?))
+                else {
                     return malformed("a window that overflows");
                 };
                 let pads = reach.saturating_sub(size);
@@ -121,11 +122,8 @@ fn average(l: &mut Lowering<'_, '_>, x: ValueId) -> Result<ValueId> {
     let counted = |axis: usize, size: usize, place: usize| {
         let (first, padded) = (place * window.strides[axis], size + window.before[axis] + window.after[axis]);
         let last = first + window.kernel[axis];
-        let (low, high) = if counts_padding {
-            (0, padded - extra[axis])
-        } else {
-            (window.before[axis], window.before[axis] + size)
-        };
+        let (low, high) =
+            if counts_padding { (0, padded - extra[axis]) } else { (window.before[axis], window.before[axis] + size) };
         last.min(high).saturating_sub(first.max(low))
     };
     // What the divisor of each place should have been, one axis after another.
@@ -183,7 +181,9 @@ fn transposed(l: &mut Lowering<'_, '_>, x: ValueId) -> Result<ValueId> {
             None if automatic == "VALID" => (0, 0),
             None => (pads[axis], pads[axis + rank]),
             Some(target) => {
-                let Some(total) = full.checked_sub(target) else { return unsupported("an output larger than its windows") };
+                let Some(total) = full.checked_sub(target) else {
+                    return unsupported("an output larger than its windows");
+                };
                 if automatic == "SAME_UPPER" { (total / 2, total - total / 2) } else { (total - total / 2, total / 2) }
             }
         };

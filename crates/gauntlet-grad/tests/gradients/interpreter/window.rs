@@ -1,7 +1,7 @@
 //! Convolutions and pools, by their definitions.
 
-use super::tensor::{Kind, Tensor, places};
 use super::Call;
+use super::tensor::{Kind, Tensor, places};
 
 struct Window {
     kernel: Vec<usize>,

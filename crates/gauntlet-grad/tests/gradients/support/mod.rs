@@ -1,5 +1,7 @@
 //! Reading test data, and running the two graphs as an engine would.
 
+pub(crate) mod build;
+
 use std::collections::BTreeMap;
 
 use gauntlet_grad::{Differentiable, Feed, GradError, Options};
@@ -9,31 +11,31 @@ use serde_json::Value;
 
 use crate::interpreter::{Kind, Tensor, run};
 
-pub fn path(name: &str) -> String {
+pub(crate) fn path(name: &str) -> String {
     format!("{}/../../testdata/models/{name}", env!("CARGO_MANIFEST_DIR"))
 }
 
-pub fn file(name: &str) -> Vec<u8> {
+pub(crate) fn file(name: &str) -> Vec<u8> {
     std::fs::read(path(name)).unwrap()
 }
 
-pub fn json(name: &str) -> Value {
+pub(crate) fn json(name: &str) -> Value {
     serde_json::from_slice(&file(name)).unwrap()
 }
 
 /// `{dims, data}`
-pub fn tensor(value: &Value) -> Tensor {
+pub(crate) fn tensor(value: &Value) -> Tensor {
     let dims: Vec<usize> = value["dims"].as_array().unwrap().iter().map(|n| n.as_u64().unwrap() as usize).collect();
     Tensor::float(&dims, value["data"].as_array().unwrap().iter().map(|n| n.as_f64().unwrap()).collect())
 }
 
-pub fn differentiate(bytes: &Vec<u8>, options: &Options<'_>) -> Result<Differentiable, GradError> {
+pub(crate) fn differentiate(bytes: &Vec<u8>, options: &Options<'_>) -> Result<Differentiable, GradError> {
     let budget = Budget::default();
     Differentiable::new(&Model::read(bytes, &budget).unwrap(), bytes, options, &budget)
 }
 
 /// Logits and residuals.
-pub fn forward(graphs: &Differentiable, x: &Tensor) -> Vec<Tensor> {
+pub(crate) fn forward(graphs: &Differentiable, x: &Tensor) -> Vec<Tensor> {
     assert_eq!(graphs.inputs().len(), 1);
     let mut x = x.clone();
     if !matches!(graphs.inputs()[0].element_type, gauntlet_onnx::ElementType::Float) {
@@ -43,7 +45,7 @@ pub fn forward(graphs: &Differentiable, x: &Tensor) -> Vec<Tensor> {
 }
 
 /// `Jᵀ·seed`, from what [`forward`] gave.
-pub fn backward(graphs: &Differentiable, x: &Tensor, outputs: &[Tensor], seed: &Tensor) -> Tensor {
+pub(crate) fn backward(graphs: &Differentiable, x: &Tensor, outputs: &[Tensor], seed: &Tensor) -> Tensor {
     let feed = |(name, feed): &(String, Feed)| {
         let value = match feed {
             Feed::Seed => seed,
@@ -61,7 +63,7 @@ pub fn backward(graphs: &Differentiable, x: &Tensor, outputs: &[Tensor], seed: &
 }
 
 /// The largest difference, relative to the largest of `expected`, at least 1.
-pub fn distance(found: &Tensor, expected: &Tensor) -> f64 {
+pub(crate) fn distance(found: &Tensor, expected: &Tensor) -> f64 {
     assert_eq!(found.dims, expected.dims);
     let scale = expected.data.iter().fold(1.0, |m: f64, n| m.max(n.abs()));
     let far = |(a, b): (&f64, &f64)| if a.is_finite() { (a - b).abs() / scale } else { f64::INFINITY };
@@ -69,7 +71,7 @@ pub fn distance(found: &Tensor, expected: &Tensor) -> f64 {
 }
 
 /// Numbers in −1..1 that depend on `seed` alone.
-pub fn noise(seed: u64, count: usize) -> Vec<f64> {
+pub(crate) fn noise(seed: u64, count: usize) -> Vec<f64> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let mut next = || {
         state ^= state << 13;
@@ -81,7 +83,7 @@ pub fn noise(seed: u64, count: usize) -> Vec<f64> {
 }
 
 /// How far the gradient is from central differences of `seed·logits`, over every element of `x`.
-pub fn finite_difference_error(graphs: &Differentiable, x: &Tensor) -> f64 {
+pub(crate) fn finite_difference_error(graphs: &Differentiable, x: &Tensor) -> f64 {
     let outputs = forward(graphs, x);
     let seed = Tensor::float(&outputs[0].dims, noise(5, outputs[0].data.len()));
     let gradient = backward(graphs, x, &outputs, &seed);

@@ -4,14 +4,14 @@ use gauntlet_limits::Budget;
 use gauntlet_onnx::ElementType;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Kind {
+pub(crate) enum Kind {
     Float,
     Int,
     Bool,
 }
 
 impl Kind {
-    pub fn of(kind: ElementType) -> Self {
+    pub(crate) fn of(kind: ElementType) -> Self {
         match kind {
             ElementType::Float | ElementType::Double => Self::Float,
             ElementType::Bool => Self::Bool,
@@ -21,14 +21,14 @@ impl Kind {
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub struct Tensor {
-    pub kind: Kind,
-    pub dims: Vec<usize>,
-    pub data: Vec<f64>,
+pub(crate) struct Tensor {
+    pub(crate) kind: Kind,
+    pub(crate) dims: Vec<usize>,
+    pub(crate) data: Vec<f64>,
 }
 
 /// All places of a tensor, in its order.
-pub fn places(dims: &[usize]) -> impl Iterator<Item = Vec<usize>> + use<> {
+pub(crate) fn places(dims: &[usize]) -> impl Iterator<Item = Vec<usize>> + use<> {
     let dims = dims.to_vec();
     (0..dims.iter().product::<usize>()).map(move |flat| {
         let mut rest = flat;
@@ -42,13 +42,13 @@ pub fn places(dims: &[usize]) -> impl Iterator<Item = Vec<usize>> + use<> {
 }
 
 impl Tensor {
-    pub fn float(dims: &[usize], data: Vec<f64>) -> Self {
+    pub(crate) fn float(dims: &[usize], data: Vec<f64>) -> Self {
         assert_eq!(dims.iter().product::<usize>(), data.len());
         Self { kind: Kind::Float, dims: dims.to_vec(), data }
     }
 
     /// The raw data of a constant; what the crate writes has no other.
-    pub fn read(tensor: &gauntlet_onnx::Tensor, bytes: &Vec<u8>) -> Self {
+    pub(crate) fn read(tensor: &gauntlet_onnx::Tensor, bytes: &Vec<u8>) -> Self {
         let kind = tensor.element_type().unwrap();
         let window = tensor.raw(bytes).unwrap();
         let budget = Budget::default();
@@ -66,11 +66,11 @@ impl Tensor {
         Self { kind: Kind::of(kind), dims, data }
     }
 
-    pub fn generate(kind: Kind, dims: &[usize], element: impl Fn(&[usize]) -> f64) -> Self {
+    pub(crate) fn generate(kind: Kind, dims: &[usize], element: impl Fn(&[usize]) -> f64) -> Self {
         Self { kind, dims: dims.to_vec(), data: places(dims).map(|place| element(&place)).collect() }
     }
 
-    pub fn offset(&self, place: &[usize]) -> usize {
+    pub(crate) fn offset(&self, place: &[usize]) -> usize {
         assert_eq!(place.len(), self.dims.len());
         place.iter().zip(&self.dims).fold(0, |sum, (at, dim)| {
             assert!(at < dim);
@@ -78,20 +78,20 @@ impl Tensor {
         })
     }
 
-    pub fn at(&self, place: &[usize]) -> f64 {
+    pub(crate) fn at(&self, place: &[usize]) -> f64 {
         self.data[self.offset(place)]
     }
 
-    pub fn ints(&self) -> Vec<i64> {
+    pub(crate) fn ints(&self) -> Vec<i64> {
         assert_eq!(self.kind, Kind::Int);
         self.data.iter().map(|n| *n as i64).collect()
     }
 
-    pub fn map(&self, function: impl Fn(f64) -> f64) -> Self {
+    pub(crate) fn map(&self, function: impl Fn(f64) -> f64) -> Self {
         Self { data: self.data.iter().map(|n| function(*n)).collect(), ..self.clone() }
     }
 
-    pub fn cast(&self, kind: Kind) -> Self {
+    pub(crate) fn cast(&self, kind: Kind) -> Self {
         let mut cast = match kind {
             Kind::Float => self.clone(),
             Kind::Int => self.map(f64::trunc),
@@ -101,7 +101,7 @@ impl Tensor {
         cast
     }
 
-    pub fn broadcast(&self, other: &[usize]) -> Vec<usize> {
+    pub(crate) fn broadcast(&self, other: &[usize]) -> Vec<usize> {
         let rank = self.dims.len().max(other.len());
         let at = |dims: &[usize], axis: usize| (axis + dims.len()).checked_sub(rank).map_or(1, |a| dims[a]);
         (0..rank)
@@ -113,7 +113,7 @@ impl Tensor {
             .collect()
     }
 
-    pub fn expand(&self, dims: &[usize]) -> Self {
+    pub(crate) fn expand(&self, dims: &[usize]) -> Self {
         if self.dims == dims {
             return self.clone();
         }
@@ -124,14 +124,14 @@ impl Tensor {
         })
     }
 
-    pub fn zip(&self, other: &Self, function: impl Fn(f64, f64) -> f64) -> Self {
+    pub(crate) fn zip(&self, other: &Self, function: impl Fn(f64, f64) -> f64) -> Self {
         assert_eq!(self.kind, other.kind);
         let dims = self.broadcast(&other.dims);
         let (a, b) = (self.expand(&dims), other.expand(&dims));
         Self { kind: self.kind, data: a.data.iter().zip(&b.data).map(|(a, b)| function(*a, *b)).collect(), dims }
     }
 
-    pub fn transpose(&self, order: &[usize]) -> Self {
+    pub(crate) fn transpose(&self, order: &[usize]) -> Self {
         let dims: Vec<usize> = order.iter().map(|axis| self.dims[*axis]).collect();
         Self::generate(self.kind, &dims, |place| {
             let mut from = vec![0; place.len()];
@@ -142,7 +142,7 @@ impl Tensor {
         })
     }
 
-    pub fn slice(&self, axis: usize, start: i64, count: usize, step: i64) -> Self {
+    pub(crate) fn slice(&self, axis: usize, start: i64, count: usize, step: i64) -> Self {
         let mut dims = self.dims.clone();
         dims[axis] = count;
         Self::generate(self.kind, &dims, |place| {
@@ -152,7 +152,7 @@ impl Tensor {
         })
     }
 
-    pub fn concat(parts: &[&Self], axis: usize) -> Self {
+    pub(crate) fn concat(parts: &[&Self], axis: usize) -> Self {
         let mut dims = parts[0].dims.clone();
         dims[axis] = parts.iter().map(|part| part.dims[axis]).sum();
         Self::generate(parts[0].kind, &dims, |place| {
@@ -168,7 +168,7 @@ impl Tensor {
         })
     }
 
-    pub fn matmul(&self, other: &Self) -> Self {
+    pub(crate) fn matmul(&self, other: &Self) -> Self {
         let (a, b) = (self.dims.len(), other.dims.len());
         let (rows, inner, columns) = (self.dims[a - 2], self.dims[a - 1], other.dims[b - 1]);
         assert_eq!(inner, other.dims[b - 2]);

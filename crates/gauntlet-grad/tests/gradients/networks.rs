@@ -1,12 +1,7 @@
 //! Whole networks: gradients of PyTorch, and attacks that need no random numbers.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test's helpers may fail the test")]
-
-mod interpreter;
-mod support;
-
+use crate::interpreter::Tensor;
+use crate::support::{backward, differentiate, distance, file, forward, json, tensor};
 use gauntlet_grad::{ConvGradient, Differentiable, Options};
-use interpreter::Tensor;
-use support::{backward, differentiate, distance, file, forward, json, tensor};
 
 #[test]
 fn gradients_are_those_of_pytorch() {
@@ -63,7 +58,10 @@ fn fgsm(graphs: &Differentiable, x: &Tensor, labels: &[usize], eps: f64) -> f64 
 fn fgsm_breaks_as_many_rows_as_the_reference_attack() {
     let digits = rows("digits_test_x.npy", |raw| f64::from(f32::from_le_bytes(raw.try_into().unwrap())), 4);
     let digit_labels: Vec<usize> =
-        rows("digits_test_y.npy", |raw| i64::from_le_bytes(raw.try_into().unwrap()) as f64, 8).iter().map(|n| *n as usize).collect();
+        rows("digits_test_y.npy", |raw| i64::from_le_bytes(raw.try_into().unwrap()) as f64, 8)
+            .iter()
+            .map(|n| *n as usize)
+            .collect();
     let images = rows("mnist_test_x_head.npy", |raw| f64::from(f32::from(raw[0]) / 255.0), 1);
     let image_labels: Vec<usize> =
         rows("mnist_test_y_head.npy", |raw| f64::from(raw[0]), 1).iter().map(|n| *n as usize).collect();

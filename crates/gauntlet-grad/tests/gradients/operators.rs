@@ -1,12 +1,7 @@
 //! Each operator and variant: the forward graph gives what ONNX Runtime gives for the original, and the backward graph
 //! what finite differences give.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test's helpers may fail the test")]
-
-mod interpreter;
-mod support;
-
+use crate::support::{differentiate, distance, finite_difference_error, forward, json, tensor};
 use gauntlet_grad::{ConvGradient, Differentiable, Options};
-use support::{differentiate, distance, finite_difference_error, forward, json, tensor};
 
 fn model(case: &serde_json::Value) -> Vec<u8> {
     let text = case["model"].as_str().unwrap();
@@ -58,7 +53,7 @@ fn the_straight_through_estimate_is_said_and_ignores_the_rounding() {
     let x = tensor(&case["x"]);
     let outputs = forward(&graphs, &x);
     let seed = x.map(|_| 1.0);
-    let gradient = support::backward(&graphs, &x, &outputs, &seed);
+    let gradient = crate::support::backward(&graphs, &x, &outputs, &seed);
     assert!(gradient.data.iter().all(|n| (n - 1.0).abs() < 1e-6), "{gradient:?}");
 }
 

@@ -9,10 +9,10 @@ use std::collections::BTreeMap;
 use gauntlet_limits::Budget;
 use gauntlet_onnx::{AttributeValue, ElementType, Model, Node};
 
-pub use tensor::{Kind, Tensor};
+pub(crate) use tensor::{Kind, Tensor};
 
 /// Runs the model in `bytes`: outputs in its order.
-pub fn run(bytes: &[u8], inputs: &BTreeMap<String, Tensor>) -> Vec<Tensor> {
+pub(crate) fn run(bytes: &[u8], inputs: &BTreeMap<String, Tensor>) -> Vec<Tensor> {
     let bytes = bytes.to_vec();
     let model = Model::read(&bytes, &Budget::default()).unwrap();
     assert_eq!(model.opsets[0].version, 18);
@@ -115,7 +115,8 @@ impl Call<'_> {
             "Reshape" => {
                 let dims = self.t(1).ints();
                 let sizes = dims.iter().enumerate();
-                let known: Vec<i64> = sizes.map(|(at, n)| if *n == 0 { self.t(0).dims[at] as i64 } else { *n }).collect();
+                let known: Vec<i64> =
+                    sizes.map(|(at, n)| if *n == 0 { self.t(0).dims[at] as i64 } else { *n }).collect();
                 let product: i64 = known.iter().filter(|n| **n > 0).product();
                 let rest = self.t(0).data.len() as i64 / product;
                 let dims: Vec<usize> = known.iter().map(|n| if *n == -1 { rest } else { *n } as usize).collect();
@@ -131,7 +132,8 @@ impl Call<'_> {
             "Pad" => {
                 let (pads, x) = (self.t(1).ints(), self.t(0));
                 let rank = x.dims.len();
-                let dims: Vec<usize> = (0..rank).map(|a| (x.dims[a] as i64 + pads[a] + pads[a + rank]) as usize).collect();
+                let dims: Vec<usize> =
+                    (0..rank).map(|a| (x.dims[a] as i64 + pads[a] + pads[a + rank]) as usize).collect();
                 Tensor::generate(x.kind, &dims, |at| {
                     let from: Vec<i64> = (0..rank).map(|a| at[a] as i64 - pads[a]).collect();
                     let inside = from.iter().zip(&x.dims).all(|(n, d)| (0..*d as i64).contains(n));
@@ -175,7 +177,9 @@ impl Call<'_> {
     }
 
     fn gemm(&self) -> Tensor {
-        let side = |at: usize, flag: &str| if self.int(flag, 0) == 1 { self.t(at).transpose(&[1, 0]) } else { self.t(at).clone() };
+        let side = |at: usize, flag: &str| {
+            if self.int(flag, 0) == 1 { self.t(at).transpose(&[1, 0]) } else { self.t(at).clone() }
+        };
         let (alpha, beta) = (self.float("alpha"), self.float("beta"));
         let product = side(0, "transA").matmul(&side(1, "transB")).map(|x| alpha * x);
         match self.x.get(2).copied().flatten() {
@@ -292,7 +296,15 @@ fn unary(op: &str) -> Option<fn(f64) -> f64> {
         "Relu" => |x| if x > 0.0 { x } else { 0.0 },
         "Round" => f64::round_ties_even,
         "Sigmoid" => |x| 1.0 / (1.0 + (-x).exp()),
-        "Sign" => |x| if x > 0.0 { 1.0 } else if x < 0.0 { -1.0 } else { 0.0 },
+        "Sign" => |x| {
+            if x > 0.0 {
+                1.0
+            } else if x < 0.0 {
+                -1.0
+            } else {
+                0.0
+            }
+        },
         "Sin" => f64::sin,
         "Softplus" => |x| x.exp().ln_1p(),
         "Sqrt" => f64::sqrt,

@@ -1,0 +1,15 @@
+//! Gradient graphs, run by an interpreter that shares no code with the crate.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "helpers of tests fail the test and say what they found"
+)]
+
+mod engines;
+mod interpreter;
+mod networks;
+mod operators;
+mod refusals;
+mod shapes;
+mod support;
