@@ -250,6 +250,11 @@ case("heads", [("Reshape", "x s", "h", {}), ("Transpose", "h", "t", {"perm": [0,
      ("MatMul", "r w", "p", {}), ("Reshape", "p b", "y", {})], (2, 3, 4),
      {"s": ints(0, 3, 2, 2), "m": ints(-1, 3, 2), "w": floats(2, 5), "b": ints(-1, 2, 3, 5)})
 
+# Predictors of ai.onnx.ml.
+one("Scaler", shape=(2, 3), offset=[1.0, 2.0, -1.0], scale=[0.5, 2.0, 3.0], domain="ai.onnx.ml")
+one("LinearRegressor", shape=(2, 3), coefficients=[1.0, 2.0, -1.0, 0.5, 0.3, 0.1], intercepts=[0.5, 0.1], targets=2,
+    domain="ai.onnx.ml")
+
 with open("operators.json", "w") as file:
     file.write("[\n" + ",\n".join(json.dumps(c) for c in cases) + "\n]\n")
 print(len(cases), "cases")

@@ -51,6 +51,11 @@ impl<'a> Builder<'a> {
         self.value(id).constant.as_ref()
     }
 
+    /// Refuses constants of so many elements before they are made.
+    pub(crate) fn affords(&self, elements: usize) -> Result<()> {
+        Ok(self.budget.limits().check(Limit::ExpandedBytes, (elements as u64).saturating_mul(8))?)
+    }
+
     /// A value that nothing in the graph computes.
     pub(crate) fn input(&mut self, kind: ElementType, shape: Vec<Dim>) -> Result<ValueId> {
         self.push((kind, shape), None, None)

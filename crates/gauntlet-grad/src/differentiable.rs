@@ -156,7 +156,8 @@ impl Differentiable {
         })
     }
 
-    /// Operators of ONNX's own domain that graphs may hold; not every attribute of each is supported.
+    /// Operators of ONNX's own domain that models may hold; not every attribute of each is supported. Of `ai.onnx.ml`
+    /// there are `Scaler`, `LinearRegressor` and `LinearClassifier`.
     #[must_use]
     pub fn operators() -> &'static [&'static str] {
         OPERATORS

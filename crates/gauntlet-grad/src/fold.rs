@@ -5,7 +5,7 @@ mod walk;
 
 pub(crate) use content::content;
 
-use gauntlet_limits::Budget;
+use gauntlet_limits::{Budget, Limit};
 use gauntlet_onnx::ElementType;
 
 use crate::array::{Array, Numbers};
@@ -17,6 +17,8 @@ use walk::{Walk, broadcast_strides, strides};
 
 /// Constants that folding would make larger than this stay computations.
 const LARGEST: usize = 16 << 20;
+/// What only repeats one number stays a computation from this size on.
+const GROWN: usize = 1 << 16;
 /// Products of a matrix multiplication that are worth doing here.
 const PRODUCTS: usize = 1 << 28;
 
@@ -27,10 +29,12 @@ pub(crate) fn evaluate(op: &Op, inputs: &[&Value], typed: &[Typed], budget: &Bud
     let (Some(arrays), Some(dims), Some((kind, _))) = (arrays, dims, typed.first()) else { return Ok(None) };
     let elements: usize = dims.iter().map(|dims| dims.iter().product::<usize>()).sum();
     let read: usize = arrays.iter().map(|array| array.len()).sum();
-    if elements > LARGEST || read > LARGEST {
+    let grows = matches!(op, Op::ConstantOfShape(..) | Op::Expand);
+    if elements > LARGEST || read > LARGEST || (grows && elements > GROWN) {
         return Ok(None);
     }
-    budget.steps(((elements + read) >> 8) as u64)?;
+    budget.limits().check(Limit::ExpandedBytes, (elements as u64).saturating_mul(8))?;
+    budget.steps(((elements + read) >> 6) as u64)?;
     if let Op::Split { axis, sizes } = op {
         return Ok(split(&arrays, *axis, sizes, &dims));
     }

@@ -24,6 +24,9 @@ use tensor::TensorReader;
 /// Versions of ONNX's own operators that are understood.
 const OPSETS: std::ops::RangeInclusive<i64> = 7..=25;
 
+/// Inputs among which tokens are looked for.
+const INPUTS: usize = 64;
+
 /// A model, read.
 pub(crate) struct Imported<'a> {
     pub(crate) builder: Builder<'a>,
@@ -169,7 +172,8 @@ impl<'m> Importer<'m, '_> {
         }
         match self.lowered(node, &place) {
             Ok(outputs) => {
-                for (name, id) in node.outputs.iter().zip(outputs).filter(|(name, _)| !name.is_empty()) {
+                for (name, id) in node.outputs.iter().zip(outputs) {
+                    let Some(id) = id.filter(|_| !name.is_empty()) else { continue };
                     if self.result.names.insert(name.clone(), id).is_some() {
                         return Err(twice(name));
                     }
@@ -186,7 +190,7 @@ impl<'m> Importer<'m, '_> {
         }
     }
 
-    fn lowered(&mut self, node: &'m OnnxNode, place: &str) -> Result<Vec<ValueId>, Fault> {
+    fn lowered(&mut self, node: &'m OnnxNode, place: &str) -> Result<Vec<Option<ValueId>>, Fault> {
         let mut inputs = Vec::with_capacity(node.inputs.len());
         for name in &node.inputs {
             inputs.push(match self.result.names.get(name) {
@@ -210,17 +214,18 @@ impl<'m> Importer<'m, '_> {
 
     /// Text models: the gradient is taken with respect to the embeddings of the tokens.
     fn note_embedding(&mut self, node: &OnnxNode) {
-        let is_input = |name: &String| self.result.inputs.iter().any(|(input, _)| input == name);
+        if node.op_type != "Gather" || self.result.embedding.is_some() {
+            return;
+        }
+        let is_input = |name: &String| self.main.inputs.iter().take(INPUTS).any(|input| input.name == *name);
         let (Some(data), Some(indices), Some(output)) = (node.inputs.first(), node.inputs.get(1), node.outputs.first())
         else {
             return;
         };
         let names = &self.result.names;
         let is_constant = names.get(data).is_some_and(|id| self.result.builder.array(*id).is_some());
-        if node.op_type == "Gather"
-            && is_constant
+        if is_constant
             && is_input(indices)
-            && self.result.embedding.is_none()
             && let Some(id) = names.get(output)
         {
             self.result.embedding = Some((output.clone(), *id));

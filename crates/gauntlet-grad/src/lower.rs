@@ -2,6 +2,8 @@
 
 mod elementwise;
 mod normalise;
+mod pad;
+mod predictor;
 mod reduce;
 mod reshape;
 mod resize;
@@ -126,7 +128,11 @@ pub(crate) const OPERATORS: &[&str] = &[
 const UNKNOWN: &str = "no gradient rule for this operator";
 
 pub(crate) fn knows(domain: &str, operator: &str) -> bool {
-    matches!(domain, "" | "ai.onnx") && OPERATORS.binary_search(&operator).is_ok()
+    match domain {
+        "" | "ai.onnx" => OPERATORS.binary_search(&operator).is_ok(),
+        "ai.onnx.ml" => predictor::OPERATORS.contains(&operator),
+        _ => false,
+    }
 }
 
 /// One node of the file on its way.
@@ -137,13 +143,21 @@ pub(crate) struct Lowering<'l, 'a> {
     pub(crate) opset: i64,
 }
 
-/// The values of the node's outputs, from the first on; optional ones behind them may be missing.
-pub(crate) fn lower(l: &mut Lowering<'_, '_>, domain: &str, operator: &str, outputs: usize) -> Result<Vec<ValueId>> {
+/// The values of the node's outputs, from the first on; some, or those behind them, may not be computed.
+pub(crate) fn lower(
+    l: &mut Lowering<'_, '_>,
+    domain: &str,
+    operator: &str,
+    outputs: usize,
+) -> Result<Vec<Option<ValueId>>> {
     if !knows(domain, operator) {
         return unsupported(UNKNOWN);
     }
+    if domain == "ai.onnx.ml" {
+        return predictor::lower(l, operator);
+    }
     if operator == "Split" {
-        return reshape::split(l, outputs);
+        return Ok(reshape::split(l, outputs)?.into_iter().map(Some).collect());
     }
     let lowered = match operator {
         "Constant" => l.constant(),
@@ -180,7 +194,7 @@ pub(crate) fn lower(l: &mut Lowering<'_, '_>, domain: &str, operator: &str, outp
         }
         _ => elementwise::lower(l, operator),
     };
-    Ok(vec![lowered?])
+    Ok(vec![Some(lowered?)])
 }
 
 impl Lowering<'_, '_> {

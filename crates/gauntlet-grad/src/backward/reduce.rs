@@ -30,6 +30,7 @@ impl Backward<'_, '_> {
                 if count > 1 << 24 {
                     return unsupported("a reduction of that size");
                 }
+                self.b.affords(count)?;
                 let weight = if reduction == Reduction::Mean { 1.0 / count as f64 } else { 1.0 };
                 let weights = self.b.constant(Array::floats(self.b.kind(v), dims, vec![weight; count]))?;
                 self.b.mul(v, weights)
@@ -71,6 +72,7 @@ impl Backward<'_, '_> {
         if places.len().checked_mul(size).is_none_or(|n| n > 1 << 24) {
             return unsupported("so many indices");
         }
+        self.b.affords(places.len() * size)?;
         let mut matrix = vec![0.0; places.len() * size];
         for (row, place) in matrix.chunks_exact_mut(size.max(1)).zip(places) {
             if let Some(cell) = row.get_mut(*place) {

@@ -62,6 +62,7 @@ impl Backward<'_, '_> {
         if channels.checked_mul(area).is_none_or(|n| n > 1 << 24) {
             return unsupported("a window of that size");
         }
+        self.b.affords(channels * area)?;
         let dims = [&[channels, 1][..], &window.kernel].concat();
         let weights = Array::floats(self.b.kind(v), dims, vec![1.0 / area as f64; channels * area]);
         let weights = self.b.constant(weights)?;

@@ -81,6 +81,14 @@ impl<'n> Attributes<'n> {
         }
     }
 
+    /// How many strings a list has.
+    pub(crate) fn count(&self, name: &str) -> usize {
+        match self.get(name) {
+            Ok(Some(AttributeValue::Strings(list))) => list.len(),
+            _ => 0,
+        }
+    }
+
     pub(crate) fn tensor(&self, name: &str) -> Result<Option<Array>> {
         match self.get(name)? {
             None => Ok(None),

@@ -139,9 +139,10 @@ fn local_response(l: &mut Lowering<'_, '_>, x: ValueId) -> Result<ValueId> {
     let bias = l.attributes.float("bias", 1.0)?;
     let size = usize::try_from(l.attributes.int("size", 1)?).unwrap_or(0);
     let channels = l.fixed(x, 1)?;
-    if size == 0 || channels > 8192 {
+    if size == 0 || channels > 2048 {
         return unsupported("a window of that size over so many channels");
     }
+    l.b.affords(channels * channels)?;
     let (before, after) = ((size - 1) / 2, size / 2);
     let near = |to: usize, from: usize| from + before >= to && from <= to.saturating_add(after);
     let weight = |at: usize| if near(at / channels, at % channels) { alpha / size as f64 } else { 0.0 };

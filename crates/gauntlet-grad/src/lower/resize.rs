@@ -47,7 +47,7 @@ pub(super) fn lower(l: &mut Lowering<'_, '_>, operator: &str) -> Result<ValueId>
                 let from = l.fixed(x, *axis)?;
                 (to, to as f64 / from.max(1) as f64)
             }
-            (None, Some(Some(scale))) if scale == 1.0 => continue,
+            (None, Some(Some(1.0))) => continue,
             (None, Some(Some(scale))) if scale > 0.0 => ((l.fixed(x, *axis)? as f64 * scale).floor() as usize, scale),
             _ => return malformed("not one size or scale an axis"),
         };
@@ -58,6 +58,7 @@ pub(super) fn lower(l: &mut Lowering<'_, '_>, operator: &str) -> Result<ValueId>
         if size == 0 || from == 0 || size.checked_mul(from).is_none_or(|n| n > WEIGHTS) {
             return unsupported(format!("resizing {from} to {size}"));
         }
+        l.b.affords(size * from)?;
         let place = |to: usize| coordinate(&coordinates, to as f64, scale, from as f64, size as f64);
         let mut matrix = vec![0.0; size * from];
         for (to, row) in matrix.chunks_exact_mut(from).enumerate() {

@@ -53,16 +53,16 @@ fn window(l: &Lowering<'_, '_>, x: ValueId, weight: Option<ValueId>) -> Result<(
             let (before, after) = pads.split_at(rank);
             (window.before, window.after) = (before.to_vec(), after.to_vec());
             if l.attributes.int("ceil_mode", 0)? != 0 {
-                for axis in 0..rank {
-                    extra[axis] = rounded_up(&window, axis, sizes[axis]).unwrap_or(0);
+                for (axis, size) in sizes.iter().enumerate() {
+                    extra[axis] = rounded_up(&window, axis, *size).unwrap_or(0);
                     window.after[axis] = window.after[axis].saturating_add(extra[axis]);
                 }
             }
         }
         "VALID" => {}
         same @ ("SAME_UPPER" | "SAME_LOWER") => {
-            for axis in 0..rank {
-                let (stride, size) = (window.strides[axis], sizes[axis]);
+            for (axis, size) in sizes.iter().copied().enumerate() {
+                let stride = window.strides[axis];
                 let places = size.div_ceil(stride).max(1);
                 let Some(reach) = (places - 1).checked_mul(stride).and_then(|n| n.checked_add(window.reach(axis)?))
                 else {
@@ -138,6 +138,7 @@ fn average(l: &mut Lowering<'_, '_>, x: ValueId) -> Result<ValueId> {
         if places > PLACES {
             return unsupported(format!("an average over {places} places"));
         }
+        l.b.affords(places)?;
         let counts: Vec<usize> = (0..places).map(|place| counted(axis, size, place)).collect();
         if counts.contains(&0) {
             return malformed("a window that holds nothing but padding");

@@ -11,7 +11,7 @@ fn numbers(tensor: &Tensor) -> Value {
 }
 
 /// Two files and what has to come out of them.
-fn write(folder: &Path, name: &str, model: &Vec<u8>, x: &Tensor, options: &Options<'_>) {
+fn write(folder: &Path, name: &str, model: &[u8], x: &Tensor, options: &Options<'_>) {
     let graphs = differentiate(model, options).unwrap();
     let outputs = forward(&graphs, x);
     let seed = Tensor::float(&outputs[0].dims, noise(11, outputs[0].data.len()));
@@ -38,7 +38,7 @@ fn writes_graphs() {
     let folder = Path::new(&folder);
     for case in crate::support::json("operators.json").as_array().unwrap() {
         let text = case["model"].as_str().unwrap();
-        let model = (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect();
+        let model: Vec<u8> = (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect();
         write(folder, case["name"].as_str().unwrap(), &model, &tensor(&case["x"]), &Options::default());
     }
     for (name, network) in crate::support::json("networks.json").as_object().unwrap() {

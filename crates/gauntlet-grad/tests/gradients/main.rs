@@ -1,10 +1,5 @@
 //! Gradient graphs, run by an interpreter that shares no code with the crate.
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::print_stdout,
-    reason = "helpers of tests fail the test and say what they found"
-)]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail the test")]
 
 mod engines;
 mod interpreter;

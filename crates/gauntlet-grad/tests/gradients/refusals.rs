@@ -1,9 +1,10 @@
 //! What is refused, and what the message says; options; mutated files.
 use std::collections::BTreeMap;
 
+use crate::interpreter::Tensor;
 use crate::support::build::Attribute::{Int, Ints};
 use crate::support::build::{Message, Sketch};
-use crate::support::{differentiate, file, noise};
+use crate::support::{differentiate, file, finite_difference_error, noise};
 use gauntlet_grad::{Differentiable, Dim, Feed, GradError, Options};
 use gauntlet_limits::{Budget, Limits};
 use gauntlet_onnx::{ElementType, Model};
@@ -196,6 +197,28 @@ fn text_models_are_differentiated_at_their_embeddings() {
     let options = Options { with_respect_to: Some("ids".to_owned()), ..Options::default() };
     let text = differentiate(&file("spam_bag.onnx"), &options).unwrap_err().to_string();
     assert!(text.contains("no variable float"), "{text}");
+}
+
+#[test]
+fn of_several_inputs_the_named_one_is_differentiated() {
+    let sketch = Sketch::new(&[0, 3]).input("m", 1, &[0, 3]).node("Mul", "x m", "p", &[]).node("Sin", "p", "y", &[]);
+    let options = Options { with_respect_to: Some("m".to_owned()), ..Options::default() };
+    let graphs = differentiate(&sketch.bytes(), &options).unwrap();
+    assert_eq!(graphs.target().name, "m");
+    let feeds: Vec<Feed> = graphs.feeds().iter().map(|(_, feed)| *feed).collect();
+    assert_eq!(feeds, [Feed::Seed, Feed::Input(0), Feed::Output(1)]);
+}
+
+#[test]
+fn linear_classifiers_have_gradients_and_trees_have_none() {
+    let options = Options { output: Some("probabilities".to_owned()), ..Options::default() };
+    let read =
+        |name: &str| std::fs::read(format!("{}/../../testdata/onnx/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+    let graphs = differentiate(&read("cancer_logreg.onnx"), &options).unwrap();
+    let x = Tensor::float(&[2, 30], noise(9, 60).iter().map(|n| 10.0 + n).collect());
+    assert!(finite_difference_error(&graphs, &x) < 1e-6);
+    let text = differentiate(&read("cancer_gbm.onnx"), &options).unwrap_err().to_string();
+    assert!(text.contains("ai.onnx.ml.TreeEnsembleClassifier"), "{text}");
 }
 
 #[test]

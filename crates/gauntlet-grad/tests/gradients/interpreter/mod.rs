@@ -40,7 +40,7 @@ pub(crate) fn run(bytes: &[u8], inputs: &BTreeMap<String, Tensor>) -> Vec<Tensor
 
 struct Call<'c> {
     node: &'c Node,
-    bytes: &'c Vec<u8>,
+    bytes: &'c [u8],
     x: &'c [Option<&'c Tensor>],
 }
 
@@ -233,8 +233,8 @@ impl Call<'_> {
     fn slice(&self) -> Tensor {
         let mut result = self.t(0).clone();
         let lists: Vec<Vec<i64>> = (1..5).map(|at| self.t(at).ints()).collect();
-        for n in 0..lists[0].len() {
-            let (start, end, axis, step) = (lists[0][n], lists[1][n], lists[2][n] as usize, lists[3][n]);
+        for (n, start) in lists[0].iter().copied().enumerate() {
+            let (end, axis, step) = (lists[1][n], lists[2][n] as usize, lists[3][n]);
             let size = result.dims[axis] as i64;
             let fix = |n: i64| if n < 0 { n.saturating_add(size) } else { n };
             let places: Vec<i64> = if step > 0 {

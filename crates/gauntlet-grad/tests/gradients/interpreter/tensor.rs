@@ -1,6 +1,5 @@
 //! Tensors of 64-bit floats that remember what they stand for.
 
-use gauntlet_limits::Budget;
 use gauntlet_onnx::ElementType;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -48,11 +47,10 @@ impl Tensor {
     }
 
     /// The raw data of a constant; what the crate writes has no other.
-    pub(crate) fn read(tensor: &gauntlet_onnx::Tensor, bytes: &Vec<u8>) -> Self {
+    pub(crate) fn read(tensor: &gauntlet_onnx::Tensor, bytes: &[u8]) -> Self {
         let kind = tensor.element_type().unwrap();
-        let window = tensor.raw(bytes).unwrap();
-        let budget = Budget::default();
-        let raw = gauntlet_limits::ReadAt::read_block(&window, 0, tensor.raw.unwrap().len, budget.limits()).unwrap();
+        let span = tensor.raw.unwrap();
+        let raw = &bytes[span.offset as usize..][..span.len as usize];
         let data: Vec<f64> = match kind {
             ElementType::Float => raw.as_chunks().0.iter().map(|b| f64::from(f32::from_le_bytes(*b))).collect(),
             ElementType::Double => raw.as_chunks().0.iter().map(|b| f64::from_le_bytes(*b)).collect(),

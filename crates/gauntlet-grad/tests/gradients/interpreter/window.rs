@@ -89,10 +89,10 @@ pub(super) fn conv_transpose(call: &Call<'_>) -> Tensor {
     let rank = window.kernel.len();
     let extra = call.ints("output_padding");
     let mut dims = vec![x.dims[0], per_group * group];
-    for a in 0..rank {
+    for (a, extra) in extra.iter().copied().enumerate() {
         let reach = window.dilations[a] * (window.kernel[a] as i64 - 1) + 1;
-        let full = window.strides[a] * (x.dims[a + 2] as i64 - 1) + reach + extra[a];
-        assert!(extra[a] < window.strides[a].max(window.dilations[a]) || extra[a] == 0, "output padding");
+        let full = window.strides[a] * (x.dims[a + 2] as i64 - 1) + reach + extra;
+        assert!(extra < window.strides[a].max(window.dilations[a]) || extra == 0, "output padding");
         dims.push((full - window.pads[a] - window.pads[a + rank]) as usize);
     }
     let taps: Vec<Vec<usize>> = places(&window.kernel).collect();

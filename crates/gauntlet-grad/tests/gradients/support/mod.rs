@@ -29,9 +29,10 @@ pub(crate) fn tensor(value: &Value) -> Tensor {
     Tensor::float(&dims, value["data"].as_array().unwrap().iter().map(|n| n.as_f64().unwrap()).collect())
 }
 
-pub(crate) fn differentiate(bytes: &Vec<u8>, options: &Options<'_>) -> Result<Differentiable, GradError> {
+pub(crate) fn differentiate(bytes: &[u8], options: &Options<'_>) -> Result<Differentiable, GradError> {
+    let bytes = bytes.to_vec();
     let budget = Budget::default();
-    Differentiable::new(&Model::read(bytes, &budget).unwrap(), bytes, options, &budget)
+    Differentiable::new(&Model::read(&bytes, &budget).unwrap(), &bytes, options, &budget)
 }
 
 /// Logits and residuals.
