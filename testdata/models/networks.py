@@ -187,7 +187,7 @@ images = torch.from_numpy(np.load("mnist_test_x_head.npy")).float() / 255
 for name in ["mnist_cnn_std", "mnist_cnn_adv"]:
     x = images[:1].clone().reshape(1, 1, 28, 28).requires_grad_(True)
     record(name, x, x, rebuilt(f"{name}.onnx")[0](x))
-x = torch.from_numpy(np.load("digits_test_x.npy"))[:3].float().requires_grad_(True)
+x = torch.from_numpy(np.load("digits_test_x_head.npy"))[:3].float().requires_grad_(True)
 record("digits_mlp", x, x, rebuilt("digits_mlp.onnx")[0](x))
 
 _, w = rebuilt("spam_bag.onnx")

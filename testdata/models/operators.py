@@ -188,6 +188,9 @@ one("ReduceSum", inputs="x a", constants={"a": ints(1, 2)})
 one("ReduceSum", name="reducesum-old", opset=11, axes=[-1], keepdims=0)
 case("reducemean-all-but-one", [("ReduceMean", "x", "m", {"axes": [1, 2], "keepdims": 0}), ("Mul", "m m", "y", {})], (2, 3, 4))
 
+one("CumSum", inputs="x a", constants={"a": np.int64(1)})
+one("CumSum", name="cumsum-backwards", inputs="x a", constants={"a": np.int64(-1)}, exclusive=1, reverse=1)
+
 # Moving elements.
 one("Flatten", shape=(2, 3, 4))
 one("Flatten", name="flatten-two", shape=(2, 3, 4), axis=2)

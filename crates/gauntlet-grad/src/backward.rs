@@ -121,6 +121,11 @@ impl Backward<'_, '_> {
             Op::MaxPool(_) => self.max_pool(index, node, v),
             Op::AveragePool(window) => self.average_pool(node, window, v),
             Op::Reduce { reduction, axes, .. } => Ok(vec![Some(self.reduction(node, *reduction, axes, v)?)]),
+            Op::CumSum { axis, exclusive, reverse } => {
+                // Each sum gives to all that it counted: the sums of the other direction.
+                let opposite = Op::CumSum { axis: *axis, exclusive: *exclusive, reverse: !reverse };
+                Ok(vec![Some(self.b.node(opposite, &[v])?)])
+            }
             Op::Softmax(axis) => Ok(vec![Some(self.softmax(node, *axis, v)?)]),
             Op::LogSoftmax(axis) => Ok(vec![Some(self.log_softmax(node, *axis, v)?)]),
             Op::Reshape(_) | Op::Transpose(_) | Op::Slice(_) | Op::Pad { .. } | Op::Expand => {

@@ -160,6 +160,11 @@ pub(crate) enum Op {
         axes: Vec<usize>,
         keep: bool,
     },
+    CumSum {
+        axis: usize,
+        exclusive: bool,
+        reverse: bool,
+    },
     Softmax(usize),
     LogSoftmax(usize),
     Reshape(Vec<Dim>),

@@ -53,6 +53,10 @@ pub(crate) fn infer(op: &Op, inputs: &[&Value]) -> Result<Vec<Typed>> {
             let shape = shape.map(|(axis, dim)| if reduced(axis) { Dim::Fixed(1) } else { *dim }).collect();
             one(first.kind, shape)
         }
+        Op::CumSum { axis, .. } => match first.shape.get(*axis) {
+            Some(Dim::Fixed(_)) => one(first.kind, first.shape.clone()),
+            _ => unsupported("sums across the batch"),
+        },
         Op::Softmax(axis) | Op::LogSoftmax(axis) => {
             floating(first)?;
             match first.shape.get(*axis) {

@@ -4,6 +4,16 @@
 //!
 //! The loss never enters the graph: its derivative with respect to the logits is the seed. Nothing is executed here
 //! but the folding of constants. An operator without a gradient rule is named; it is never passed over.
+//!
+//! ```no_run
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use gauntlet_grad::{Differentiable, Options};
+//! let (file, budget) = (std::fs::File::open("model.onnx")?, gauntlet_limits::Budget::default());
+//! let model = gauntlet_onnx::Model::read(&file, &budget)?;
+//! let graphs = Differentiable::new(&model, &file, &Options::default(), &budget)?;
+//! // An engine runs `graphs.forward()`, then `graphs.backward()` with what `graphs.feeds()` asks for.
+//! # Ok(()) }
+//! ```
 
 #![forbid(unsafe_code)]
 

@@ -36,6 +36,7 @@ pub(crate) const OPERATORS: &[&str] = &[
     "Conv",
     "ConvTranspose",
     "Cos",
+    "CumSum",
     "DepthToSpace",
     "DequantizeLinear",
     "Div",
@@ -187,6 +188,7 @@ pub(crate) fn lower(
         | "Softmax"
         | "LogSoftmax" => normalise::lower(l, operator),
         "Resize" | "Upsample" => resize::lower(l, operator),
+        "CumSum" => l.cumulative(),
         name if name.starts_with("Reduce") => reduce::lower(l, name),
         "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" | "Transpose" | "Concat" | "Slice" | "Gather" | "Pad"
         | "Expand" | "Tile" | "DepthToSpace" | "SpaceToDepth" | "Shape" | "Size" | "ConstantOfShape" | "Range" => {
@@ -281,6 +283,19 @@ impl Lowering<'_, '_> {
         let Some(kind) = kind else { return malformed(format!("a cast to the unknown element type {number}")) };
         let (x, kind) = (self.x(0)?, crate::array::widened(kind));
         if self.b.kind(x) == kind { Ok(x) } else { self.b.node(Op::Cast(kind), &[x]) }
+    }
+
+    fn cumulative(&mut self) -> Result<ValueId> {
+        let x = self.x(0)?;
+        let Some(axis) = self.constant_ints(1)?.and_then(|list| list.first().copied()) else {
+            return malformed("no axis");
+        };
+        let op = Op::CumSum {
+            axis: self.axis(axis, x)?,
+            exclusive: self.attributes.int("exclusive", 0)? != 0,
+            reverse: self.attributes.int("reverse", 0)? != 0,
+        };
+        self.b.node(op, &[x])
     }
 
     /// Vectors become matrices with one row or column for the time of the product.

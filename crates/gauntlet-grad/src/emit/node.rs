@@ -100,6 +100,7 @@ impl<'p> Emitter<'p> {
                 bounds.into_iter().take(given).collect()
             }
             Op::Reduce { axes, .. } => vec![self.list(axes.iter().map(|n| *n as i64))],
+            Op::CumSum { axis, .. } => vec![self.initializer(Array::ints(Vec::new(), vec![*axis as i64]))],
             Op::Reshape(shape) => vec![self.list(shape.iter().map(|dim| match dim {
                 Dim::Fixed(n) => *n as i64,
                 Dim::Rows(_) => -1,
@@ -190,6 +191,7 @@ fn op_type(op: &Op) -> &'static str {
         Op::ConvTranspose { .. } => "ConvTranspose",
         Op::MaxPool(_) => "MaxPool",
         Op::AveragePool(_) => "AveragePool",
+        Op::CumSum { .. } => "CumSum",
         Op::Softmax(_) => "Softmax",
         Op::LogSoftmax(_) => "LogSoftmax",
         Op::Reshape(_) => "Reshape",
@@ -243,6 +245,9 @@ fn attributes(op: &Op) -> Vec<Attribute> {
             let mut list = pads(window);
             list.push(Int("count_include_pad", 1));
             list
+        }
+        Op::CumSum { exclusive, reverse, .. } => {
+            vec![Int("exclusive", i64::from(*exclusive)), Int("reverse", i64::from(*reverse))]
         }
         Op::Reduce { keep, .. } => vec![Int("keepdims", i64::from(*keep))],
         Op::Softmax(axis) | Op::LogSoftmax(axis) | Op::Concat(axis) | Op::Gather(axis) | Op::Split { axis, .. } => {

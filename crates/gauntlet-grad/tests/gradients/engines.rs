@@ -38,7 +38,8 @@ fn writes_graphs() {
     let folder = Path::new(&folder);
     for case in crate::support::json("operators.json").as_array().unwrap() {
         let text = case["model"].as_str().unwrap();
-        let model: Vec<u8> = (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect();
+        let model: Vec<u8> =
+            (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect();
         write(folder, case["name"].as_str().unwrap(), &model, &tensor(&case["x"]), &Options::default());
     }
     for (name, network) in crate::support::json("networks.json").as_object().unwrap() {

@@ -56,9 +56,9 @@ fn fgsm(graphs: &Differentiable, x: &Tensor, labels: &[usize], eps: f64) -> f64 
 
 #[test]
 fn fgsm_breaks_as_many_rows_as_the_reference_attack() {
-    let digits = rows("digits_test_x.npy", |raw| f64::from(f32::from_le_bytes(raw.try_into().unwrap())), 4);
+    let digits = rows("digits_test_x_head.npy", |raw| f64::from(f32::from_le_bytes(raw.try_into().unwrap())), 4);
     let digit_labels: Vec<usize> =
-        rows("digits_test_y.npy", |raw| i64::from_le_bytes(raw.try_into().unwrap()) as f64, 8)
+        rows("digits_test_y_head.npy", |raw| i64::from_le_bytes(raw.try_into().unwrap()) as f64, 8)
             .iter()
             .map(|n| *n as usize)
             .collect();

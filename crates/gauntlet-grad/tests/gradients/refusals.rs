@@ -272,7 +272,7 @@ fn mutated_models_end_in_an_answer() {
         (state % below.max(1) as u64) as usize
     };
     let (mut graphs, mut errors) = (0, 0);
-    for round in 0..12_000 {
+    for round in 0..30_000 {
         let mut bytes = seeds[round % seeds.len()].clone();
         for _ in 0..=next(3) {
             let at = next(bytes.len());

@@ -111,6 +111,18 @@ impl Call<'_> {
             "ConvTranspose" => window::conv_transpose(self),
             "AveragePool" => window::average_pool(self),
             "ReduceSum" | "ReduceMean" | "ReduceMax" | "ReduceMin" | "ReduceProd" => self.reduce(op),
+            "CumSum" => {
+                let (x, axis) = (self.t(0), self.t(1).ints()[0] as usize);
+                let (exclusive, reverse) = (self.int("exclusive", 0) == 1, self.int("reverse", 0) == 1);
+                let counts = |to: usize, from: usize| {
+                    let ahead = if reverse { from > to } else { from < to };
+                    ahead || (from == to && !exclusive)
+                };
+                Tensor::generate(x.kind, &x.dims, |at| {
+                    let from = (0..x.dims[axis]).filter(|from| counts(at[axis], *from));
+                    from.map(|from| x.at(&[&at[..axis], &[from], &at[axis + 1..]].concat())).sum()
+                })
+            }
             "Softmax" | "LogSoftmax" => self.softmax(op == "LogSoftmax"),
             "Reshape" => {
                 let dims = self.t(1).ints();
