@@ -22,13 +22,12 @@ pub(crate) struct Named {
     pub(crate) id: ValueId,
 }
 
-/// A prefix that none of `taken` begins with, for values inside.
-pub(crate) fn names<'n>(taken: impl Iterator<Item = &'n str> + Clone) -> String {
-    let mut prefix = "t".to_owned();
-    while taken.clone().any(|name| name.starts_with(&prefix)) {
-        prefix.push('_');
-    }
-    prefix
+/// A prefix that none of `taken` begins with, for values inside: `t0_`, or the first number that is free.
+pub(crate) fn names<'n>(taken: impl Iterator<Item = &'n str>) -> String {
+    let number = |name: &str| name.strip_prefix('t')?.split_once('_')?.0.parse::<usize>().ok();
+    let used: BTreeSet<usize> = taken.filter_map(number).collect();
+    let free = (0..).find(|n| !used.contains(n)).unwrap_or(used.len());
+    format!("t{free}_")
 }
 
 /// The part of `graph` that `outputs` need, as an ONNX file.
@@ -125,4 +124,15 @@ fn value_info(graph: &Graph, named: &Named) -> Message {
 /// `TensorProto.DataType`.
 fn number(kind: ElementType) -> i64 {
     (1..=26).find(|n| ElementType::from_number(*n) == Some(kind)).map_or(0, i64::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_inside_are_none_of_those_outside() {
+        assert_eq!(names(["x", "logits"].into_iter()), "t0_");
+        assert_eq!(names(["t0_3", "t1_", "t3_r", "t2"].into_iter()), "t2_");
+    }
 }

@@ -24,6 +24,8 @@ use tensor::TensorReader;
 /// Versions of ONNX's own operators that are understood.
 const OPSETS: std::ops::RangeInclusive<i64> = 7..=25;
 
+/// Characters of a node's name that messages show.
+const LABEL: usize = 200;
 /// Inputs among which tokens are looked for.
 const INPUTS: usize = 64;
 
@@ -306,8 +308,10 @@ pub(crate) fn operator(node: &OnnxNode) -> String {
     }
 }
 
+/// The name, or that of the first output; cut, because every node that is made of this one keeps it.
 fn place(node: &OnnxNode) -> String {
-    if node.name.is_empty() { node.outputs.first().cloned().unwrap_or_default() } else { node.name.clone() }
+    let name = if node.name.is_empty() { node.outputs.first() } else { Some(&node.name) };
+    name.map(|name| name.chars().take(LABEL).collect()).unwrap_or_default()
 }
 
 fn twice(name: &str) -> GradError {

@@ -37,7 +37,13 @@ pub(super) fn lower(l: &mut Lowering<'_, '_>, operator: &str) -> Result<ValueId>
         "ReduceL2" => {
             let square = l.b.mul(x, x)?;
             let sum = l.b.reduce(Reduction::Sum, square, axes, keep)?;
-            l.b.unary(Unary::Sqrt, sum)
+            // The root of zero has no slope; as in PyTorch, the gradient is zero there.
+            let positive = l.b.compare(Binary::Greater, sum, 0.0)?;
+            let kind = l.b.kind(sum);
+            let (zero, one) = (l.b.scalar(kind, 0.0)?, l.b.scalar(kind, 1.0)?);
+            let inside = l.b.select(positive, sum, one)?;
+            let root = l.b.unary(Unary::Sqrt, inside)?;
+            l.b.select(positive, root, zero)
         }
         "ReduceLogSum" => {
             let sum = l.b.reduce(Reduction::Sum, x, axes, keep)?;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use crate::interpreter::Tensor;
 use crate::support::build::Attribute::{Int, Ints};
 use crate::support::build::{Message, Sketch};
-use crate::support::{differentiate, file, finite_difference_error, noise};
+use crate::support::{backward, differentiate, file, finite_difference_error, forward, noise};
 use gauntlet_grad::{Differentiable, Dim, Feed, GradError, Options};
 use gauntlet_limits::{Budget, Limits};
 use gauntlet_onnx::{ElementType, Model};
@@ -197,6 +197,17 @@ fn text_models_are_differentiated_at_their_embeddings() {
     let options = Options { with_respect_to: Some("ids".to_owned()), ..Options::default() };
     let text = differentiate(&file("spam_bag.onnx"), &options).unwrap_err().to_string();
     assert!(text.contains("no variable float"), "{text}");
+}
+
+#[test]
+fn the_norm_of_zeros_has_the_gradient_zero() {
+    let sketch = Sketch::new(&[0, 3]).ints("a", &[1]).node("ReduceL2", "x a", "y", &[]);
+    let graphs = ok(&sketch);
+    let x = Tensor::float(&[2, 3], vec![0.0, 0.0, 0.0, 3.0, 0.0, 4.0]);
+    let outputs = forward(&graphs, &x);
+    let gradient = backward(&graphs, &x, &outputs, &Tensor::float(&[2, 1], vec![1.0, 1.0]));
+    assert_eq!(outputs[0].data, [0.0, 5.0]);
+    assert_eq!(gradient.data.iter().map(|n| (n * 10.0).round()).collect::<Vec<_>>(), [0.0, 0.0, 0.0, 6.0, 0.0, 8.0]);
 }
 
 #[test]
