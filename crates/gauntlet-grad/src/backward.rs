@@ -16,7 +16,7 @@ use crate::build::Builder;
 use crate::differentiable::ConvGradient;
 use crate::dim::{Dim, all_fixed};
 use crate::error::{Fault, GradError, Result, Unsupported, unsupported};
-use crate::graph::{Graph, Node, Op, Reduction, ValueId};
+use crate::graph::{Graph, Node, Op, Reduction, Term, ValueId};
 
 /// The way back.
 pub(crate) struct Reverse {
@@ -39,9 +39,9 @@ pub(crate) fn differentiate(
     let mut b = Builder::new(budget);
     let value = forward.value(logits);
     let shape = value.shape.clone();
-    let seed = b.input(value.kind, shape.clone()).map_err(|fault| fault.at("the seed", "input"))?;
+    let seed = b.input(value.kind, shape).map_err(|fault| fault.at("the seed", "input"))?;
     let active = active(forward, target);
-    let mut back = Backward { forward, b, residuals: BTreeMap::new(), active, seed, seed_shape: shape, conv };
+    let mut back = Backward { forward, b, residuals: BTreeMap::new(), active, seed, conv };
     let gradient = back.run(target, logits)?;
     Ok(Reverse { graph: back.b.graph, seed, gradient, residuals: back.residuals.into_iter().collect() })
 }
@@ -52,7 +52,6 @@ pub(crate) struct Backward<'f, 'a> {
     residuals: BTreeMap<ValueId, ValueId>,
     active: Vec<bool>,
     seed: ValueId,
-    seed_shape: Vec<Dim>,
     conv: ConvGradient,
 }
 
@@ -204,14 +203,11 @@ impl Backward<'_, '_> {
             let sizes = self.b.constant(Array::ints(vec![dims.len()], dims.iter().map(|n| *n as i64).collect()))?;
             return self.b.node(Op::ConstantOfShape(kind, 0.0), &[sizes]);
         };
-        let Some(rows) = self.seed_shape.iter().position(|dim| *dim == Dim::Rows(1)) else {
+        let Dim::Rows(times) = shape[batch] else { return unsupported("no batch") };
+        let others: usize = shape.iter().filter_map(|dim| dim.fixed()).product();
+        let Some(sizes) = self.b.sizes(&[Term::Rows(1), Term::Number((times * others) as i64)])? else {
             return unsupported("the logits have no axis for the rows of the batch");
         };
-        let Dim::Rows(times) = shape[batch] else { return unsupported("no batch") };
-        let rows = self.b.node(Op::Shape { start: rows, end: rows + 1 }, &[self.seed])?;
-        let others: usize = shape.iter().filter_map(|dim| dim.fixed()).product();
-        let each = self.b.constant(Array::ints(vec![1], vec![(times * others) as i64]))?;
-        let sizes = self.b.node(Op::Concat(0), &[rows, each])?;
         let flat = self.b.node(Op::ConstantOfShape(kind, 0.0), &[sizes])?;
         self.b.reshape(flat, shape)
     }

@@ -19,12 +19,14 @@ const ELEMENTS: usize = 1 << 28;
 pub(crate) struct Builder<'a> {
     pub(crate) graph: Graph,
     pub(crate) label: String,
+    /// The first input that has one row for each of the batch, and on which axis.
+    rows: Option<(ValueId, usize)>,
     budget: &'a Budget,
 }
 
 impl<'a> Builder<'a> {
     pub(crate) fn new(budget: &'a Budget) -> Self {
-        Self { graph: Graph::default(), label: String::new(), budget }
+        Self { graph: Graph::default(), label: String::new(), rows: None, budget }
     }
 
     pub(crate) fn budget(&self) -> &'a Budget {
@@ -58,7 +60,30 @@ impl<'a> Builder<'a> {
 
     /// A value that nothing in the graph computes.
     pub(crate) fn input(&mut self, kind: ElementType, shape: Vec<Dim>) -> Result<ValueId> {
-        self.push((kind, shape), None, None)
+        let rows = shape.iter().position(|dim| *dim == Dim::Rows(1));
+        let id = self.push((kind, shape), None, None)?;
+        self.rows = self.rows.or(rows.map(|axis| (id, axis)));
+        Ok(id)
+    }
+
+    /// The shape `terms` as a tensor, asked of an input where it grows with the batch: engines follow that more easily
+    /// than what exporters compute. `None` where no input tells.
+    pub(crate) fn sizes(&mut self, terms: &[Term]) -> Result<Option<ValueId>> {
+        let mut parts = Vec::with_capacity(terms.len());
+        for term in terms {
+            parts.push(match (term, self.rows) {
+                (Term::Number(n), _) => self.constant(Array::ints(vec![1], vec![*n]))?,
+                (Term::Rows(1), Some((input, axis))) => {
+                    self.node(Op::Shape { start: axis, end: axis + 1 }, &[input])?
+                }
+                (Term::Rows(_), _) => return Ok(None),
+            });
+        }
+        match parts[..] {
+            [] => self.constant(Array::ints(vec![0], Vec::new())).map(Some),
+            [only] => Ok(Some(only)),
+            _ => self.node(Op::Concat(0), &parts).map(Some),
+        }
     }
 
     pub(crate) fn constant(&mut self, array: Array) -> Result<ValueId> {

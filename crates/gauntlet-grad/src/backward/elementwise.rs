@@ -142,8 +142,13 @@ impl Backward<'_, '_> {
                 let (x, exponent) = (self.residual(a)?, self.residual(b)?);
                 if left {
                     // d(xᵖ)/dx = p·xᵖ⁻¹, and 0 where p is 0, whatever x is.
-                    let lower = self.b.offset(exponent, -1.0)?;
-                    let power = self.b.binary(Binary::Pow, x, lower)?;
+                    let is_square = self.b.array(exponent).is_some_and(|array| array.to_floats() == [2.0]);
+                    let power = if is_square {
+                        x
+                    } else {
+                        let lower = self.b.offset(exponent, -1.0)?;
+                        self.b.binary(Binary::Pow, x, lower)?
+                    };
                     let slope = self.b.mul(exponent, power)?;
                     let constant = self.b.compare(Binary::Equal, exponent, 0.0)?;
                     let zero = self.b.scalar(self.b.kind(v), 0.0)?;

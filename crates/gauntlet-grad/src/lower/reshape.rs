@@ -18,6 +18,7 @@ pub(super) fn lower(l: &mut Lowering<'_, '_>, operator: &str) -> Result<ValueId>
         "ConstantOfShape" => {
             let shape = l.x(0)?;
             let fill = l.attributes.tensor("value")?.unwrap_or_else(|| Array::scalar(ElementType::Float, 0.0));
+            let shape = plain_sizes(l, shape)?;
             l.b.node(Op::ConstantOfShape(fill.kind, single(&fill)?), &[shape])
         }
         _ => {
@@ -54,6 +55,7 @@ fn moved(l: &mut Lowering<'_, '_>, operator: &str, x: ValueId) -> Result<ValueId
         "Pad" => super::pad::pad(l, x),
         "Expand" => {
             let target = l.x(1)?;
+            let target = plain_sizes(l, target)?;
             l.b.node(Op::Expand, &[x, target])
         }
         "Tile" => tile(l, x),
@@ -73,6 +75,14 @@ fn moved(l: &mut Lowering<'_, '_>, operator: &str, x: ValueId) -> Result<ValueId
             l.b.node(Op::Reduce { reduction: Reduction::Prod, axes: vec![0], keep: false }, &[sizes])
         }
         _ => unsupported(UNKNOWN),
+    }
+}
+
+/// The same shape without the arithmetic that it was computed by.
+fn plain_sizes(l: &mut Lowering<'_, '_>, shape: ValueId) -> Result<ValueId> {
+    match l.b.value(shape).content.clone() {
+        Some(terms) if l.b.array(shape).is_none() => Ok(l.b.sizes(&terms)?.unwrap_or(shape)),
+        _ => Ok(shape),
     }
 }
 
