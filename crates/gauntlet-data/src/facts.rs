@@ -13,8 +13,8 @@ use crate::manifest::Manifest;
 use crate::personal::Kind;
 
 pub use drift::{
-    BinFact, ColumnDriftFact, ColumnKind, ComparisonFact, MetricFact, Role, SegmentShareFact, StreamChangeFact,
-    StreamFact, WatchFact,
+    BinFact, ColumnDriftFact, ColumnKind, ComparisonFact, GapFact, MetricFact, Role, SegmentShareFact,
+    StreamChangeFact, StreamFact, WatchFact,
 };
 
 /// Rows of which a fact keeps the place and a masked sample.

@@ -99,8 +99,10 @@ impl Tile {
             break;
         }
         let tile = Self { kind, index, width };
+        // Some tree has to be large enough for it.
+        let possible = Self::of(kind, index, u64::MAX).is_some_and(|most| width <= most.width);
         // The spelling must be the only one: no superfluous groups, signs or zeroes.
-        (parts.next().is_none() && tile.to_string() == path).then_some(tile)
+        (possible && parts.next().is_none() && tile.to_string() == path).then_some(tile)
     }
 }
 
@@ -197,6 +199,7 @@ mod tests {
             "tile/entries/000.p",
             "/tile/0/000",
             "tile/0/../000",
+            "tile/7/004",
         ] {
             assert_eq!(Tile::parse(path), None, "{path}");
         }
@@ -222,10 +225,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn names_round_trip(level in 0u8..8, entries in any::<bool>(), index in 0..u64::MAX >> 8, width in 1u16..=256) {
+        fn names_round_trip(level in 0u8..8, entries in any::<bool>(), bits in 0u32..57, index in 0..u64::MAX >> 8, width in 1u16..=256) {
             let kind = if entries { TileKind::Entries } else { TileKind::Hashes(level) };
-            let tile = Tile { kind, index, width };
-            prop_assert_eq!(Tile::parse(&tile.path()), Some(tile));
+            let tile = Tile { kind, index: index >> bits, width };
+            let index = tile.index;
+            let possible = Tile::of(kind, index, u64::MAX).is_some_and(|most| width <= most.width);
+            prop_assert_eq!(Tile::parse(&tile.path()), possible.then_some(tile));
         }
 
         #[test]

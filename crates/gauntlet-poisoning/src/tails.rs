@@ -10,6 +10,9 @@ const LEAST: usize = 100;
 /// Share of the values called outliers that may be none, by the tail's own law.
 const FALSE_SHARE: f64 = 0.02;
 
+/// As far as an infinite value lies out.
+const FURTHEST: f64 = 1e9;
+
 /// From where on values of a column are outliers.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Tail {
@@ -17,6 +20,8 @@ pub struct Tail {
     pub low: Option<f64>,
     /// Values at or above this one.
     pub high: Option<f64>,
+    /// The median.
+    pub centre: f64,
 }
 
 impl Tail {
@@ -24,6 +29,14 @@ impl Tail {
     #[must_use]
     pub fn holds(&self, value: f64) -> bool {
         self.low.is_some_and(|low| value <= low) || self.high.is_some_and(|high| value >= high)
+    }
+
+    /// How many times as far from the median a value lies as the bound on its side; 0 without one.
+    #[must_use]
+    pub fn excess(&self, value: f64) -> f64 {
+        let bound = if value >= self.centre { self.high } else { self.low };
+        let bound = bound.filter(|bound| *bound != self.centre);
+        bound.map_or(0.0, |bound| ((value - self.centre) / (bound - self.centre)).abs().min(FURTHEST))
     }
 }
 
@@ -39,7 +52,7 @@ pub fn tail(values: &[f64]) -> Tail {
     sorted.sort_by(f64::total_cmp);
     let high = upper(&sorted);
     let negated: Vec<f64> = sorted.iter().rev().map(|v| -v).collect();
-    Tail { low: upper(&negated).map(|v| -v), high }
+    Tail { low: upper(&negated).map(|v| -v), high, centre: quantile(&sorted, 0.5) }
 }
 
 fn upper(sorted: &[f64]) -> Option<f64> {
@@ -118,6 +131,13 @@ mod tests {
     fn skewed(n: usize) -> Vec<f64> {
         let mut random = Random::new(4, 0);
         (0..n).map(|_| 800.0 * -(1.0 - random.unit()).ln()).collect()
+    }
+
+    #[test]
+    fn how_far_out_a_value_lies_is_told_without_the_value() {
+        let tail = Tail { low: None, high: Some(30.0), centre: 10.0 };
+        assert_eq!((tail.excess(30.0), tail.excess(110.0), tail.excess(f64::INFINITY)), (1.0, 5.0, FURTHEST));
+        assert_eq!((tail.excess(-500.0), Tail { high: Some(10.0), ..tail }.excess(11.0)), (0.0, 0.0));
     }
 
     #[test]

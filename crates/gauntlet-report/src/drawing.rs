@@ -90,7 +90,12 @@ impl Drawing {
             drawing.range = "no values".to_owned();
             return drawing;
         };
-        drawing.range = format!("{} to {}; {} to {}", bounds.x0, bounds.x1, bounds.y0, bounds.y1);
+        let ends = [bounds.x0, bounds.x1, bounds.y0, bounds.y1].map(number);
+        drawing.range = match figure.kind {
+            // Positions are no numbers there.
+            FigureKind::Bars | FigureKind::Ranking => format!("{} to {}", ends[2], ends[3]),
+            FigureKind::Line | FigureKind::Points => format!("{} to {}; {} to {}", ends[0], ends[1], ends[2], ends[3]),
+        };
         match figure.kind {
             FigureKind::Line => drawing.lines(&points, &bounds),
             FigureKind::Bars => drawing.bars(figure, &points, &bounds),

@@ -15,6 +15,8 @@ use crate::view::{self, SubjectView};
 
 /// Findings and gaps of one subject that a page holds.
 const MAX_ROWS: usize = 2_000;
+/// Findings of one rule that are seen without asking for more.
+const OPEN: usize = 7;
 
 /// Writes the run as HTML.
 ///
@@ -47,7 +49,7 @@ struct SubjectPart {
     kind: &'static str,
     verdict: &'static str,
     digests: Vec<(String, String)>,
-    findings: Vec<FindingPart>,
+    findings: Vec<RulePart>,
     findings_left_out: usize,
     suppressed: Vec<FindingPart>,
     missed: Vec<(String, String)>,
@@ -57,15 +59,23 @@ struct SubjectPart {
     drawings: Vec<Drawing>,
 }
 
+/// Findings of one rule and severity: one card, however many there are.
+#[derive(Serialize)]
+struct RulePart {
+    severity: &'static str,
+    rule: String,
+    fix: String,
+    references: String,
+    first: Vec<FindingPart>,
+    more: Vec<FindingPart>,
+}
+
 #[derive(Serialize)]
 struct FindingPart {
-    severity: &'static str,
     confidence: String,
     rule: String,
     place: String,
     message: String,
-    fix: String,
-    references: String,
     suppressed: String,
 }
 
@@ -100,7 +110,7 @@ impl SubjectPart {
             kind: view.subject.kind.as_str(),
             verdict: view.verdict().as_str(),
             digests: digests.collect(),
-            findings: view.open.iter().take(MAX_ROWS).map(|finding| FindingPart::new(finding)).collect(),
+            findings: by_rule(&view.open),
             findings_left_out: view.open.len().saturating_sub(MAX_ROWS),
             suppressed: view.suppressed.iter().take(MAX_ROWS).map(|finding| FindingPart::new(finding)).collect(),
             missed: missed.collect(),
@@ -112,16 +122,52 @@ impl SubjectPart {
     }
 }
 
+/// Cards in the order of their worst findings, numbered cases in theirs.
+fn by_rule(open: &[&Finding]) -> Vec<RulePart> {
+    let mut groups: Vec<Vec<&Finding>> = Vec::new();
+    for &finding in open.iter().take(MAX_ROWS) {
+        let same = |group: &&mut Vec<&Finding>| {
+            group.first().is_some_and(|first| {
+                (first.severity, &first.rule, &first.fix) == (finding.severity, &finding.rule, &finding.fix)
+            })
+        };
+        match groups.iter_mut().find(same) {
+            Some(group) => group.push(finding),
+            None => groups.push(vec![finding]),
+        }
+    }
+    groups.iter_mut().for_each(|group| group.sort_by_key(|finding| number(finding.location.case.as_deref())));
+    groups.iter().filter_map(|group| RulePart::new(group)).collect()
+}
+
+/// The number at the end of `cause 12`; nothing for everything else, so that it stays where it is.
+fn number(case: Option<&str>) -> Option<u64> {
+    case?.rsplit_once(' ')?.1.parse().ok()
+}
+
+impl RulePart {
+    fn new(findings: &[&Finding]) -> Option<Self> {
+        let worst = findings.first()?;
+        let mut parts: Vec<FindingPart> = findings.iter().map(|finding| FindingPart::new(finding)).collect();
+        let more = parts.split_off(parts.len().min(OPEN));
+        Some(Self {
+            severity: worst.severity.as_str(),
+            rule: visible(&worst.rule),
+            fix: visible(&worst.fix),
+            references: visible(&worst.references.join(", ")),
+            first: parts,
+            more,
+        })
+    }
+}
+
 impl FindingPart {
     fn new(finding: &Finding) -> Self {
         Self {
-            severity: finding.severity.as_str(),
             confidence: finding.confidence.to_string(),
             rule: visible(&finding.rule),
             place: view::place(&finding.location),
             message: visible(&finding.message),
-            fix: visible(&finding.fix),
-            references: visible(&finding.references.join(", ")),
             suppressed: visible(finding.suppressed.as_deref().unwrap_or_default()),
         }
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use gauntlet_core::project::{ModelConfig, Risk, expand_path, is_address};
+use gauntlet_core::project::{ColumnRoles, ModelConfig, Risk, expand_path, is_address};
 use gauntlet_core::{
     Digest, DigestSet, Gate, Limits, Project, SkipCode, SkipReason, Skipped, Stage, Subject, SubjectKind, Tree,
     TreeOptions, dir_hash,
@@ -114,7 +114,8 @@ pub(crate) fn of_project(
                 "schema": dataset.schema.as_ref().map(|s| side_path(root, &s.value)).transpose()?,
             });
             if let (Some(columns), Some(config)) = (&dataset.columns, config.as_object_mut()) {
-                config.insert("poisoning".to_owned(), serde_json::to_value(columns)?);
+                let rows = ColumnRoles { prediction: None, segment: None, ..columns.clone() };
+                config.insert("poisoning".to_owned(), serde_json::to_value(rows)?);
             }
             let of_dataset = |name: &str| match project.datasets.get(name) {
                 Some(other) => expand(&other.path),
@@ -132,7 +133,9 @@ pub(crate) fn of_project(
             }
             if let Some(reference) = &dataset.reference {
                 let reference = reference_of(&reference.value, project, root, known, meter)?;
-                config["drift"] = json!({"reference": reference});
+                let columns = dataset.columns.clone().unwrap_or_default();
+                config["drift"] =
+                    json!({"reference": reference, "prediction": columns.prediction, "segment": columns.segment});
             }
             if let Some(train) = &dataset.held_out_from {
                 config["held_out_from"] = reference_of(&train.value, project, root, known, meter)?;

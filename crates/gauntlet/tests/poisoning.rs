@@ -68,6 +68,36 @@ fn a_test_set_that_was_trained_on_is_refused_and_a_sound_one_is_not() {
 }
 
 #[test]
+fn the_reports_do_not_depend_on_the_number_of_threads() {
+    let sandbox = Sandbox::new();
+    sandbox.write(
+        "gauntlet.yaml",
+        "version: 1\nproject: p\nkind: tabular\nrisk: minimal\ndatasets:\n  old: {path: old.csv}\n  train: {path: train, label: churn, contract: c.yaml, reference: old, held_out_from: old, columns: {ids: [id]}}\n",
+    );
+    sandbox.write(
+        "c.yaml",
+        "contract: 1\ncolumns:\n  id: {type: integer, unique: true}\n  age: {type: integer, range: [20, 70]}\n",
+    );
+    sandbox.write("old.csv", customers(0..900));
+    for (i, ids) in [(0, 1_000..1_700), (1, 1_690..2_500), (2, 880..1_000)] {
+        sandbox.write(&format!("train/{i}.csv"), customers(ids));
+    }
+    let reports = |threads: &str| {
+        // Evidence of an earlier run would be its answer.
+        let _ = fs::remove_dir_all(sandbox.project().join(".gauntlet"));
+        let (_, result) = sandbox.json(&["run", "--stage", "data", "--jobs", threads]);
+        serde_json::to_string_pretty(&result["reports"]).unwrap()
+    };
+    let one = reports("1");
+    for check in ["data/drift", "data/leakage/row-overlap", "data/contract/not-unique", "\"profile\""] {
+        assert!(one.contains(check), "{check}");
+    }
+    for threads in ["2", "7"] {
+        assert_eq!(reports(threads), one, "{threads} threads");
+    }
+}
+
+#[test]
 fn rows_are_named_taken_out_and_drawn() {
     let sandbox = Sandbox::new();
     let mut text = customers(0..1_000);

@@ -146,7 +146,7 @@ pub struct DatasetConfig {
     pub columns: Option<ColumnRoles>,
 }
 
-/// What columns are to checks that compare rows with each other.
+/// What columns are to checks that compare rows with each other, or a batch with its reference.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ColumnRoles {
@@ -166,6 +166,12 @@ pub struct ColumnRoles {
     pub source: Option<String>,
     /// Width in pixels, when the numeric columns are an image.
     pub image_width: Option<usize>,
+    /// The column with a model's predictions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prediction: Option<String>,
+    /// The column whose values part the rows: each is compared by itself, too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub segment: Option<String>,
 }
 
 /// One model.

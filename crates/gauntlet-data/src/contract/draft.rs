@@ -9,6 +9,7 @@ use gauntlet_core::Limits;
 
 use super::Family;
 use crate::manifest::{DraftError, quoted};
+use crate::personal::of_persons;
 use crate::scan::{Profile, profile};
 use crate::table::{Location, OpenOptions, Table, open, open_all};
 
@@ -18,32 +19,6 @@ const MAX_SET: usize = 20;
 const MIN_ROWS: u64 = 100;
 /// Longest text that is drafted as a key.
 const MAX_KEY: u64 = 64;
-/// Words in names of columns whose values are persons or tell of one.
-const PERSONAL: [&str; 22] = [
-    "name",
-    "surname",
-    "person",
-    "user",
-    "author",
-    "owner",
-    "contact",
-    "address",
-    "street",
-    "city",
-    "zip",
-    "postcode",
-    "birth",
-    "birthday",
-    "birthdate",
-    "dob",
-    "phone",
-    "mobile",
-    "salary",
-    "income",
-    "ssn",
-    "passport",
-];
-
 /// The text of a contract that the tables in `files` (paths relative to `root`) fulfil together.
 ///
 /// # Errors
@@ -105,12 +80,12 @@ fn rules(column: &Profile, rows: u64, out: &mut String) {
         Family::Integer | Family::Float => {
             // The highest number of a key says nothing about the next delivery.
             if let Some((low, high)) = column.range.as_ref().filter(|_| !key) {
-                let (low, high) = outward(low, high, personal(&column.name));
+                let (low, high) = outward(low, high, of_persons(&column.name));
                 let _ = write!(out, ", range: [{low}, {high}]");
             }
         }
         Family::Date => {
-            if let Some((low, high)) = column.range.as_ref().filter(|_| !personal(&column.name)) {
+            if let Some((low, high)) = column.range.as_ref().filter(|_| !of_persons(&column.name)) {
                 let _ = write!(out, ", range: [{}, {}]", quoted(low), quoted(high));
             }
         }
@@ -122,25 +97,7 @@ fn rules(column: &Profile, rows: u64, out: &mut String) {
 fn set(column: &Profile, rows: u64) -> Option<&std::collections::BTreeSet<String>> {
     let set = column.distinct.as_ref()?;
     let few = !set.is_empty() && set.len() <= MAX_SET && (set.len() as u64) * 4 <= rows;
-    (few && !personal(&column.name)).then_some(set)
-}
-
-/// Whether the name of a column says that its values are of persons.
-fn personal(name: &str) -> bool {
-    let mut words: Vec<String> = vec![String::new()];
-    let mut before = '_';
-    for c in name.chars() {
-        if !c.is_alphanumeric() || (c.is_uppercase() && before.is_lowercase()) {
-            words.push(String::new());
-        }
-        if c.is_alphanumeric()
-            && let Some(word) = words.last_mut()
-        {
-            word.extend(c.to_lowercase());
-        }
-        before = c;
-    }
-    crate::personal::kind_of_name(name).is_some() || words.iter().any(|word| PERSONAL.contains(&word.as_str()))
+    (few && !of_persons(&column.name)).then_some(set)
 }
 
 /// A bit more than what was seen, in whole hundredths.
@@ -238,10 +195,10 @@ mod tests {
     #[test]
     fn names_say_whose_values_they_are() {
         for name in ["name", "first_name", "LastName", "birthDate", "e-mail", "home_phone", "DOB"] {
-            assert!(personal(name), "{name}");
+            assert!(of_persons(name), "{name}");
         }
         for name in ["plan", "username_length", "capacity", "filename2", "age"] {
-            assert!(!personal(name), "{name}");
+            assert!(!of_persons(name), "{name}");
         }
     }
 }

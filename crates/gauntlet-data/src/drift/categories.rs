@@ -2,11 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use gauntlet_core::MaskKey;
 use gauntlet_drift::{CategoryBins, chi_square, chi_square_pooled, psi_limit};
 
 use super::numbers::{ALPHA, binned, measured};
-use super::shown;
 use crate::facts::{BinFact, MetricFact};
 
 /// Bins that a fact keeps.
@@ -22,13 +20,14 @@ pub(super) struct Categories {
     pub(super) new_values: Vec<String>,
 }
 
-/// Everything about two sets of counted words; `others` are rows whose word is not known, `nulls` those without one.
+/// Everything about two sets of counted words; `others` are rows whose word is not known, `nulls` those without one. `name` is
+/// what a word that so many rows have is called before people.
 pub(super) fn compare(
     reference: &BTreeMap<String, u64>,
     current: &BTreeMap<String, u64>,
     others: (u64, u64),
     nulls: (u64, u64),
-    key: &MaskKey,
+    name: &dyn Fn(&str, u64) -> String,
 ) -> Categories {
     let bins = CategoryBins::pooled(reference, current, others);
     let (p, q) = (&bins.reference, &bins.current);
@@ -57,16 +56,12 @@ pub(super) fn compare(
         bins.new.iter().map(|name| (name, current.get(name).copied().unwrap_or(0))).collect();
     new.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(b.0)));
     let new_rows = new.iter().map(|(_, n)| n).sum();
-    let new_values = new.iter().take(KEPT_NEW).map(|(name, n)| shown::word(name, *n, key)).collect();
+    let new_values = new.iter().take(KEPT_NEW).map(|(word, n)| name(word, *n)).collect();
     let mut shown: Vec<BinFact> = bins
         .categories
         .iter()
         .zip(p.iter().zip(q))
-        .map(|(name, (p, q))| BinFact {
-            label: shown::word(name, p.saturating_add(*q), key),
-            reference: *p,
-            current: *q,
-        })
+        .map(|(word, (p, q))| BinFact { label: name(word, p.saturating_add(*q)), reference: *p, current: *q })
         .collect();
     if shown.len() > KEPT_BINS {
         shown.sort_by(|a, b| {
@@ -87,9 +82,10 @@ mod tests {
     #[test]
     fn a_new_value_is_counted_and_named_only_when_many_have_it() {
         let counts = |pairs: &[(&str, u64)]| pairs.iter().map(|(w, n)| ((*w).to_owned(), *n)).collect();
-        let key = MaskKey::for_project("");
-        let found =
-            compare(&counts(&[("a", 90), ("b", 10)]), &counts(&[("a", 50), ("x", 40), ("y", 1)]), (0, 0), (0, 0), &key);
+        let key = gauntlet_core::MaskKey::for_project("");
+        let name = |word: &str, rows: u64| super::super::shown::word(word, rows, &key);
+        let (a, b) = (counts(&[("a", 90), ("b", 10)]), counts(&[("a", 50), ("x", 40), ("y", 1)]));
+        let found = compare(&a, &b, (0, 0), (0, 0), &name);
         assert_eq!(found.new_rows, 41);
         assert_eq!(found.new_values[0], "x");
         assert!(found.new_values[1].contains('#'));

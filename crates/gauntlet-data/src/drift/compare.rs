@@ -4,7 +4,7 @@ use gauntlet_sketch::Profile;
 
 use super::columns::family_of;
 use super::config::DriftConfig;
-use crate::facts::{ColumnDriftFact, ComparisonFact, Role, SegmentShareFact};
+use crate::facts::{ColumnDriftFact, ComparisonFact, GapFact, Role, SegmentShareFact};
 use crate::table::Table;
 
 /// Rows of a side up to which values are compared.
@@ -35,6 +35,22 @@ impl Outcome {
         };
         Self { comparison, columns: Vec::new(), shares: Vec::new() }
     }
+
+    /// Notes a question that was asked and has no answer.
+    pub(super) fn gap(&mut self, what: impl Into<String>) {
+        self.note(GapFact { what: what.into(), known: false });
+    }
+
+    /// Notes what this way of comparing never tells.
+    pub(super) fn untold(&mut self, what: impl Into<String>) {
+        self.note(GapFact { what: what.into(), known: true });
+    }
+
+    fn note(&mut self, gap: GapFact) {
+        if !self.comparison.gaps.contains(&gap) {
+            self.comparison.gaps.push(gap);
+        }
+    }
 }
 
 /// A column of both sides.
@@ -63,6 +79,7 @@ pub(super) fn columns_of_profile(profile: &Profile) -> Vec<(String, String)> {
     let family = |word: &str| match word {
         "decimal" => "float".to_owned(),
         "nested" => "list".to_owned(),
+        "time" | "duration" | "null" => "other".to_owned(),
         other => other.to_owned(),
     };
     profile.columns.iter().map(|column| (column.name.clone(), family(column.sketch.kind().as_str()))).collect()
@@ -100,8 +117,11 @@ pub(super) fn pair(
             outcome.comparison.extra.push(name.clone());
         }
     }
+    if out.pairs.is_empty() && outcome.comparison.retyped.is_empty() {
+        outcome.gap("no column is in both tables, so nothing was compared");
+    }
     for name in config.columns.iter().filter(|name| !reference.iter().chain(current).any(|(n, _)| n == *name)) {
-        outcome.comparison.gaps.push(format!("neither table has a column `{name}`"));
+        outcome.gap(format!("neither table has a column `{name}`"));
     }
     out
 }

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use gauntlet_core::MaskKey;
 use gauntlet_drift::clean_sorted;
 
+use super::cells::Nature;
 use super::columns::{Body, Cells, Unread, Words, read};
-use super::compare::{Common, Outcome, role};
+use super::compare::{Common, Outcome, Pair, role};
 use super::config::DriftConfig;
 use super::numbers::measured;
 use super::rows::{Sampled, chosen, kept_rows};
@@ -19,6 +20,9 @@ use crate::table::Table;
 const MEMORY: u64 = 160 << 20;
 /// Bytes of a cell, roughly, with what sorting needs.
 const CELL: u64 = 16;
+/// Bytes of all different words of a text column on one side at most, with their index; and of one of them, roughly.
+const WORDS: u64 = 40 << 20;
+const WORD: u64 = 100;
 /// Categories beyond which a column of mostly different texts is free text.
 const FEW_WORDS: usize = 200;
 /// Columns that causes are looked for in.
@@ -50,8 +54,7 @@ pub(super) fn compare(
     };
     let mut sampled = Sampled::default();
     let mut candidates: Vec<(String, Words, Words)> = Vec::new();
-    let group = usize::try_from(MEMORY / (CELL * (sides.rows.0 + sides.rows.1).max(1))).unwrap_or(1).clamp(1, 64);
-    for pairs in common.pairs.chunks(group) {
+    for pairs in groups(sides, common) {
         let there: Vec<usize> = pairs.iter().map(|pair| pair.reference).collect();
         let here: Vec<usize> = pairs.iter().map(|pair| pair.current).collect();
         let (there, here) = (read(sides.reference, &there)?, read(sides.current, &here)?);
@@ -69,10 +72,27 @@ pub(super) fn compare(
             if let Some((by_name, by_a, by_b)) = &by
                 && a.name != *by_name
             {
-                for (name, there, here) in segments::common(by_a, by_b) {
+                if !matches!(
+                    (&a.body, &b.body),
+                    (Body::Numbers(_), Body::Numbers(_)) | (Body::Words(_), Body::Words(_))
+                ) {
+                    out.untold("free text and lists are not compared by segments");
+                    out.columns.push(fact);
+                    continue;
+                }
+                let (parts, left) = segments::common(by_a, by_b);
+                if left > 0 {
+                    let most = segments::MAX_SEGMENTS;
+                    out.untold(format!(
+                        "{left} values of `{by_name}` were not compared by themselves: at most {most} with {} rows a side are",
+                        segments::MIN_ROWS
+                    ));
+                }
+                for (name, there, here) in parts {
                     let (a, b) = (segments::part(a, by_a, there.0), segments::part(b, by_b, here.0));
                     if let Some(mut part) = column(&a, &b, config, key, out) {
-                        part.segment = Some(format!("{by_name}={}", shown::word(name, here.1, key)));
+                        let called = shown::namer(by_name, by_a.names.len(), key)(name, here.1);
+                        part.segment = Some(format!("{by_name}={called}"));
                         part.metrics.retain(|metric| !metric.name.contains('@'));
                         out.columns.push(part);
                     }
@@ -88,10 +108,54 @@ pub(super) fn compare(
     renames(sides, common, out)
 }
 
+/// Columns that fit into memory together.
+fn groups<'a>(sides: &Sides<'_>, common: &'a Common) -> Vec<&'a [Pair]> {
+    let rows = (sides.rows.0 + sides.rows.1).max(1);
+    let weight = |pair: &Pair| {
+        let column = sides.reference.columns.get(pair.reference);
+        let words = column.is_some_and(|column| Nature::of(column.rule_type()) == Nature::Word);
+        CELL * rows + if words { (2 * WORDS).min(WORD * rows) } else { 0 }
+    };
+    let (mut out, mut start, mut sum) = (Vec::new(), 0, 0);
+    for (i, pair) in common.pairs.iter().enumerate() {
+        let more = weight(pair);
+        if i > start && sum + more > MEMORY {
+            out.extend(common.pairs.get(start..i));
+            (start, sum) = (i, 0);
+        }
+        sum += more;
+    }
+    out.extend(common.pairs.get(start..).filter(|rest| !rest.is_empty()));
+    out
+}
+
+/// Columns of lists, of which a sample of rows is compared however many there are; and the other columns.
+pub(super) fn vectors(
+    sides: &Sides<'_>,
+    common: &Common,
+    config: &DriftConfig,
+    key: &MaskKey,
+    out: &mut Outcome,
+) -> Result<(Vec<ColumnDriftFact>, Common), Vec<Unread>> {
+    let list = |pair: &Pair| {
+        let column = sides.reference.columns.get(pair.reference);
+        column.is_some_and(|column| Nature::of(column.rule_type()) == Nature::Vector)
+    };
+    let mut facts = Vec::new();
+    for pair in common.pairs.iter().filter(|pair| list(pair)) {
+        let (a, b) = (read(sides.reference, &[pair.reference])?, read(sides.current, &[pair.current])?);
+        if let (Some(a), Some(b)) = (a.first(), b.first()) {
+            facts.extend(column(a, b, config, key, out));
+        }
+    }
+    let pairs = common.pairs.iter().filter(|pair| !list(pair)).cloned().collect();
+    Ok((facts, Common { pairs, ..common.clone() }))
+}
+
 /// The column that parts the rows.
 fn parting(sides: &Sides<'_>, name: &str, out: &mut Outcome) -> Result<Option<(String, Words, Words)>, Vec<Unread>> {
     let (Some(there), Some(here)) = (sides.reference.column(name), sides.current.column(name)) else {
-        out.comparison.gaps.push(format!("column `{name}`, which is to part the rows, is not in both tables"));
+        out.gap(format!("column `{name}`, which is to part the rows, is not in both tables"));
         return Ok(None);
     };
     let (mut a, mut b) = (read(sides.reference, &[there])?, read(sides.current, &[here])?);
@@ -100,13 +164,15 @@ fn parting(sides: &Sides<'_>, name: &str, out: &mut Outcome) -> Result<Option<(S
         (Some(Body::Numbers(a)), Some(Body::Numbers(b))) => {
             let words = |values: &[f64]| {
                 let mut words = Words::default();
-                values.iter().for_each(|x| words.add(Some(*x).filter(|x| !x.is_nan()).map(shown::number).as_deref()));
+                values
+                    .iter()
+                    .for_each(|x| words.add(Some(*x).filter(|x| !x.is_nan()).map(|x| x.to_string()).as_deref()));
                 words
             };
             Ok(Some((name.to_owned(), words(&a), words(&b))))
         }
         _ => {
-            out.comparison.gaps.push(format!("column `{name}` has too many values to part the rows"));
+            out.gap(format!("column `{name}` has too many values to part the rows"));
             Ok(None)
         }
     }
@@ -139,7 +205,9 @@ fn column(a: &Cells, b: &Cells, config: &DriftConfig, key: &MaskKey, out: &mut O
         }
         (Body::Words(x), Body::Words(y)) if !free_text(x) => {
             fact.kind = ColumnKind::Category;
-            let found = categories::compare(&x.counted(), &y.counted(), (0, 0), (a.nulls, b.nulls), key);
+            let (x, y) = (x.counted(), y.counted());
+            let name = shown::namer(&a.name, x.len().max(y.len()), key);
+            let found = categories::compare(&x, &y, (0, 0), (a.nulls, b.nulls), &name);
             metrics.extend(found.metrics);
             (fact.bins, fact.new_rows, fact.new_values) = (found.bins, found.new_rows, found.new_values);
         }
@@ -153,21 +221,23 @@ fn column(a: &Cells, b: &Cells, config: &DriftConfig, key: &MaskKey, out: &mut O
             let found = text::compare(&texts(&a.body), &texts(&b.body));
             metrics.extend(found.metrics.iter().map(|(name, value)| measured(*name, *value)));
             fact.new_rows = found.new_words.iter().map(|(_, n)| n).sum();
-            fact.new_values = found.new_words.iter().map(|(word, n)| shown::word(word, *n, key)).collect();
+            // A word of free text that few texts hold may be somebody's name.
+            let name = shown::namer(&a.name, 0, key);
+            fact.new_values = found.new_words.iter().map(|(word, n)| name(word, n / 5)).collect();
         }
         (Body::Vectors(x), Body::Vectors(y)) => {
             fact.kind = ColumnKind::Vector;
             fact.values = (x.used, y.used);
             match vectors::compare(x, y) {
                 Ok(found) => metrics.extend(found.into_iter().map(|(name, value)| measured(name, value))),
-                Err(what) => out.comparison.gaps.push(format!("column `{}`: {what}", a.name)),
+                Err(what) => out.gap(format!("column `{}`: {what}", a.name)),
             }
             if y.unusable > 0 {
                 metrics.push(measured("unusable_rows", y.unusable as f64));
             }
         }
         _ => {
-            out.comparison.gaps.push(format!("column `{}` ({}) is not compared", a.name, b.family));
+            out.gap(format!("column `{}` ({}) is not compared", a.name, b.family));
             return None;
         }
     }

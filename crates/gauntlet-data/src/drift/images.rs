@@ -7,12 +7,16 @@ use gauntlet_core::{Limits, SkipCode, TreeFile, display_path, open_regular};
 use image::{ImageReader, RgbImage};
 
 use super::columns::Unread;
+use crate::facts::Format;
+use crate::table::format_of;
 
 /// Bytes of one picture file.
 const MAX_BYTES: u64 = 64 << 20;
 /// Pixels on a side, and memory of one decoded picture.
 const MAX_SIDE: u32 = 16_384;
 const MAX_MEMORY: u64 = 512 << 20;
+/// Pixels of one picture: measuring takes twelve bytes for each.
+const MAX_PIXELS: u64 = 40_000_000;
 /// Hashes of the reference that a picture is compared with.
 const MAX_HASHES: usize = 20_000;
 /// Bits by which a picture differs from one that is like it.
@@ -44,6 +48,12 @@ pub(super) fn is_picture(path: &Path) -> bool {
     matches!(extension.as_deref(), Some("png" | "jpg" | "jpeg"))
 }
 
+/// Whether these files are pictures, and nothing else: a logo beside a table is no folder of pictures.
+pub(super) fn are_pictures(files: &[TreeFile]) -> bool {
+    let table = |file: &TreeFile| !matches!(format_of(&file.path), Format::Other | Format::Picture);
+    files.iter().any(|file| is_picture(&file.path)) && !files.iter().any(table)
+}
+
 /// Decodes and measures every picture; what cannot be decoded is listed.
 pub(super) fn measure(root: &Path, files: &[&TreeFile], limits: &Limits) -> (Vec<Picture>, Vec<Unread>) {
     let (mut out, mut unread) = (Vec::new(), Vec::new());
@@ -71,7 +81,12 @@ fn one(root: &Path, file: &TreeFile, _limits: &Limits) -> Result<Picture, (SkipC
 pub(super) fn decode(bytes: &[u8]) -> Result<Picture, (SkipCode, String)> {
     let malformed =
         |error: &dyn std::fmt::Display| (SkipCode::Malformed, format!("no picture that can be decoded: {error}"));
-    let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|e| malformed(&e))?;
+    let open = || ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|e| malformed(&e));
+    let (width, height) = open()?.into_dimensions().map_err(|e| malformed(&e))?;
+    if u64::from(width) * u64::from(height) > MAX_PIXELS {
+        return Err((SkipCode::Limit, format!("{width} x {height} pixels; at most {MAX_PIXELS} are looked at")));
+    }
+    let mut reader = open()?;
     let mut limits = image::Limits::default();
     (limits.max_image_width, limits.max_image_height) = (Some(MAX_SIDE), Some(MAX_SIDE));
     limits.max_alloc = Some(MAX_MEMORY);

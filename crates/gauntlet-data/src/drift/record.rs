@@ -17,8 +17,9 @@ use super::stream::{self, StreamConfig};
 use super::watch::{self, WatchConfig};
 use super::{exact, images, lineage, sketched};
 use crate::checks::DRIFT;
-use crate::config::{DatasetConfig, SideRef};
+use crate::config::{DatasetConfig, SideRef, side_file};
 use crate::facts::Format;
+use crate::manifest::Manifest;
 use crate::scan::count_rows;
 use crate::table::{Identities, Source, Table, format_of};
 
@@ -64,7 +65,7 @@ enum Reference {
 
 /// Compares the target with the reference that the configuration names. What cannot be read is an unanswered question.
 pub(crate) fn compare_into(target: &Target<'_>, context: &Context<'_>, config: &DatasetConfig, facts: &mut Facts) {
-    let drift = config.drift();
+    let drift = with_roles(target, context, config);
     if let Some(config) = &drift.stream {
         return stream_into(target, context, config, facts);
     }
@@ -93,6 +94,18 @@ pub(crate) fn compare_into(target: &Target<'_>, context: &Context<'_>, config: &
     }
 }
 
+/// The configuration with what the dataset's columns are: as gauntlet.yaml and the manifest say.
+fn with_roles(target: &Target<'_>, context: &Context<'_>, config: &DatasetConfig) -> DriftConfig {
+    let parse = |file: &str, bytes: &[u8]| Manifest::parse(file, bytes).map_err(|error| vec![error]);
+    // What is wrong with a manifest is said where it is judged.
+    let (file, _) = side_file(target.root, config.manifest.as_ref(), context.limits, parse);
+    let manifest = file.content();
+    let mut drift = config.drift();
+    drift.ids.extend(config.poisoning.clone().with_manifest(manifest).ids);
+    drift.label = drift.label.or_else(|| manifest.and_then(|m| m.label.as_ref()?.column.clone()));
+    drift
+}
+
 fn watch_into(
     target: &Target<'_>,
     context: &Context<'_>,
@@ -111,7 +124,7 @@ fn watch_into(
                 return Err(vec![Unread { path: String::new(), code: SkipCode::Unsupported, what }]);
             }
         };
-        let here = open_current(target.root, &files, None, context)?;
+        let here = open_current(target.root, &files, Some(Like::Profile(&known)), context)?;
         watch::watch(&known, &here, config, drift, &reference.name, context.mask)
     });
     let coverage = facts.coverage_mut(DRIFT);
@@ -173,13 +186,13 @@ fn compare(
         Reference::Pictures(known) => pictures(target.root, &known, &files, context, drift, reference)?,
         Reference::Table(there) => tables(
             &there,
-            &open_current(target.root, &files, Some(there.as_ref()), context)?,
+            &open_current(target.root, &files, Some(Like::Table(there.as_ref())), context)?,
             context,
             drift,
             reference,
         )?,
         Reference::Profile(there) => {
-            let here = open_current(target.root, &files, None, context)?;
+            let here = open_current(target.root, &files, Some(Like::Profile(&there)), context)?;
             sketches(&there, &here, context, drift, reference)?
         }
     };
@@ -188,7 +201,7 @@ fn compare(
     {
         match lineage::compare(kind, target.root, there.as_ref(), here.as_ref(), context.limits) {
             Ok(found) => outcome.comparison.lineage.extend(found),
-            Err(what) => outcome.comparison.gaps.push(format!("the lineages were not compared: {what}")),
+            Err(what) => outcome.gap(format!("the lineages were not compared: {what}")),
         }
     }
     Ok(outcome)
@@ -211,7 +224,10 @@ fn tables(
     } else {
         let known = sketched::profile(there, BTreeMap::new())?;
         let seen = sketched::profile(here, sketched::watches(&known))?;
-        sketched::compare(&known, &seen, &common, drift, context.mask, &mut outcome);
+        let sides = Sides { reference: there, current: here, rows };
+        let (vectors, others) = exact::vectors(&sides, &common, drift, context.mask, &mut outcome)?;
+        sketched::compare(&known, &seen, &others, drift, context.mask, &mut outcome);
+        outcome.columns.extend(vectors);
     }
     Ok(outcome)
 }
@@ -240,10 +256,15 @@ fn pictures(
     reference: &ReferenceConfig,
 ) -> Result<Outcome, Vec<Unread>> {
     let known: Vec<&TreeFile> = known.iter().collect();
-    let here: Vec<&TreeFile> = files.iter().copied().filter(|file| images::is_picture(&file.path)).collect();
+    let (here, others): (Vec<&TreeFile>, Vec<&TreeFile>) =
+        files.iter().copied().partition(|file| images::is_picture(&file.path));
     let (there, mut unread) = images::measure(root, &known, context.limits);
     let (here, more) = images::measure(root, &here, context.limits);
     unread.extend(more);
+    unread.extend(others.into_iter().map(|file| {
+        let what = "no picture that is decoded (PNG, JPEG)".to_owned();
+        Unread { path: display_path(&file.path).0, code: SkipCode::Unsupported, what }
+    }));
     if here.is_empty() && unread.is_empty() {
         let what = "the reference is a folder of pictures, and here is none".to_owned();
         unread.push(Unread { path: String::new(), code: SkipCode::Unsupported, what });
@@ -281,8 +302,8 @@ fn open_reference(root: &Path, reference: &ReferenceConfig, context: &Context<'_
     {
         return Ok(Reference::Profile(Box::new(profile)));
     }
-    if files.iter().any(|file| images::is_picture(&file.path)) {
-        return Ok(Reference::Pictures(files.into_iter().filter(|file| images::is_picture(&file.path)).collect()));
+    if images::are_pictures(&files) {
+        return Ok(Reference::Pictures(files));
     }
     let files: Vec<&TreeFile> = files.iter().collect();
     open_table(root, &files, None, context, "reference: ").map(Reference::Table)
@@ -331,10 +352,17 @@ fn profile_in(root: &Path, file: &TreeFile) -> Result<Option<Profile>, Vec<Unrea
     Profile::from_bytes(&head).map(Some).map_err(|error| wrong(SkipCode::Malformed, error.to_string()))
 }
 
+/// What the texts of a batch are typed as.
+#[derive(Clone, Copy)]
+enum Like<'a> {
+    Table(&'a Table),
+    Profile(&'a Profile),
+}
+
 fn open_current(
     root: &Path,
     files: &[&TreeFile],
-    like: Option<&Table>,
+    like: Option<Like<'_>>,
     context: &Context<'_>,
 ) -> Result<Arc<Table>, Vec<Unread>> {
     open_table(root, files, like, context, "")
@@ -344,17 +372,23 @@ fn open_current(
 fn open_table(
     root: &Path,
     files: &[&TreeFile],
-    like: Option<&Table>,
+    like: Option<Like<'_>>,
     context: &Context<'_>,
     who: &str,
 ) -> Result<Arc<Table>, Vec<Unread>> {
     let identities = Identities::given()
         .map_err(|error| vec![Unread { path: String::new(), code: SkipCode::Unreadable, what: error.to_string() }])?;
     let source = |file: &&TreeFile| Source::local(root, file, context.limits).with_identities(identities.clone());
-    let sources = files.iter().map(source).filter(|source| format_of(source.name()) != Format::Other).collect();
+    let (sources, others): (Vec<Source>, Vec<Source>) =
+        files.iter().map(source).partition(|source| format_of(source.name()) != Format::Other);
+    if let (false, Some(other)) = (sources.is_empty(), others.first()) {
+        let what = format!("{who}no table format that is read; a comparison leaves no file out");
+        return Err(vec![Unread { path: other.path.clone(), code: SkipCode::Unsupported, what }]);
+    }
     let (mut table, mut problems) = Table::from_sources(sources);
     match like {
-        Some(like) => table.type_as(like),
+        Some(Like::Table(like)) => table.type_as(like),
+        Some(Like::Profile(like)) => table.type_as_profile(like),
         None if problems.is_empty() => problems = table.infer_types(),
         None => {}
     }

@@ -65,11 +65,11 @@ impl Sampled {
                 let pick = |values: &[f64], rows: &[usize]| {
                     rows.iter().map(|&row| values.get(row).copied().unwrap_or(f64::NAN)).collect::<Vec<f64>>()
                 };
-                if let Some(moments) = moments(a) {
+                if let (Some(moments), true) = (moments(a), self.numbers.len() < MAX_WIDTH) {
                     self.numbers.push(Numbers { moments, reference: pick(a, &rows.0), current: pick(b, &rows.1) });
                 }
             }
-            (Body::Words(a), Body::Words(b)) if a.names.len() <= 50 => {
+            (Body::Words(a), Body::Words(b)) if a.names.len() <= 50 && self.indicators.len() < MAX_WIDTH => {
                 let mut order: Vec<(u64, &String)> = a.counts.iter().copied().zip(&a.names).collect();
                 order.sort_by(|x, y| y.0.cmp(&x.0).then_with(|| x.1.cmp(y.1)));
                 for (_, name) in order.into_iter().take(CATEGORIES) {

@@ -17,15 +17,18 @@ pub(super) type Coded = (u32, u64);
 /// Rows of a segment on either side, below which it says nothing.
 pub(super) const MIN_ROWS: u64 = 100;
 
-/// Segments of both sides by name: codes there and here, with their rows, largest of the batch first.
-pub(super) fn common<'a>(reference: &'a Words, current: &'a Words) -> Vec<(&'a str, Coded, Coded)> {
+/// Segments of both sides by name: codes there and here, with their rows, largest of the batch first; and how many more
+/// there are.
+pub(super) fn common<'a>(reference: &'a Words, current: &'a Words) -> (Vec<(&'a str, Coded, Coded)>, usize) {
     let there: BTreeMap<&str, Coded> = coded(reference).collect();
     let mut out: Vec<_> =
         coded(current).filter_map(|(name, here)| there.get(name).map(|there| (name, *there, here))).collect();
+    let all = out.len();
     out.retain(|(_, there, here)| there.1 >= MIN_ROWS && here.1 >= MIN_ROWS);
     out.sort_by(|a, b| b.2.1.cmp(&a.2.1).then_with(|| a.0.cmp(b.0)));
     out.truncate(MAX_SEGMENTS);
-    out
+    let left = all - out.len();
+    (out, left)
 }
 
 fn coded(words: &Words) -> impl Iterator<Item = (&str, Coded)> {
@@ -62,7 +65,7 @@ pub(super) fn part(cells: &Cells, by: &Words, code: u32) -> Cells {
 /// How the drift of a column spreads over the segments of another: each segment's rows times its distance, as a share of
 /// the sum.
 pub(super) fn shares(column: (&Cells, &Cells), by: (&str, &Words, &Words), key: &MaskKey) -> Vec<SegmentShareFact> {
-    let segments = common(by.1, by.2);
+    let (segments, _) = common(by.1, by.2);
     let mut found: Vec<(&str, u64, f64)> = Vec::new();
     for (name, there, here) in segments {
         let (a, b) = (part(column.0, by.1, there.0), part(column.1, by.2, here.0));
@@ -79,7 +82,7 @@ pub(super) fn shares(column: (&Cells, &Cells), by: (&str, &Words, &Words), key: 
         .map(|(name, n, distance)| SegmentShareFact {
             column: column.0.name.clone(),
             by: by.0.to_owned(),
-            value: shown::word(name, n, key),
+            value: shown::namer(by.0, by.1.names.len(), key)(name, n),
             rows: n as f64 / rows as f64,
             drift: n as f64 * distance / drift,
         })

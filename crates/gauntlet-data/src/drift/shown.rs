@@ -2,12 +2,25 @@
 
 use gauntlet_core::{MaskKey, Masked};
 
-use crate::personal::Search;
+use crate::personal::{Search, of_persons};
 
 /// Longest word that is shown.
 const MAX_SHOWN: usize = 32;
 /// A word that fewer rows have may tell who somebody is.
-const MIN_ROWS: u64 = 10;
+const MIN_ROWS: u64 = 20;
+/// Values beyond which they are no names of categories.
+const MAX_CATEGORIES: usize = 200;
+
+/// Whether the values of a column with so many different ones may be shown at all: few, and not those of persons.
+pub(super) fn categories(column: &str, distinct: usize) -> bool {
+    distinct <= MAX_CATEGORIES && !of_persons(column)
+}
+
+/// What the values of a column are called before people, by their rows.
+pub(super) fn namer<'a>(column: &str, distinct: usize, key: &'a MaskKey) -> impl Fn(&str, u64) -> String + 'a {
+    let shown = categories(column, distinct);
+    move |text, rows| word(text, if shown { rows } else { 0 }, key)
+}
 
 /// A category's name: as it is when many rows have it, it is short and holds nothing personal; else masked.
 pub(super) fn word(text: &str, rows: u64, key: &MaskKey) -> String {
@@ -45,6 +58,8 @@ mod tests {
         assert_eq!(word("PL", 500, &key), "PL");
         assert!(word("PL", 2, &key).contains('#'));
         assert!(word("user@example.com", 500, &key).contains('#'));
+        assert!(categories("country", 12) && !categories("country", 500));
+        assert!(!categories("customer_name", 12) && !categories("email", 3) && !categories("homeAddress", 3));
         assert!(word("+49 30 55512345", 500, &key).contains('#'));
     }
 

@@ -100,13 +100,16 @@ pub(super) fn compare(
         let (Some(a), Some(b)) = (reference.column(&pair.name), current.column(&pair.name)) else { continue };
         match column(a, b, config, key) {
             Ok(fact) => out.columns.push(fact),
-            Err(what) => out.comparison.gaps.push(format!("column `{}`: {what}", pair.name)),
+            Err(what) => out.gap(format!("column `{}`: {what}", pair.name)),
         }
     }
-    for (asked, what) in [(config.segment.is_some(), "segments"), (true, "tests of whole rows (mmd, classifier)")] {
-        if asked {
-            out.comparison.gaps.push(format!("{what} need the values of both sides; here sketches were compared"));
-        }
+    const VALUES: &str = "need the values of both sides; here sketches were compared";
+    if config.segment.is_some() {
+        out.gap(format!("segments {VALUES}"));
+    }
+    out.untold(format!("tests of whole rows (mmd, classifier) {VALUES}"));
+    if out.columns.iter().any(|column| column.kind == ColumnKind::Text) {
+        out.untold(format!("the words of free text {VALUES}"));
     }
 }
 
@@ -300,7 +303,8 @@ fn words(x: &ColumnSketch, y: &ColumnSketch, key: &MaskKey, fact: &mut ColumnDri
         }
         _ => return,
     };
-    let found = categories::compare(&reference, &current, others, (x.nulls(), y.nulls()), key);
+    let name = super::shown::namer(&fact.column, reference.len().max(current.len()), key);
+    let found = categories::compare(&reference, &current, others, (x.nulls(), y.nulls()), &name);
     fact.metrics.extend(found.metrics);
     // Where each of the reference's values was watched, all others are new.
     let unknown = if theirs.len() <= MAX_CATEGORIES { others.1 } else { 0 };

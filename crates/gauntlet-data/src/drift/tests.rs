@@ -366,6 +366,154 @@ fn embeddings_are_compared_as_vectors() {
 }
 
 #[test]
+fn an_embedding_that_moves_alone_is_found_among_many_columns() {
+    let folder = tempfile::tempdir().unwrap();
+    let table = |name: &str, seed: u64, shift: f64| {
+        let values: Float64Array = (0..400 * 8).map(|i| Some(normal(seed, i) + shift)).collect();
+        let item = Arc::new(Field::new_list_field(DataType::Float64, true));
+        let lists = FixedSizeListArray::new(item, 8, Arc::new(values), None);
+        let names: Vec<String> = (0..20).map(|i| format!("x{i}")).collect();
+        let mut columns = vec![("embedding", Arc::new(lists) as ArrayRef)];
+        for (i, name) in names.iter().enumerate() {
+            let values: Float64Array = (0..400).map(|r| Some(normal(seed * 100 + i as u64, r))).collect();
+            columns.push((name, Arc::new(values)));
+        }
+        write(folder.path().join(name), columns);
+    };
+    table("reference.parquet", 1, 0.0);
+    table("moved.parquet", 2, 1.0);
+    let moved = compare(folder.path(), "reference.parquet", "moved.parquet", &json!({}));
+    assert!(moved.has("column-drift", "embedding"), "{:?}", moved.rules());
+}
+
+#[test]
+fn questions_that_sketches_leave_open_are_not_answered() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    customers(root, "a.parquet", 1, 3_000, "none");
+    customers(root, "b.parquet", 2, 3_000, "none");
+    store(root, "a.parquet");
+    let fine = compare(root, "a.profile", "b.parquet", &json!({}));
+    assert_eq!(fine.verdict, Verdict::Pass, "{:?}", fine.skipped);
+    for options in [json!({"columns": ["zz"]}), json!({"segment": "country"})] {
+        let answer = compare(root, "a.profile", "b.parquet", &options);
+        assert_eq!(answer.verdict, Verdict::Error, "{options}: {:?}", answer.skipped);
+    }
+}
+
+#[test]
+fn a_profile_of_texts_is_compared_with_texts() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    let rows = |seed: u64| -> String { (0..900).map(|r| format!("{}\n", 10 + (unit(seed, r) * 5.0) as u32)).collect() };
+    std::fs::write(root.join("a.csv"), format!("x\n{}", rows(1))).unwrap();
+    std::fs::write(root.join("b.csv"), format!("x\n{}", rows(2))).unwrap();
+    store(root, "a.csv");
+    let answer = compare(root, "a.profile", "b.csv", &json!({}));
+    assert_eq!(answer.verdict, Verdict::Pass, "{:?} {:?}", answer.rules(), answer.skipped);
+}
+
+#[test]
+fn no_file_is_left_out_of_a_comparison() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    for side in ["a", "b"] {
+        std::fs::create_dir(root.join(side)).unwrap();
+        customers(root, &format!("{side}/t.parquet"), 1, 500, "none");
+    }
+    assert_eq!(compare(root, "a", "b", &json!({})).verdict, Verdict::Pass);
+    for (file, says) in [("b/more.xlsx", "b/more.xlsx"), ("a/logo.png", "a/logo.png")] {
+        std::fs::write(root.join(file), b"no table").unwrap();
+        let answer = compare(root, "a", "b", &json!({}));
+        assert_eq!(answer.verdict, Verdict::Error, "{file}");
+        assert!(answer.skipped.iter().any(|skipped| skipped.contains(says)), "{:?}", answer.skipped);
+        std::fs::remove_file(root.join(file)).unwrap();
+    }
+}
+
+#[test]
+fn declared_ids_and_labels_have_their_roles_and_names_of_persons_are_masked() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    let table = |name: &str, from: i64, people: [&str; 3]| {
+        let people: StringArray = (0..600).map(|r| Some(people[r % 3])).collect();
+        let accounts: Int64Array = (0..600).map(|r| Some(from + r)).collect();
+        let answers: Int64Array = (0..600).map(|r| Some(i64::from(r % 10 < from.signum() * 5))).collect();
+        write(
+            root.join(name),
+            vec![
+                ("customer_name", Arc::new(people) as ArrayRef),
+                ("account_number", Arc::new(accounts)),
+                ("answer", Arc::new(answers)),
+            ],
+        );
+    };
+    table("a.parquet", 0, ["Ada Lovelace", "Alan Turing", "Grace Hopper"]);
+    table("b.parquet", 9_000, ["Ada Lovelace", "Alan Turing", "Emmy Noether"]);
+    let all = Tree::read(root, &TreeOptions::default(), &Limits::default()).unwrap();
+    let side = |name: &str| {
+        let file = all.files.iter().find(|file| file.path == Path::new(name)).unwrap();
+        json!({"path": name, "sha256": sha256_hex(&std::fs::read(root.join(&file.path)).unwrap())})
+    };
+    let config = json!({
+        "label": "answer",
+        "poisoning": {"ids": ["account_number"]},
+        "drift": {"reference": {"name": "a", "sha256": sha256_hex(b"x"), "files": [side("a.parquet")]}},
+    });
+    let answer = judge(root, &["b.parquet"], &config);
+    assert!(answer.has("label-drift", "answer"), "{:?}", answer.findings);
+    assert!(!answer.findings.iter().any(|f| f.location.field.as_deref() == Some("account_number")));
+    let said = format!("{:?}", answer.findings);
+    assert!(!said.contains("Noether") && !said.contains("Lovelace") && said.contains('#'), "{said}");
+}
+
+#[test]
+fn a_window_without_values_and_a_row_from_the_future_do_not_silence_a_watch() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    let day = |d: u64| format!("2026-01-{:02}", 1 + d);
+    let rows = |days: std::ops::Range<u64>, x: &dyn Fn(u64, usize) -> String| -> String {
+        let mut out = "t,x\n".to_owned();
+        for d in days {
+            for r in 0..200 {
+                out += &format!("{},{}\n", day(d), x(d, r));
+            }
+        }
+        out
+    };
+    let value = |d: u64, r: usize| format!("{:.4}", normal(d + 7, r));
+    std::fs::write(root.join("a.csv"), rows(0..10, &value)).unwrap();
+    let watch = |text: String| {
+        std::fs::write(root.join("b.csv"), text).unwrap();
+        let config = json!({"watch": {
+            "window_rows": null, "time": "t", "window_seconds": 86_400, "needed": 1, "of": 2, "history": [], "windows": 0,
+            "late": 0, "open": null,
+        }, "columns": ["x"]});
+        compare(root, "a.csv", "b.csv", &config)
+    };
+    let quiet = watch(rows(10..14, &value));
+    assert_eq!(quiet.verdict, Verdict::Pass, "{:?} {:?}", quiet.findings, quiet.skipped);
+    let gone = watch(rows(10..14, &|d, r| if d == 11 { String::new() } else { value(d, r) }));
+    assert!(gone.rules().contains(&"null-share".to_owned()), "{:?}", gone.rules());
+    assert!(gone.rules().contains(&"window-alarm".to_owned()), "{:?}", gone.rules());
+    // One row is dated 9999; the days after it are windows all the same.
+    let text = rows(10..14, &|d, r| if d == 13 { "99".to_owned() } else { value(d, r) });
+    let text = text.replacen("2026-01-11,", "9999-01-01,", 2).replacen("9999-01-01,", "2026-01-11,", 1);
+    let future = watch(format!("{text}2026-01-15,1\n"));
+    assert!(future.rules().contains(&"window-alarm".to_owned()), "{:?} {:?}", future.rules(), future.skipped);
+    let wild = watch(text.replace("2026-01-12,", "9999-01-01,").replace("2026-01-13,", "9999-01-02,"));
+    assert_eq!(wild.verdict, Verdict::Error, "{:?}", wild.rules());
+}
+
+/// Stores the profile of `name` beside it.
+fn store(root: &Path, name: &str) {
+    let place = [root.join(name).to_str().unwrap().parse().unwrap()];
+    let profile = crate::profile(&place, &crate::ReadOptions::default(), &crate::SketchOptions::default()).unwrap();
+    let stem = Path::new(name).with_extension("profile");
+    crate::write_profile(&root.join(stem), &profile).unwrap();
+}
+
+#[test]
 fn folders_of_pictures_are_compared_by_what_they_show() {
     let folder = tempfile::tempdir().unwrap();
     for (name, seed, light) in [("reference", 1_u64, 0_u8), ("same", 2, 0), ("dark", 3, 90)] {

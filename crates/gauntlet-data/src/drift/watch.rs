@@ -18,6 +18,8 @@ use crate::table::{Scan, Table};
 
 /// Windows of one batch.
 const MAX_WINDOWS: u64 = 10_000;
+/// Windows without rows that may lie between two rows.
+const MAX_AHEAD: i64 = 10_000;
 /// Longest kept state of a window.
 const MAX_STATE: usize = 64 << 20;
 
@@ -93,6 +95,11 @@ pub(super) fn watch(
         .collect();
     let mut windows = Windows {
         fresh: &|| TableSketch::new(specs.clone(), options.clone()),
+        compare: &|rows, sketch| {
+            let mut one = Outcome::new(name, (known.rows(), rows), false);
+            sketched::compare(known, &sketch.finish(), &common, drift, key, &mut one);
+            one
+        },
         open: None,
         done: Vec::new(),
         late: 0,
@@ -113,12 +120,12 @@ pub(super) fn watch(
     }
     let mut failed: Option<String> = None;
     let pass = Scan::new(Arc::clone(here), columns.clone());
-    let mut part = config.windows.wrapping_add(1) << 20;
+    // Rows come in order, so one call is one part; the next call goes on with a window that has more rows.
+    let part = config.open.as_ref().map_or(0, |open| open.rows);
     pass.for_each(&mut |batch: RecordBatch| {
         if failed.is_some() {
             return;
         }
-        part += 1;
         let mut arrays: Vec<(&ArrayRef, Option<&ArrayRef>)> = Vec::with_capacity(columns.len());
         let mut at = 1;
         for &i in &columns {
@@ -144,14 +151,25 @@ pub(super) fn watch(
     let mut facts = Vec::new();
     let mut rows = Vec::new();
     let Windows { open, done, late, .. } = windows;
-    for (i, (count, sketch)) in done.into_iter().enumerate() {
+    for (i, one) in done.into_iter().enumerate() {
         let number = config.windows + i as u64;
-        let mut one = Outcome::new(name, (known.rows(), count), false);
-        sketched::compare(known, &sketch.finish(), &common, drift, key, &mut one);
+        rows.push(one.comparison.current_rows);
         facts.extend(one.columns.into_iter().map(|fact| ColumnDriftFact { segment: Some(segment(number)), ..fact }));
-        rows.push(count);
+        for gap in one.comparison.gaps {
+            if gap.known { outcome.untold(gap.what) } else { outcome.gap(gap.what) }
+        }
     }
-    let open = open.map(|(slot, rows, mut sketch)| OpenWindow { slot, rows, state: hex::encode(sketch.to_state()) });
+    let open = match open {
+        Some((slot, rows, mut sketch)) => {
+            let state = sketch.to_state();
+            if state.len() > MAX_STATE {
+                let what = format!("the open window has a state of {} bytes: choose shorter windows", state.len());
+                return Err(wrong(SkipCode::Limit, what));
+            }
+            Some(OpenWindow { slot, rows, state: hex::encode(state) })
+        }
+        None => None,
+    };
     outcome.comparison.current_rows = rows.iter().sum::<u64>() + open.as_ref().map_or(0, |open| open.rows);
     let fact = WatchFact { first: config.windows, rows, late, open };
     Ok((fact, outcome, facts))
@@ -164,8 +182,9 @@ pub(crate) fn segment(window: u64) -> String {
 
 struct Windows<'a> {
     fresh: &'a dyn Fn() -> TableSketch,
+    compare: &'a dyn Fn(u64, TableSketch) -> Outcome,
     open: Option<(Option<i64>, u64, TableSketch)>,
-    done: Vec<(u64, TableSketch)>,
+    done: Vec<Outcome>,
     late: u64,
     /// Rows of a window.
     limit: u64,
@@ -186,22 +205,24 @@ impl Windows<'_> {
             let now = self.open.as_ref().and_then(|(slot, ..)| *slot);
             match (slots.is_some(), slot, now) {
                 (true, None, None) => return Err("the first row has no time".to_owned()),
-                (true, Some(slot), Some(now)) if slot > now => self.close()?,
+                (true, Some(slot), Some(now)) if follows(slot, now) => self.close()?,
                 _ => {}
             }
             let (_, filled, _) = self.open.get_or_insert_with(|| (slot, 0, (self.fresh)()));
             let room = self.limit.saturating_sub(*filled);
             let now = self.open.as_ref().and_then(|(slot, ..)| *slot);
-            // A row without time, or of a time that is over, belongs to the window that is open.
+            // A row without time, or of a time that is over or far ahead, belongs to the window that is open.
             let stays = |row: &usize| match &slots {
                 None => true,
-                Some(slots) => slots.get(*row).copied().flatten().is_none_or(|slot| now.is_none_or(|now| slot <= now)),
+                Some(slots) => {
+                    slots.get(*row).copied().flatten().is_none_or(|slot| now.is_none_or(|now| !follows(slot, now)))
+                }
             };
             let longest = usize::try_from(room).unwrap_or(usize::MAX).min(rows - start);
             let length = (start..start + longest).take_while(stays).count().max(1);
             if let (Some(slots), Some(now)) = (&slots, now) {
                 let run = slots.get(start..start + length).unwrap_or_default();
-                self.late += run.iter().filter(|slot| slot.is_none_or(|slot| slot < now)).count() as u64;
+                self.late += run.iter().filter(|slot| **slot != Some(now)).count() as u64;
             }
             let sliced: Vec<(ArrayRef, Option<ArrayRef>)> = arrays
                 .iter()
@@ -226,10 +247,16 @@ impl Windows<'_> {
             if self.done.len() as u64 >= MAX_WINDOWS {
                 return Err(format!("more than {MAX_WINDOWS} windows in one batch: choose longer ones"));
             }
-            self.done.push((rows, sketch));
+            // Compared at once, so that one window is in memory and not all of them.
+            self.done.push((self.compare)(rows, sketch));
         }
         Ok(())
     }
+}
+
+/// Whether a row of window `slot` ends window `now`. One far ahead is a wrong time, and would end all that comes before it.
+fn follows(slot: i64, now: i64) -> bool {
+    slot > now && slot.saturating_sub(now) <= MAX_AHEAD
 }
 
 /// Number of the window that each row's time falls into.

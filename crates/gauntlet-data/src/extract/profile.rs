@@ -79,7 +79,7 @@ fn fact(name: &str, position: u64, sketch: &ColumnSketch, mask: &MaskKey) -> Pro
         text: text(sketch),
         top,
         patterns: patterns.collect(),
-        bars: bars(&steps),
+        bars: bars(&steps).into_iter().map(|bar| coarse(sketch.kind(), bar)).collect(),
     }
 }
 
@@ -109,7 +109,7 @@ fn numbers(sketch: &ColumnSketch, steps: &[Step], mask: &MaskKey) -> NumbersFact
         Some(month) => month,
         None => masked(&value.label(), true, mask),
     };
-    let quantile = |p: f64| quantile_of(steps, p).and_then(finite).map(|x| (p, x));
+    let quantile = |p: f64| quantile_of(steps, p).and_then(finite).map(|x| (p, rounded(sketch.kind(), x)));
     NumbersFact {
         nan: sketch.nans(),
         negative_infinity,
@@ -124,6 +124,35 @@ fn numbers(sketch: &ColumnSketch, steps: &[Step], mask: &MaskKey) -> NumbersFact
         kurtosis: moments.and_then(|m| m.kurtosis()).and_then(finite),
         quantiles: PROBABILITIES.into_iter().filter_map(quantile).collect(),
     }
+}
+
+/// A bar whose ends tell no cell of the data.
+fn coarse(kind: Kind, bar: BarFact) -> BarFact {
+    BarFact { low: rounded(kind, bar.low), high: rounded(kind, bar.high), ..bar }
+}
+
+/// A number to three digits, a date or point in time to the month: as much as a picture shows, and no cell of the data.
+fn rounded(kind: Kind, x: f64) -> f64 {
+    let unit = match kind {
+        Kind::Date => 1.0,
+        Kind::Timestamp => 86_400e9,
+        _ if x == 0.0 || !x.is_finite() => return x,
+        _ => {
+            let exponent = 2 - x.abs().log10().floor().clamp(-300.0, 300.0) as i32;
+            if exponent >= 0 {
+                let scale = 10_f64.powi(exponent);
+                return (x * scale).round() / scale;
+            }
+            let scale = 10_f64.powi(-exponent);
+            return (x / scale).round() * scale;
+        }
+    };
+    let days = (x / unit).floor();
+    let first = Date::constant(1970, 1, 1)
+        .checked_add(Span::new().try_days(days as i64).unwrap_or_default())
+        .map(|date| date.first_of_month());
+    let month = first.ok().and_then(|first| first.since(Date::constant(1970, 1, 1)).ok());
+    month.map_or(x, |span| f64::from(span.get_days()) * unit)
 }
 
 /// A date or point in time, no closer than the month: the day may be somebody's birthday.

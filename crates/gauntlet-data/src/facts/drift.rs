@@ -27,7 +27,16 @@ pub struct ComparisonFact {
     /// What differs between the two lineages: `manifest source.uri`, say, with the value there and here.
     pub lineage: Vec<(String, String, String)>,
     /// What could not be compared, and why.
-    pub gaps: Vec<String>,
+    pub gaps: Vec<GapFact>,
+}
+
+/// Something that was not compared.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct GapFact {
+    /// What, and why.
+    pub what: String,
+    /// Whether the way of comparing never tells it, so that nobody asked; else it is an open question.
+    pub known: bool,
 }
 
 impl Fact for ComparisonFact {

@@ -5,7 +5,7 @@ mod values;
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use names::{announces_secret, kind_of_name};
+pub(crate) use names::{announces_secret, kind_of_name, of_persons};
 pub(crate) use values::{Search, Secret};
 
 /// What is looked for.

@@ -2,6 +2,37 @@
 
 use super::Kind;
 
+/// Words in names of columns whose values are persons or tell of one.
+const PERSONS: [&str; 22] = [
+    "name",
+    "surname",
+    "person",
+    "user",
+    "author",
+    "owner",
+    "contact",
+    "address",
+    "street",
+    "city",
+    "zip",
+    "postcode",
+    "birth",
+    "birthday",
+    "birthdate",
+    "dob",
+    "phone",
+    "mobile",
+    "salary",
+    "income",
+    "ssn",
+    "passport",
+];
+
+/// Whether the name of a column says that its values are persons or tell of one.
+pub(crate) fn of_persons(name: &str) -> bool {
+    kind_of_name(name).is_some() || words(name).iter().any(|word| PERSONS.contains(&word.as_str()))
+}
+
 /// The kind that `name` announces.
 pub(crate) fn kind_of_name(name: &str) -> Option<Kind> {
     let words = words(name);

@@ -32,7 +32,7 @@ impl Watch {
                 for (&place, value) in places.iter().zip(values) {
                     if tail.holds(value) {
                         let high = tail.high.is_some_and(|high| value >= high);
-                        kept.add(place, value.abs(), || {
+                        kept.add(place, tail.excess(value), || {
                             let side = if high { "above" } else { "below" };
                             format!("lies far {side} what the tail of the column explains")
                         });

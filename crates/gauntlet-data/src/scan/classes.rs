@@ -3,14 +3,13 @@
 use std::collections::{BTreeMap, HashMap};
 
 use arrow::array::{ArrayRef, AsArray};
-use arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::ScalarValue;
 use datafusion::error::Result;
-use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
-use datafusion::logical_expr::{Accumulator, AggregateUDF, AggregateUDFImpl, Signature, Volatility};
+use datafusion::logical_expr::{Accumulator, AggregateUDF, Signature, Volatility};
 use serde::{Deserialize, Serialize};
 
-use super::rows::{decode_all, encode, internal, state_field};
+use super::function::aggregate;
+use super::rows::{decode_all, encode, internal};
 use crate::contract::Balance;
 
 /// Most classes that are counted.
@@ -110,34 +109,7 @@ impl Classes {
 
 /// The function for the engine.
 pub(crate) fn classes() -> AggregateUDF {
-    AggregateUDF::new_from_impl(Function { signature: Signature::any(1, Volatility::Immutable) })
-}
-
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct Function {
-    signature: Signature,
-}
-
-impl AggregateUDFImpl for Function {
-    fn name(&self) -> &'static str {
-        "classes"
-    }
-
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn return_type(&self, _arguments: &[DataType]) -> Result<DataType> {
-        Ok(DataType::Binary)
-    }
-
-    fn accumulator(&self, _arguments: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
-        Ok(Box::new(State::default()))
-    }
-
-    fn state_fields(&self, arguments: StateFieldsArgs<'_>) -> Result<Vec<FieldRef>> {
-        Ok(vec![state_field(arguments.name)])
-    }
+    aggregate::<State>("classes", Signature::any(1, Volatility::Immutable))
 }
 
 #[derive(Debug, Default)]

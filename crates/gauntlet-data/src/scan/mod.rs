@@ -4,6 +4,7 @@
 mod classes;
 mod exact_sum;
 mod foreign;
+mod function;
 mod hashes;
 mod moments;
 mod monotone;

@@ -3,15 +3,15 @@
 
 use arrow::array::{ArrayRef, AsArray};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, FieldRef, Float64Type};
+use arrow::datatypes::{DataType, Float64Type};
 use datafusion::common::ScalarValue;
 use datafusion::error::Result;
-use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
-use datafusion::logical_expr::{Accumulator, AggregateUDF, AggregateUDFImpl, Signature, Volatility};
+use datafusion::logical_expr::{Accumulator, AggregateUDF, Signature, Volatility};
 use serde::{Deserialize, Serialize};
 
 use super::exact_sum::ExactSum;
-use super::rows::{decode_all, encode, internal, state_field};
+use super::function::aggregate;
+use super::rows::{decode_all, encode, internal};
 use crate::contract::Statistic;
 
 /// What `moments` answers. Floats are kept by their bits, so that a partial result survives its way between threads.
@@ -101,37 +101,10 @@ impl Moments {
 
 /// The function for the engine.
 pub(crate) fn moments() -> AggregateUDF {
-    AggregateUDF::new_from_impl(Function { signature: Signature::any(1, Volatility::Immutable) })
+    aggregate::<State>("moments", Signature::any(1, Volatility::Immutable))
 }
 
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct Function {
-    signature: Signature,
-}
-
-impl AggregateUDFImpl for Function {
-    fn name(&self) -> &'static str {
-        "moments"
-    }
-
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn return_type(&self, _arguments: &[DataType]) -> Result<DataType> {
-        Ok(DataType::Binary)
-    }
-
-    fn accumulator(&self, _arguments: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
-        Ok(Box::new(State(Moments::default())))
-    }
-
-    fn state_fields(&self, arguments: StateFieldsArgs<'_>) -> Result<Vec<FieldRef>> {
-        Ok(vec![state_field(arguments.name)])
-    }
-}
-
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct State(Moments);
 
 impl Accumulator for State {

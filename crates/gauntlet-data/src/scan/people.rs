@@ -4,17 +4,15 @@ use std::collections::BTreeMap;
 
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::compute::{CastOptions, cast_with_options};
-use arrow::datatypes::{DataType, Date32Type, FieldRef, UInt64Type};
+use arrow::datatypes::{DataType, Date32Type, UInt64Type};
 use datafusion::common::ScalarValue;
 use datafusion::error::Result;
-use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
-use datafusion::logical_expr::{
-    Accumulator, AggregateUDF, AggregateUDFImpl, Expr, Signature, Volatility, cast, lit, try_cast,
-};
+use datafusion::logical_expr::{Accumulator, AggregateUDF, Expr, Signature, Volatility, cast, lit, try_cast};
 use serde::{Deserialize, Serialize};
 
+use super::function::aggregate;
 use super::raw;
-use super::rows::{FirstRows, decode_all, encode, internal, state_field};
+use super::rows::{FirstRows, decode_all, encode, internal};
 use crate::facts::KEPT_ROWS;
 use crate::manifest::AgeVerification;
 
@@ -124,37 +122,10 @@ pub(crate) fn days(values: &ArrayRef) -> Result<Option<ArrayRef>> {
 
 /// The function for the engine: `expiry(place, value)`.
 pub(crate) fn expiry() -> AggregateUDF {
-    AggregateUDF::new_from_impl(Function { signature: Signature::any(2, Volatility::Immutable) })
+    aggregate::<State>("expiry", Signature::any(2, Volatility::Immutable))
 }
 
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct Function {
-    signature: Signature,
-}
-
-impl AggregateUDFImpl for Function {
-    fn name(&self) -> &'static str {
-        "expiry"
-    }
-
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn return_type(&self, _arguments: &[DataType]) -> Result<DataType> {
-        Ok(DataType::Binary)
-    }
-
-    fn accumulator(&self, _arguments: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
-        Ok(Box::new(State(ExpiryRows::default())))
-    }
-
-    fn state_fields(&self, arguments: StateFieldsArgs<'_>) -> Result<Vec<FieldRef>> {
-        Ok(vec![state_field(arguments.name)])
-    }
-}
-
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct State(ExpiryRows);
 
 impl Accumulator for State {

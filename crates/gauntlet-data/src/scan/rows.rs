@@ -9,10 +9,10 @@ use arrow::datatypes::{DataType, Field, FieldRef, UInt64Type};
 use arrow::util::display::array_value_to_string;
 use datafusion::common::ScalarValue;
 use datafusion::error::{DataFusionError, Result};
-use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
-use datafusion::logical_expr::{Accumulator, AggregateUDF, AggregateUDFImpl, Signature, Volatility};
+use datafusion::logical_expr::{Accumulator, AggregateUDF, Signature, Volatility};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+use super::function::aggregate;
 use crate::facts::KEPT_ROWS;
 
 /// Longest value that is kept until it is masked.
@@ -60,37 +60,10 @@ impl FirstRows {
 
 /// The function for the engine.
 pub(crate) fn first_rows() -> AggregateUDF {
-    AggregateUDF::new_from_impl(Function { signature: Signature::any(2, Volatility::Immutable) })
+    aggregate::<State>("first_rows", Signature::any(2, Volatility::Immutable))
 }
 
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct Function {
-    signature: Signature,
-}
-
-impl AggregateUDFImpl for Function {
-    fn name(&self) -> &'static str {
-        "first_rows"
-    }
-
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn return_type(&self, _arguments: &[DataType]) -> Result<DataType> {
-        Ok(DataType::Binary)
-    }
-
-    fn accumulator(&self, _arguments: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
-        Ok(Box::new(State(FirstRows::default())))
-    }
-
-    fn state_fields(&self, arguments: StateFieldsArgs<'_>) -> Result<Vec<FieldRef>> {
-        Ok(vec![state_field(arguments.name)])
-    }
-}
-
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct State(FirstRows);
 
 impl Accumulator for State {

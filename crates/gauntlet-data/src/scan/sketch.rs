@@ -3,15 +3,15 @@
 //! with it can be sent to another process as it is.
 
 use arrow::array::{Array, ArrayRef, AsArray};
-use arrow::datatypes::{DataType, FieldRef, UInt32Type};
+use arrow::datatypes::{DataType, UInt32Type};
 use datafusion::common::ScalarValue;
 use datafusion::error::{DataFusionError, Result};
-use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
-use datafusion::logical_expr::{Accumulator, AggregateUDF, AggregateUDFImpl, Expr, Signature, Volatility, lit};
+use datafusion::logical_expr::{Accumulator, AggregateUDF, Expr, Signature, Volatility, lit};
 use gauntlet_sketch::{Cells, ColumnSpec, Kind, Profile, SketchOptions, TableSketch};
 use serde::{Deserialize, Serialize};
 
-use super::rows::{internal, state_field};
+use super::function::aggregate;
+use super::rows::internal;
 use super::{raw, reference};
 use crate::table::{Column, PART, Table, typed_name};
 
@@ -32,7 +32,7 @@ struct Parameter {
 
 /// The function for the engine.
 pub(crate) fn column_sketch() -> AggregateUDF {
-    AggregateUDF::new_from_impl(Function { signature: Signature::variadic_any(Volatility::Immutable) })
+    aggregate::<State>("column_sketch", Signature::variadic_any(Volatility::Immutable))
 }
 
 /// A call over all columns of the table.
@@ -80,34 +80,7 @@ fn specs(table: &Table) -> Vec<(ColumnSpec, Kind, bool)> {
     table.columns.iter().map(spec).collect()
 }
 
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct Function {
-    signature: Signature,
-}
-
-impl AggregateUDFImpl for Function {
-    fn name(&self) -> &'static str {
-        "column_sketch"
-    }
-
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn return_type(&self, _arguments: &[DataType]) -> Result<DataType> {
-        Ok(DataType::Binary)
-    }
-
-    fn accumulator(&self, _arguments: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
-        Ok(Box::new(State { sketch: None, typed: Vec::new() }))
-    }
-
-    fn state_fields(&self, arguments: StateFieldsArgs<'_>) -> Result<Vec<FieldRef>> {
-        Ok(vec![state_field(arguments.name)])
-    }
-}
-
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct State {
     /// `None` before the first row.
     sketch: Option<TableSketch>,

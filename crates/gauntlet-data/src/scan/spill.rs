@@ -18,8 +18,8 @@ const DISK: u64 = 100 << 30;
 #[derive(Debug)]
 pub(super) struct Spill<const W: usize> {
     parts: Vec<Part<W>>,
-    held: usize,
-    memory: usize,
+    /// Records of a part that stay in memory: a power of two, so that its vector grows no further than to what it holds.
+    room: usize,
     written: u64,
 }
 
@@ -38,7 +38,8 @@ impl<const W: usize> Spill<W> {
     /// With so many bytes in memory.
     pub(super) fn with_memory(memory: usize) -> Self {
         let parts = (0..PARTS).map(|_| Part { held: Vec::new(), file: None, written: 0 }).collect();
-        Self { parts, held: 0, memory, written: 0 }
+        let room = (memory / PARTS / (W * 8)).max(1);
+        Self { parts, room: 1 << room.ilog2(), written: 0 }
     }
 
     /// Adds records. Their first number has to be spread evenly, as a hash is.
@@ -47,19 +48,14 @@ impl<const W: usize> Spill<W> {
     /// When the disk is full, or more than the limit would be written.
     pub(super) fn extend(&mut self, records: impl IntoIterator<Item = [u64; W]>) -> Result<()> {
         for record in records {
-            if let Some(part) = self.parts.get_mut(part_of(record[0])) {
-                part.held.push(record);
-                self.held += 1;
-            }
-        }
-        if self.held * W * 8 > self.memory {
-            for part in &mut self.parts {
+            let Some(part) = self.parts.get_mut(part_of(record[0])) else { continue };
+            part.held.push(record);
+            if part.held.len() >= self.room {
                 self.written += part.flush().map_err(DataFusionError::IoError)?;
-            }
-            self.held = 0;
-            if self.written > DISK {
-                let what = format!("more than {DISK} bytes of keys would have to be written to disk");
-                return Err(DataFusionError::ResourcesExhausted(what));
+                if self.written > DISK {
+                    let what = format!("more than {DISK} bytes of keys would have to be written to disk");
+                    return Err(DataFusionError::ResourcesExhausted(what));
+                }
             }
         }
         Ok(())

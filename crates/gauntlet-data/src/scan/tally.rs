@@ -3,15 +3,15 @@
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray};
 use arrow::buffer::BooleanBuffer;
-use arrow::datatypes::{DataType, FieldRef, UInt64Type};
+use arrow::datatypes::UInt64Type;
 use arrow::util::display::array_value_to_string;
 use datafusion::common::ScalarValue;
 use datafusion::error::Result;
-use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
-use datafusion::logical_expr::{Accumulator, AggregateUDF, AggregateUDFImpl, Signature, Volatility};
+use datafusion::logical_expr::{Accumulator, AggregateUDF, Signature, Volatility};
 use serde::{Deserialize, Serialize};
 
-use super::rows::{FirstRows, decode_all, encode, internal, state_field};
+use super::function::aggregate;
+use super::rows::{FirstRows, decode_all, encode, internal};
 
 /// What `tally` answers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,37 +75,10 @@ impl Tally {
 
 /// The function for the engine.
 pub(crate) fn tally() -> AggregateUDF {
-    AggregateUDF::new_from_impl(Function { signature: Signature::variadic_any(Volatility::Immutable) })
+    aggregate::<State>("tally", Signature::variadic_any(Volatility::Immutable))
 }
 
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct Function {
-    signature: Signature,
-}
-
-impl AggregateUDFImpl for Function {
-    fn name(&self) -> &'static str {
-        "tally"
-    }
-
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn return_type(&self, _arguments: &[DataType]) -> Result<DataType> {
-        Ok(DataType::Binary)
-    }
-
-    fn accumulator(&self, _arguments: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
-        Ok(Box::new(State(Tally::default())))
-    }
-
-    fn state_fields(&self, arguments: StateFieldsArgs<'_>) -> Result<Vec<FieldRef>> {
-        Ok(vec![state_field(arguments.name)])
-    }
-}
-
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct State(Tally);
 
 impl Accumulator for State {

@@ -24,8 +24,9 @@ mod types;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, TimeUnit};
 use gauntlet_core::{Limits, SkipCode, Tree, TreeFile, TreeOptions};
+use gauntlet_sketch::{Kind, Profile};
 
 use crate::contract::Contract;
 use crate::facts::Format;
@@ -206,6 +207,21 @@ impl Table {
                     Some(twin.scanned.clone()).filter(|scanned| *scanned != column.scanned && !scanned.is_nested())
                 }
             });
+        }
+    }
+
+    /// Reads text columns as the columns of the same name were read when the profile was made.
+    pub(crate) fn type_as_profile(&mut self, profile: &Profile) {
+        for column in self.columns.iter_mut().filter(|column| column.text_file) {
+            let kind = profile.column(&column.name).map(|known| known.sketch.kind());
+            column.typed = match kind {
+                Some(Kind::Integer) => Some(DataType::Int64),
+                Some(Kind::Float | Kind::Decimal) => Some(DataType::Float64),
+                Some(Kind::Boolean) => Some(DataType::Boolean),
+                Some(Kind::Date) => Some(DataType::Date32),
+                Some(Kind::Timestamp) => Some(DataType::Timestamp(TimeUnit::Microsecond, None)),
+                _ => None,
+            };
         }
     }
 

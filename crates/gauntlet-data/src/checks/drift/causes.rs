@@ -1,7 +1,7 @@
 //! What is different enough to be said, and how much of it: each cause with a score that is 1 at its limit.
 
 use gauntlet_core::Severity;
-use gauntlet_drift::{benjamini_hochberg, ks_p};
+use gauntlet_drift::{MMD_SHUFFLES, benjamini_hochberg, ks_p};
 
 use crate::checks::{grouped, percent};
 use crate::facts::{ColumnDriftFact, ColumnKind, ComparisonFact, MetricFact, Role, SegmentShareFact};
@@ -26,6 +26,8 @@ pub(super) const AUC: f64 = 0.6;
 const AUC_ROWS: u64 = 200;
 /// Share of pictures that look like none of the reference.
 const NOVEL: f64 = 0.2;
+/// The least p of the kernel test: no shuffle was as far apart.
+const LEAST_P: f64 = 1.000_001 / (MMD_SHUFFLES as f64 + 1.0);
 /// Bins that a message names.
 const NAMED: usize = 3;
 
@@ -92,7 +94,8 @@ fn p_value(column: &ColumnDriftFact) -> f64 {
         // From sketches: of the least that the distance can be.
         ColumnKind::Number => number("ks_p").or_else(|| column.at_least("ks").map(|d| ks_p(d, n, m))),
         ColumnKind::Category => number("chi2_p@pooled").or_else(|| number("chi2_p")),
-        ColumnKind::Vector => number("mmd_p"),
+        // No number of shuffles makes a test as sure as correcting for many columns asks for; the area beside it can.
+        ColumnKind::Vector => number("mmd_p").map(|p| if p <= LEAST_P && effect(column) > 1.0 { 0.0 } else { p }),
         ColumnKind::Text => {
             number("length_ks_p").map(|p| if token_effect(column) > 1.0 && n.min(m) >= 100 { 0.0 } else { p })
         }
@@ -241,8 +244,8 @@ fn values(column: &ColumnDriftFact) -> Vec<Cause> {
     let mut out = Vec::new();
     let (n, m) = column.values;
     let name = &column.column;
-    // As many as lie outside by chance: about two of n.
-    let limit = RARE.max(10.0 / (n as f64 + 1.0));
+    // As many as lie outside by chance: about two of n, and one row is none.
+    let limit = RARE.max(10.0 / (n as f64 + 1.0)).max(1.5 / m.max(1) as f64);
     if let Some(share) = column.number("outside_share").filter(|share| *share > limit) {
         let message = format!("{} of the values of `{name}` lie outside of the reference's range", percent(share));
         out.push(cause("out-of-range", column, (share / limit).min(10.0), None, message));

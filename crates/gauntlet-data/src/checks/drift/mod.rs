@@ -9,7 +9,7 @@ use gauntlet_core::{
 };
 
 use super::facts_of;
-use crate::config::DatasetConfig;
+use crate::config::{DatasetConfig, SideRef};
 use crate::drift::DriftConfig;
 use crate::facts::{ColumnDriftFact, ComparisonFact, MetricFact, Role, SegmentShareFact, StreamChangeFact, StreamFact};
 use causes::{Cause, causes};
@@ -75,6 +75,8 @@ const OTHERS: [&str; 15] = [
 const BINNED: [&str; 6] = ["psi", "kl", "js", "hellinger", "tv", "linf"];
 const BINNINGS: [&str; 5] =
     ["quantile_bins", "width_bins", "guarded_bins", "quantile_bins_with_null_bin", "with_null_bin"];
+/// Share of a stream's items that may be no numbers.
+const MAX_SILENT: f64 = 0.01;
 /// Figures of columns that a report draws: those that drifted most.
 const FIGURES: usize = 12;
 
@@ -120,8 +122,18 @@ impl Check for DriftCheck {
 
     fn inputs(&self, _facts: &Facts, judging: &Judging<'_>) -> Vec<Input> {
         let config = DatasetConfig::of(judging.config).map(|config| config.drift()).unwrap_or_default();
-        let digest = config.reference.and_then(|r| format!("sha256:{}", r.sha256).parse().ok());
-        digest.map(|digest| Input { name: "reference".to_owned(), digest }).into_iter().collect()
+        let Some(reference) = config.reference else { return Vec::new() };
+        let side = |side: Option<SideRef>| side.map(|side| side.sha256);
+        let named = [
+            ("reference", Some(reference.sha256)),
+            ("manifest of the reference", side(reference.manifest)),
+            ("contract of the reference", side(reference.contract)),
+        ];
+        let input = |(name, sha256): (&str, Option<String>)| {
+            let digest = format!("sha256:{}", sha256?).parse().ok()?;
+            Some(Input { name: name.to_owned(), digest })
+        };
+        named.into_iter().filter_map(input).collect()
     }
 }
 
@@ -144,8 +156,13 @@ fn stream(facts: &Facts, out: &mut Judgement) {
     ] {
         out.metrics.push(Metric::new(name, value as f64, "items").field(&fact.column));
     }
-    if fact.items == fact.without_number {
-        let what = format!("column `{}` holds no number: nothing was watched", fact.column);
+    let silent = super::share(fact.without_number, fact.items);
+    if silent > MAX_SILENT || fact.items == 0 {
+        let what = format!(
+            "{} of the items of `{}` are no numbers: they were not watched",
+            super::percent(silent),
+            fact.column
+        );
         out.coverage.skip("", None, SkipCode::Malformed, what);
     }
     for (place, change) in changes {
@@ -199,7 +216,7 @@ fn metrics(comparison: &ComparisonFact, columns: &[ColumnDriftFact], config: &Dr
 /// Questions that were asked and not answered. That there are no values to compare is one; that sketches cannot tell is not.
 fn gaps(comparison: &ComparisonFact, columns: &[ColumnDriftFact], out: &mut Judgement) {
     for gap in &comparison.gaps {
-        out.coverage.skip("", None, if comparison.exact { SkipCode::Unsupported } else { SkipCode::Ignored }, gap);
+        out.coverage.skip("", None, if gap.known { SkipCode::Ignored } else { SkipCode::Unsupported }, &gap.what);
     }
     for (what, rows) in [("the reference", comparison.reference_rows), ("the batch", comparison.current_rows)] {
         if rows == 0 {
@@ -275,6 +292,14 @@ fn findings(
     }
 }
 
+/// A range as it is written under a bar: where it begins.
+fn axis(label: &str) -> String {
+    let below = |text: &str| text.strip_prefix("below ").map(|end| format!("< {end}"));
+    let above = |text: &str| text.strip_suffix(" and above").map(|start| format!("≥ {start}"));
+    let start = |text: &str| text.split_once(" to ").map(|(start, _)| start.to_owned());
+    below(label).or_else(|| above(label)).or_else(|| start(label)).unwrap_or_else(|| label.to_owned())
+}
+
 /// Histograms of the columns that drifted most, and the causes as bars.
 fn figures(columns: &[ColumnDriftFact], causes: &[Cause], out: &mut Judgement) {
     let whole = |column: &&ColumnDriftFact| column.segment.is_none() && !column.bins.is_empty();
@@ -297,7 +322,7 @@ fn figures(columns: &[ColumnDriftFact], causes: &[Cause], out: &mut Judgement) {
         out.figures.push(
             figure
                 .drawn_as(FigureKind::Bars)
-                .labelled(column.bins.iter().map(|b| b.label.clone()))
+                .labelled(column.bins.iter().map(|b| axis(&b.label)))
                 .with("reference", column.bins.iter().map(|b| super::share(b.reference, n)))
                 .with("batch", column.bins.iter().map(|b| super::share(b.current, m))),
         );

@@ -1,22 +1,20 @@
 //! Conditions over the columns of one row, in a part of SQL that reads no file, no clock and no other row. What is not
 //! listed here is refused when the contract is read.
 
+mod functions;
+mod literals;
+
 use arrow::datatypes::DataType;
-use datafusion::functions::core::expr_fn::{coalesce, greatest, least, nullif};
-use datafusion::functions::datetime::expr_fn::date_part;
-use datafusion::functions::string::expr_fn::{btrim, contains, ends_with, lower, starts_with, upper};
-use datafusion::functions::unicode::expr_fn::character_length;
+use datafusion::functions::string::expr_fn::btrim;
 use datafusion::logical_expr::expr::Like;
-use datafusion::logical_expr::{BinaryExpr, Expr, Operator, cast, lit, when};
-use datafusion::sql::sqlparser::ast::{
-    self, BinaryOperator, FunctionArg, FunctionArgExpr, FunctionArguments, ObjectNamePart, UnaryOperator, Value,
-};
+use datafusion::logical_expr::{BinaryExpr, Expr, Operator, cast, lit};
+use datafusion::sql::sqlparser::ast::{self, BinaryOperator, UnaryOperator, Value};
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 use datafusion::sql::sqlparser::tokenizer::Token;
-use gauntlet_core::nearest;
 
 use super::Family;
+use literals::{constant, dated, finite_or_infinite, literal, signless, typed_literal};
 
 /// Longest expression, so that nothing can be nested deeper than a thread's stack.
 const MAX_BYTES: usize = 4_096;
@@ -24,33 +22,6 @@ const MAX_BYTES: usize = 4_096;
 const MAX_DEPTH: usize = 64;
 /// Deepest tree; chains of `AND` and `OR` count as one level.
 const MAX_TREE: usize = 64;
-/// Size that a compiled pattern may have.
-const PATTERN_BYTES: usize = 1 << 20;
-
-const FUNCTIONS: [&str; 21] = [
-    "abs",
-    "length",
-    "lower",
-    "upper",
-    "trim",
-    "starts_with",
-    "ends_with",
-    "contains",
-    "matches",
-    "coalesce",
-    "nullif",
-    "least",
-    "greatest",
-    "year",
-    "month",
-    "day",
-    "hour",
-    "minute",
-    "weekday",
-    "days_between",
-    "is_nan",
-];
-
 /// A parsed condition.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Expression(ast::Expr);
@@ -396,117 +367,6 @@ impl Planner<'_> {
         let case = datafusion::logical_expr::Case { expr: None, when_then_expr: branches, else_expr: otherwise };
         Ok(Operand { expr: Expr::Case(case), kind })
     }
-
-    fn call(&mut self, function: &ast::Function, depth: usize) -> Planned {
-        let full = function.name.to_string();
-        let [ObjectNamePart::Identifier(name)] = function.name.0.as_slice() else {
-            return Err(format!("there is no function `{full}` here"));
-        };
-        let name = name.value.to_ascii_lowercase();
-        if !FUNCTIONS.contains(&name.as_str()) {
-            let hint = nearest(&name, FUNCTIONS)
-                .map_or_else(|| format!("known are {}", FUNCTIONS.join(", ")), |n| format!("did you mean `{n}`?"));
-            return Err(format!("there is no function `{name}` here, {hint}"));
-        }
-        let FunctionArguments::List(list) = &function.args else {
-            return Err(format!("`{name}` needs its arguments in brackets"));
-        };
-        let plain = function.filter.is_none()
-            && function.over.is_none()
-            && function.null_treatment.is_none()
-            && function.within_group.is_empty()
-            && matches!(function.parameters, FunctionArguments::None)
-            && list.duplicate_treatment.is_none()
-            && list.clauses.is_empty();
-        if !plain {
-            return Err(format!("`{name}` takes plain arguments only"));
-        }
-        let mut nodes = Vec::new();
-        for argument in &list.args {
-            match argument {
-                FunctionArg::Unnamed(FunctionArgExpr::Expr(node)) => nodes.push(node),
-                _ => return Err(format!("`{name}` takes plain arguments only")),
-            }
-        }
-        self.function(&name, &nodes, depth)
-    }
-
-    fn function(&mut self, name: &str, nodes: &[&ast::Expr], depth: usize) -> Planned {
-        let of = |expr, kind| Ok(Operand { expr, kind });
-        match (name, nodes) {
-            ("abs", [x]) => {
-                let x = self.number(x, depth)?;
-                let absolute = when(x.clone().lt(lit(0.0)), Expr::Negative(Box::new(x.clone()))).otherwise(x);
-                of(absolute.map_err(|e| e.to_string())?, Kind::Float)
-            }
-            ("length", [x]) => of(character_length(self.text(x, depth)?), Kind::Number),
-            ("lower", [x]) => of(lower(self.text(x, depth)?), Kind::Text),
-            ("upper", [x]) => of(upper(self.text(x, depth)?), Kind::Text),
-            ("trim", [x]) => of(btrim(vec![self.text(x, depth)?]), Kind::Text),
-            ("starts_with", [x, y]) => of(starts_with(self.text(x, depth)?, self.text(y, depth)?), Kind::Bool),
-            ("ends_with", [x, y]) => of(ends_with(self.text(x, depth)?, self.text(y, depth)?), Kind::Bool),
-            ("contains", [x, y]) => of(contains(self.text(x, depth)?, self.text(y, depth)?), Kind::Bool),
-            ("matches", [x, pattern]) => {
-                let pattern = constant(pattern).ok_or("`matches` needs a pattern in single quotes")?;
-                regex::RegexBuilder::new(&pattern)
-                    .size_limit(PATTERN_BYTES)
-                    .build()
-                    .map_err(|error| error.to_string().lines().last().unwrap_or("malformed").trim().to_owned())?;
-                of(joined(self.text(x, depth)?, Operator::RegexMatch, lit(pattern)), Kind::Bool)
-            }
-            ("year" | "month" | "day" | "hour" | "minute" | "weekday", [x]) => {
-                let operand = self.operand(x, depth)?;
-                if !matches!(operand.kind, Kind::Date | Kind::Timestamp | Kind::Unknown) {
-                    return Err(format!("`{name}` needs a date or timestamp; `{x}` is {}", operand.kind.word()));
-                }
-                let part = if name == "weekday" { "isodow" } else { name };
-                of(date_part(lit(part), operand.expr), Kind::Number)
-            }
-            ("days_between", [from, to]) => {
-                let mut day = |node: &ast::Expr| -> Result<Expr, String> {
-                    let operand = self.operand(node, depth)?;
-                    if matches!(operand.kind, Kind::Number | Kind::Float | Kind::Bool) {
-                        return Err(format!("`{node}` is {}, not a date", operand.kind.word()));
-                    }
-                    Ok(cast(cast(operand.expr, DataType::Date32), DataType::Int32))
-                };
-                let (from, to) = (day(from)?, day(to)?);
-                let days = joined(cast(to, DataType::Float64), Operator::Minus, cast(from, DataType::Float64));
-                of(days, Kind::Number)
-            }
-            ("is_nan", [x]) => {
-                let x = self.number(x, depth)?;
-                of(Expr::Not(Box::new(finite_or_infinite(x))), Kind::Bool)
-            }
-            ("nullif", [x, y]) => {
-                let (x, y) = (self.operand(x, depth)?, self.operand(y, depth)?);
-                of(nullif(x.expr, y.expr), x.kind)
-            }
-            ("coalesce" | "least" | "greatest", [_, _, ..]) => {
-                let mut operands = Vec::new();
-                let mut kind = Kind::Unknown;
-                for node in nodes {
-                    let operand = self.operand(node, depth)?;
-                    if !kind.compares(operand.kind) {
-                        return Err(format!("`{name}` mixes {} and {}", kind.word(), operand.kind.word()));
-                    }
-                    if kind == Kind::Unknown || operand.kind == Kind::Float {
-                        kind = operand.kind;
-                    }
-                    operands.push(operand.expr);
-                }
-                of(
-                    match name {
-                        "coalesce" => coalesce(operands),
-                        "least" => least(operands),
-                        _ => greatest(operands),
-                    },
-                    kind,
-                )
-            }
-            _ => Err(format!("`{name}` does not take {} arguments", nodes.len())),
-        }
-    }
 }
 
 fn joined(left: Expr, op: Operator, right: Expr) -> Expr {
@@ -528,75 +388,6 @@ fn balanced(mut links: Vec<Expr>, op: Operator) -> Option<Expr> {
     }
     links.pop()
 }
-
-fn constant(node: &ast::Expr) -> Option<String> {
-    match node {
-        ast::Expr::Value(value) => match &value.value {
-            Value::SingleQuotedString(text) => Some(text.clone()),
-            _ => None,
-        },
-        _ => None,
-    }
-}
-
-fn literal(value: &Value) -> Planned {
-    Ok(match value {
-        Value::Number(text, _) => match (text.parse::<i64>(), text.parse::<f64>()) {
-            (Ok(number), _) => Operand { expr: lit(number), kind: Kind::Number },
-            (_, Ok(number)) if number.is_finite() => Operand { expr: lit(number), kind: Kind::Number },
-            _ => return Err(format!("`{text}` is no number")),
-        },
-        Value::SingleQuotedString(text) => Operand { expr: lit(text.clone()), kind: Kind::Text },
-        Value::Boolean(value) => Operand { expr: lit(*value), kind: Kind::Bool },
-        Value::Null => Operand { expr: lit(datafusion::common::ScalarValue::Null), kind: Kind::Unknown },
-        Value::DoubleQuotedString(text) => return Err(format!("write the text `{text}` in single quotes")),
-        other => return Err(format!("`{other}` is not allowed here")),
-    })
-}
-
-/// `DATE '2026-01-31'` and `TIMESTAMP '2026-01-31 12:00:00'`.
-fn typed_literal(data_type: &ast::DataType, text: &str) -> Planned {
-    let word = data_type.to_string().to_ascii_uppercase();
-    match word.as_str() {
-        "DATE" if text.parse::<jiff::civil::Date>().is_ok() => {
-            Ok(Operand { expr: cast(lit(text.to_owned()), DataType::Date32), kind: Kind::Date })
-        }
-        "TIMESTAMP" if text.parse::<jiff::civil::DateTime>().is_ok() => {
-            let to = DataType::Timestamp(arrow::datatypes::TimeUnit::Microsecond, None);
-            Ok(Operand { expr: cast(lit(text.to_owned()), to), kind: Kind::Timestamp })
-        }
-        _ => Err(format!("`{word} '{text}'` is no date or timestamp")),
-    }
-}
-
-/// A text that is compared with a date is one.
-fn dated(operand: Operand, other: Kind, node: &ast::Expr) -> Planned {
-    let (Kind::Text, Kind::Date | Kind::Timestamp) = (operand.kind, other) else { return Ok(operand) };
-    let text = constant(node).ok_or_else(|| format!("`{node}` is a text; a date can be compared with a date only"))?;
-    typed_literal(
-        &if other == Kind::Date {
-            ast::DataType::Date
-        } else {
-            ast::DataType::Timestamp(None, ast::TimezoneInfo::None)
-        },
-        &text,
-    )
-}
-
-fn signless(operand: &Operand) -> Result<Expr, String> {
-    if operand.kind != Kind::Float {
-        return Ok(operand.expr.clone());
-    }
-    let value = cast(operand.expr.clone(), DataType::Float64);
-    when(value.clone().eq(lit(-0.0)), lit(0.0)).otherwise(value).map_err(|error| error.to_string())
-}
-
-/// False for NaN of either sign, which the engine orders beyond infinity.
-fn finite_or_infinite(value: Expr) -> Expr {
-    let value = cast(value, DataType::Float64);
-    value.clone().gt_eq(lit(f64::NEG_INFINITY)).and(value.lt_eq(lit(f64::INFINITY)))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
