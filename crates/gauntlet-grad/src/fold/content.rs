@@ -116,3 +116,28 @@ fn combine(binary: Binary, a: Term, b: Term) -> Option<Term> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Term::{Number, Rows};
+    use super::*;
+
+    #[test]
+    fn sizes_pass_through_the_arithmetic_of_exporters() {
+        assert_eq!(combine(Binary::Mul, Rows(1), Number(12)), Some(Rows(12)));
+        assert_eq!(combine(Binary::Div, Rows(12), Number(4)), Some(Rows(3)));
+        assert_eq!(combine(Binary::Div, Rows(12), Rows(4)), Some(Number(3)));
+        assert_eq!(combine(Binary::Equal, Rows(1), Number(-1)), Some(Number(0)));
+        assert_eq!(combine(Binary::Greater, Rows(1), Number(0)), Some(Number(1)));
+        assert_eq!(combine(Binary::Less, Number(0), Rows(2)), Some(Number(1)));
+    }
+
+    #[test]
+    fn what_depends_on_the_number_of_rows_is_not_guessed() {
+        assert_eq!(combine(Binary::Equal, Rows(1), Number(8)), None);
+        assert_eq!(combine(Binary::Div, Rows(3), Number(2)), None);
+        assert_eq!(combine(Binary::Add, Rows(1), Number(1)), None);
+        assert_eq!(combine(Binary::Div, Number(3), Number(0)), None);
+        assert_eq!(combine(Binary::Mul, Rows(1), Number(-1)), None);
+    }
+}
