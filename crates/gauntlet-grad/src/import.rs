@@ -22,7 +22,7 @@ use crate::lower::{self, Lowering};
 use tensor::TensorReader;
 
 /// Versions of ONNX's own operators that are understood.
-const OPSETS: std::ops::RangeInclusive<i64> = 7..=25;
+const OPSETS: std::ops::RangeInclusive<i64> = 7..=28;
 
 /// Characters of a node's name that messages show.
 const LABEL: usize = 200;

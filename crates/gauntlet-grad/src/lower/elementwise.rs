@@ -1,5 +1,7 @@
 //! Activations, arithmetic, comparisons, quantisation.
 
+use gauntlet_onnx::ElementType;
+
 use crate::array::is_float;
 use crate::dim::Dim;
 use crate::error::{Result, malformed, unsupported};
@@ -236,8 +238,9 @@ fn quantize(l: &mut Lowering<'_, '_>, x: ValueId) -> Result<ValueId> {
     let scale = along(l, scale, x)?;
     let scaled = l.b.div(x, scale)?;
     let rounded = l.b.unary(Unary::RoundThrough, scaled)?;
-    use gauntlet_onnx::ElementType::{Int8, Int16, Uint8, Uint16};
-    let kind = l.optional(2).map_or(Uint8, |zero| l.b.kind(zero));
+    use ElementType::{Int8, Int16, Uint8, Uint16};
+    let stated = i32::try_from(l.attributes.int("output_dtype", 0)?).ok().and_then(ElementType::from_number);
+    let kind = l.optional(2).map_or(stated.unwrap_or(Uint8), |zero| l.b.kind(zero));
     let (min, max) = match kind {
         Uint8 => (0.0, 255.0),
         Int8 => (-128.0, 127.0),

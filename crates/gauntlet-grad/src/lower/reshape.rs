@@ -278,10 +278,11 @@ fn blocks(l: &mut Lowering<'_, '_>, x: ValueId, to_space: bool) -> Result<ValueI
     {
         return malformed(format!("blocks of {side}"));
     }
+    let mode = l.attributes.string("mode", "DCR")?;
     let (split, order, joined) = if to_space {
         let inner = c / area;
         let joined = [batch, f(inner), f(h * side), f(w * side)];
-        match l.attributes.string("mode", "DCR")?.as_str() {
+        match mode.as_str() {
             "DCR" => ([batch, f(side), f(side), f(inner), f(h), f(w)], vec![0, 3, 4, 1, 5, 2], joined),
             "CRD" => ([batch, f(inner), f(side), f(side), f(h), f(w)], vec![0, 1, 4, 2, 5, 3], joined),
             mode => return malformed(format!("the mode `{mode}`")),
@@ -289,7 +290,13 @@ fn blocks(l: &mut Lowering<'_, '_>, x: ValueId, to_space: bool) -> Result<ValueI
     } else {
         let (rows, columns) = (h / side, w / side);
         let split = [batch, f(c), f(rows), f(side), f(columns), f(side)];
-        (split, vec![0, 3, 5, 1, 2, 4], [batch, f(c.saturating_mul(area)), f(rows), f(columns)])
+        let order = match mode.as_str() {
+            "DCR" => vec![0, 3, 5, 1, 2, 4],
+            // Since opset 28.
+            "CRD" => vec![0, 1, 3, 5, 2, 4],
+            mode => return malformed(format!("the mode `{mode}`")),
+        };
+        (split, order, [batch, f(c.saturating_mul(area)), f(rows), f(columns)])
     };
     let parts = l.b.reshape(x, &split)?;
     let parts = l.b.transpose(parts, order)?;

@@ -2,7 +2,7 @@
 use std::collections::BTreeMap;
 
 use crate::interpreter::Tensor;
-use crate::support::build::Attribute::{Int, Ints};
+use crate::support::build::Attribute::{Int, Ints, Text};
 use crate::support::build::{Message, Sketch};
 use crate::support::{backward, differentiate, file, finite_difference_error, forward, noise};
 use gauntlet_grad::{Differentiable, Dim, Feed, GradError, Options};
@@ -197,6 +197,23 @@ fn text_models_are_differentiated_at_their_embeddings() {
     let options = Options { with_respect_to: Some("ids".to_owned()), ..Options::default() };
     let text = differentiate(&file("spam_bag.onnx"), &options).unwrap_err().to_string();
     assert!(text.contains("no variable float"), "{text}");
+}
+
+#[test]
+fn blocks_of_pixels_come_back_as_they_went() {
+    for crd in [false, true] {
+        let mut attributes = vec![Int("blocksize", 2)];
+        if crd {
+            attributes.push(Text("mode", "CRD"));
+        }
+        let sketch = Sketch::new(&[0, 8, 2, 3])
+            .node("DepthToSpace", "x", "s", &attributes)
+            .node("SpaceToDepth", "s", "d", &attributes)
+            .node("Neg", "d", "y", &[]);
+        let graphs = ok(&Sketch { opset: 28, ..sketch });
+        let x = Tensor::float(&[1, 8, 2, 3], noise(4, 48));
+        assert_eq!(forward(&graphs, &x)[0], x.map(|n| -n));
+    }
 }
 
 #[test]

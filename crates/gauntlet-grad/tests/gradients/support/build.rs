@@ -34,6 +34,7 @@ impl Message {
 pub(crate) enum Attribute {
     Int(&'static str, i64),
     Ints(&'static str, Vec<i64>),
+    Text(&'static str, &'static str),
 }
 
 /// A model with the input `x` and the output `y`.
@@ -67,6 +68,7 @@ impl Sketch {
         for attribute in attributes {
             let message = match attribute {
                 Attribute::Int(name, n) => Message::default().text(1, name).int(3, *n).int(20, 2),
+                Attribute::Text(name, text) => Message::default().text(1, name).text(4, text).int(20, 3),
                 Attribute::Ints(name, list) => {
                     list.iter().fold(Message::default().text(1, name), |m, n| m.int(8, *n)).int(20, 7)
                 }
