@@ -91,8 +91,9 @@ for folder in ../testdata "$@"; do
     for suffix in pt pth npz npy pkl; do
         put_all "$folder" "*.$suffix"
     done
-    seeds=corpus/onnx
-    put_all "$folder" '*.onnx'
+    for seeds in corpus/onnx corpus/gradients; do
+        put_all "$folder" '*.onnx'
+    done
     for seeds in corpus/protobuf corpus/tensorflow; do
         for suffix in pb pbtxt meta mlmodel pdmodel; do
             put_all "$folder" "*.$suffix"

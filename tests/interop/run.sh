@@ -87,3 +87,9 @@ echo "== drift, against SciPy and river"
 echo "== poisoned tables, against their truth and cleanlab"
 "$venv/bin/pip" install --quiet numpy pyarrow scikit-learn cleanlab
 "$venv/bin/python" tests/interop/poisoning.py "$program"
+
+echo "== gradient graphs, on ONNX Runtime"
+"$venv/bin/pip" install --quiet 'onnxruntime==1.31.1'
+mkdir "$work/graphs"
+GAUNTLET_GRAPHS=$work/graphs cargo test --quiet --workspace --test gradients -- --ignored
+"$venv/bin/python" tests/interop/gradients.py "$work/graphs"

@@ -18,6 +18,7 @@ const LEAVES: &[&str] = &[
     "gauntlet-archive",
     "gauntlet-drift",
     "gauntlet-facts",
+    "gauntlet-grad",
     "gauntlet-hdf5",
     "gauntlet-limits",
     "gauntlet-npy",
